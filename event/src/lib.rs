@@ -1,0 +1,27 @@
+//! The vocabulary of Casebook: what every other crate says to the next.
+//!
+//! ```text
+//! RawRecord ─ingest─▶ EventBatch{Event, DeadLetter, Checkpoint} ─detect─▶ Signal, Watermark ─correlate─▶ Alert
+//! ```
+//!
+//! No I/O, no clock and no runtime: a value of this crate is the same wherever and whenever it is made.
+
+mod alert;
+mod batch;
+mod event;
+mod field;
+mod position;
+mod signal;
+mod source;
+mod timestamp;
+mod value;
+
+pub use alert::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Evidence, Level};
+pub use batch::{DeadLetter, EventBatch, RawRecord};
+pub use event::{Event, EventId, Fields};
+pub use field::{FieldId, FieldInfo, FieldRef, FieldType, Indexed, TAXONOMY};
+pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position};
+pub use signal::{EventRef, Signal, SignalMessage, Watermark};
+pub use source::{Logsource, Source, UnknownSource};
+pub use timestamp::Timestamp;
+pub use value::Value;

@@ -1,0 +1,107 @@
+//! What detection tells correlation: a rule matched an event, and how far a partition's time has come.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, EventId, FieldId, Partition, Position, Source, Timestamp, Value};
+
+/// The part of an event that an alert cites: enough to find it again, and to read the alert without doing so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRef {
+    /// The event's identity.
+    pub event_id: EventId,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What kind of log told of it.
+    pub source: Source,
+    /// Where it was read.
+    pub position: Position,
+    /// What it was about: ECS name and value of who, what and where.
+    pub entities: Vec<(CompactString, CompactString)>,
+}
+
+/// The fields an alert shows of each event, in this order.
+const ENTITY_FIELDS: &[FieldId] = &[
+    FieldId::UserName,
+    FieldId::UserEffectiveName,
+    FieldId::UserTargetName,
+    FieldId::SourceIp,
+    FieldId::DestinationIp,
+    FieldId::EventAction,
+    FieldId::EventOutcome,
+    FieldId::OrchestratorNamespace,
+    FieldId::OrchestratorResourceType,
+    FieldId::OrchestratorResourceName,
+    FieldId::KubernetesPodName,
+    FieldId::KubernetesNodeName,
+    FieldId::HostName,
+    FieldId::ContainerId,
+    FieldId::ProcessCommandLine,
+    FieldId::CloudAccountId,
+    FieldId::AwsAccessKeyId,
+    FieldId::ServiceName,
+];
+
+/// Longest value an alert shows of a field, in bytes; the event itself keeps it whole.
+const MAX_ENTITY_BYTES: usize = 256;
+
+impl EventRef {
+    /// The reference to `event`.
+    pub fn new(event: &Event) -> Self {
+        let entities = ENTITY_FIELDS
+            .iter()
+            .filter_map(|&id| {
+                let text = event.fields.get(id).map(Value::to_text).filter(|text| !text.is_empty())?;
+                let end = text.floor_char_boundary(MAX_ENTITY_BYTES.min(text.len()));
+                Some((CompactString::const_new(id.name()), CompactString::new(&text[..end])))
+            })
+            .collect();
+        Self { event_id: event.id, time: event.time, source: event.source, position: event.position.clone(), entities }
+    }
+}
+
+/// One base rule matched one event, and one consumer (an alert, or a member of a correlation) wants to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// The id of the rule to apply: a correlation, or the base rule itself where the match alone is an alert.
+    pub rule_id: Arc<str>,
+    /// The base rule that matched.
+    pub matched_rule_id: Arc<str>,
+    /// The correlation group: the values of the rule's `group-by` fields, in its order. Empty for a base rule.
+    pub group: Vec<CompactString>,
+    /// The event.
+    pub event: EventRef,
+}
+
+impl Signal {
+    /// The key that sends all signals of one group of one rule to the same partition of the signals topic.
+    pub fn key(&self) -> u64 {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        for part in std::iter::once(&*self.rule_id).chain(self.group.iter().map(CompactString::as_str)) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.digest()
+    }
+}
+
+/// How far event time has come in one source partition: no event with an earlier time is expected any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    /// The partition of the logs.
+    pub partition: Partition,
+    /// Its greatest event time, less the source's allowed lateness.
+    pub time: Timestamp,
+}
+
+/// A message of the signals topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalMessage {
+    /// A match.
+    Signal(Signal),
+    /// Progress of a source partition.
+    Watermark(Watermark),
+}

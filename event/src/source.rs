@@ -1,0 +1,175 @@
+//! The kinds of log that are understood, and what Sigma and ECS call each.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A kind of log. Its name is what a configuration, `--source` and the `source` column say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// Kubernetes API-server audit (`audit.k8s.io/v1`).
+    KubernetesAudit,
+    /// A container's output, as the runtime writes it (CRI) or as docker's json-file driver does.
+    ContainerLog,
+    /// AWS CloudTrail.
+    CloudTrail,
+    /// sshd, sudo, su, logind, cron and others over syslog (`/var/log/auth.log`, `/var/log/secure`).
+    Auth,
+    /// An application's JSON log line.
+    ApplicationJson,
+}
+
+struct SourceInfo {
+    source: Source,
+    name: &'static str,
+    module: &'static str,
+    dataset: &'static str,
+    logsources: &'static [Logsource],
+}
+
+/// A Sigma logsource. An empty part of a rule's logsource matches anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Logsource {
+    /// Sigma `product`.
+    pub product: &'static str,
+    /// Sigma `category`.
+    pub category: &'static str,
+    /// Sigma `service`.
+    pub service: &'static str,
+}
+
+const fn logsource(product: &'static str, category: &'static str, service: &'static str) -> Logsource {
+    Logsource { product, category, service }
+}
+
+/// In the order of the enum. The first logsource is the source's own; the others are what rule authors also write.
+const SOURCES: &[SourceInfo] = &[
+    SourceInfo {
+        source: Source::KubernetesAudit,
+        name: "kubernetes_audit",
+        module: "kubernetes",
+        dataset: "kubernetes.audit_logs",
+        logsources: &[logsource("kubernetes", "application", "audit"), logsource("kubernetes", "", "kube-audit")],
+    },
+    SourceInfo {
+        source: Source::ContainerLog,
+        name: "container",
+        module: "kubernetes",
+        dataset: "kubernetes.container_logs",
+        logsources: &[logsource("kubernetes", "container", "container"), logsource("container", "application", "container")],
+    },
+    SourceInfo {
+        source: Source::CloudTrail,
+        name: "cloudtrail",
+        module: "aws",
+        dataset: "aws.cloudtrail",
+        logsources: &[logsource("aws", "", "cloudtrail")],
+    },
+    SourceInfo {
+        source: Source::Auth,
+        name: "auth",
+        module: "system",
+        dataset: "system.auth",
+        logsources: &[
+            logsource("linux", "authentication", "auth"),
+            logsource("linux", "", "sshd"),
+            logsource("linux", "", "sudo"),
+            logsource("linux", "", "syslog"),
+            logsource("linux", "", "cron"),
+        ],
+    },
+    SourceInfo {
+        source: Source::ApplicationJson,
+        name: "application",
+        module: "application",
+        dataset: "application.json",
+        logsources: &[logsource("application", "application", "json")],
+    },
+];
+
+impl Source {
+    /// Every source, in order.
+    pub const ALL: &[Source] =
+        &[Source::KubernetesAudit, Source::ContainerLog, Source::CloudTrail, Source::Auth, Source::ApplicationJson];
+
+    fn info(self) -> &'static SourceInfo {
+        &SOURCES[self as usize]
+    }
+
+    /// The name in configurations and tables.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// ECS `event.module`.
+    pub fn module(self) -> &'static str {
+        self.info().module
+    }
+
+    /// ECS `event.dataset`.
+    pub fn dataset(self) -> &'static str {
+        self.info().dataset
+    }
+
+    /// The Sigma logsources under which rules for this source are written.
+    pub fn logsources(self) -> &'static [Logsource] {
+        self.info().logsources
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that no source has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownSource(pub String);
+
+impl fmt::Display for UnknownSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown source `{}`; it is one of", self.0)?;
+        for (n, source) in Source::ALL.iter().enumerate() {
+            write!(f, "{} {source}", if n == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnknownSource {}
+
+impl FromStr for Source {
+    type Err = UnknownSource;
+
+    fn from_str(name: &str) -> Result<Self, UnknownSource> {
+        SOURCES.iter().find(|info| info.name == name).map(|info| info.source).ok_or_else(|| UnknownSource(name.to_owned()))
+    }
+}
+
+impl serde::Serialize for Source {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Source {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_parse_back() {
+        for (n, &source) in Source::ALL.iter().enumerate() {
+            assert_eq!(SOURCES[n].source, source, "SOURCES is in the order of the enum");
+            assert_eq!(source.name().parse::<Source>(), Ok(source));
+        }
+        let error = "nope".parse::<Source>().unwrap_err().to_string();
+        assert!(error.contains("kubernetes_audit") && error.contains("`nope`"), "{error}");
+    }
+}
