@@ -1,0 +1,59 @@
+//! The project's own chores: `cargo xtask ci` is the gate, `cargo xtask house` the house rules.
+
+mod ci;
+mod house;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  ci [--broker]   the whole gate, in the order in which a failure is cheapest to learn of;
+                  --broker: one Kafka broker for all tests, and no broker is a failure
+  house           the house rules: layers, versions, file lengths, rule ids, notes on dependencies
+
+exit codes: 0 passed, 1 failed, 2 usage
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut out = std::io::stdout();
+    let passed = match arguments.as_slice() {
+        ["ci"] => ci::run(&root(), ci::Broker::PerTest, &mut out),
+        ["ci", "--broker"] => ci::run(&root(), ci::Broker::Shared, &mut out),
+        ["house"] => run_house(&root(), &mut out),
+        _ => {
+            // Nothing is left to do about a closed stderr.
+            let _ = std::io::stderr().write_all(USAGE.as_bytes());
+            return ExitCode::from(2);
+        }
+    };
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_house(root: &Path, out: &mut impl Write) -> Result<bool> {
+    let problems = house::check(root).context("the house rules could not be checked")?;
+    for problem in &problems {
+        writeln!(out, "{problem}")?;
+    }
+    writeln!(out, "house: {} problem(s)", problems.len())?;
+    Ok(problems.is_empty())
+}
+
+/// The workspace: this crate's folder is directly below it.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
