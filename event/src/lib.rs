@@ -8,6 +8,7 @@
 
 mod alert;
 mod batch;
+mod data_model;
 mod event;
 mod field;
 mod position;
@@ -18,6 +19,7 @@ mod value;
 
 pub use alert::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Evidence, Level};
 pub use batch::{DeadLetter, EventBatch, RawRecord};
+pub use data_model::data_model_markdown;
 pub use event::{Event, EventId, Fields};
 pub use field::{FieldId, FieldInfo, FieldRef, FieldType, Indexed, TAXONOMY};
 pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position};

@@ -1,0 +1,243 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Detection and investigation for Kubernetes security incidents.
+#[derive(Debug, Parser)]
+#[command(name = "casebook", version, about, max_term_width = 110, after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole of it in under a minute: a broker, an attack among noise, the alerts, a store to search
+    Demo(DemoArgs),
+    /// Read logs from Kafka, apply the rules, and keep events and alerts
+    Run(RunArgs),
+    /// Apply the rules to files and print the final alerts, one JSON object a line
+    Replay(ReplayArgs),
+    /// Print files as ECS events, one JSON object a line
+    Normalize(NormalizeArgs),
+    /// Find events
+    Search(SearchArgs),
+    /// Query the tables `events`, `alerts` and `dead_letters` with SQL
+    Sql(SqlArgs),
+    /// Look at alerts
+    #[command(subcommand)]
+    Alert(AlertCommand),
+    /// Check, test and list rules
+    #[command(subcommand)]
+    Rule(RuleCommand),
+    /// Measure the way from Kafka to committed tables and indexes
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// Where the tables are: a directory or URL
+    #[arg(long, value_name = "URL", env = "CASEBOOK_STORE", default_value = "./casebook-data")]
+    pub store: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Aligned columns
+    Table,
+    /// One JSON object a line
+    Json,
+    /// Comma-separated values with a header (RFC 4180)
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// How to print
+    #[arg(long, short, value_enum, default_value = "table")]
+    pub output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct TimeArgs {
+    /// Only from this long ago on: 90s, 15m, 2h, 7d
+    #[arg(long, value_name = "DURATION", conflicts_with = "from")]
+    pub since: Option<String>,
+    /// Only from this time on: 2026-11-24, 2026-11-24T10:00, or RFC 3339; UTC where no offset is said
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only before this time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RuleArgs {
+    /// Rule files and directories; the built-in pack if none is named
+    #[arg(long = "rules", value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// The same seed tells the same story
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The configuration; deploy/casebook.example.yaml shows every key
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where the tables are, instead of what the configuration says
+    #[arg(long, value_name = "URL", env = "CASEBOOK_STORE")]
+    pub store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// The kind of log: auto, kubernetes_audit, container, cloudtrail, auth or application
+    #[arg(long, default_value = "auto", value_name = "KIND")]
+    pub source: String,
+    /// Keep rules that are sound where others of the set are broken
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Files; - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct NormalizeArgs {
+    /// The kind of log: auto, kubernetes_audit, container, cloudtrail, auth or application
+    #[arg(long, default_value = "auto", value_name = "KIND")]
+    pub source: String,
+    /// Files; - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// What to find: words, "phrases", field:value, ranges, AND, OR, NOT, ( ), * and ?; see docs/query-language.md
+    #[arg(required = true, value_name = "QUERY")]
+    pub query: Vec<String>,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub time: TimeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Only these sources
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub source: Vec<String>,
+    /// Only these fields, by ECS name
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub fields: Vec<String>,
+    /// Print at most so many events, newest first
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// One SELECT statement
+    pub query: String,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Print at most so many rows
+    #[arg(long, default_value_t = 1000)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AlertCommand {
+    /// List alerts, the gravest first
+    List(AlertListArgs),
+    /// Show one alert with its evidence
+    Show(AlertShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct AlertListArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub time: TimeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Only alerts of at least this level: informational, low, medium, high, critical
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<String>,
+    /// Only alerts of the rule with this id
+    #[arg(long, value_name = "ID")]
+    pub rule: Option<String>,
+    /// Also alerts that were withdrawn
+    #[arg(long)]
+    pub withdrawn: bool,
+    /// Print at most so many alerts
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct AlertShowArgs {
+    /// The alert's id, or enough of its beginning
+    pub id: String,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RuleCommand {
+    /// Report errors and warnings with file, line and column
+    Lint(RuleCheckArgs),
+    /// Run the tests that rules carry
+    Test(RuleCheckArgs),
+    /// List rules
+    List(RuleCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RuleCheckArgs {
+    /// Rule files and directories; the built-in pack if none is named
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Brokers to use; else a real Kafka is started by deploy/dev/kafka
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// Log bytes to put through, in MiB
+    #[arg(long, default_value_t = 512, value_name = "MIB")]
+    pub size: u64,
+    /// Partitions of each log topic
+    #[arg(long, default_value_t = 2)]
+    pub partitions: i32,
+    /// Bytes of records that a commit gathers, in MiB
+    #[arg(long, value_name = "MIB")]
+    pub commit_size: Option<usize>,
+    /// Run without rules
+    #[arg(long)]
+    pub no_rules: bool,
+    /// Keep the store in this directory instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}

@@ -1,0 +1,132 @@
+//! `casebook alert`: the alerts of a store.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use casebook_event::{Alert, Level, Value};
+use casebook_store::AlertFilter;
+
+use crate::args::{AlertCommand, AlertListArgs, AlertShowArgs, OutputFormat};
+use crate::exit_code::{self, usage};
+use crate::output::{self, Rows, escape};
+use crate::{stores, time_range};
+
+pub async fn run(command: AlertCommand) -> Result<ExitCode> {
+    match command {
+        AlertCommand::List(args) => list(args).await,
+        AlertCommand::Show(args) => show(args).await,
+    }
+}
+
+async fn list(args: AlertListArgs) -> Result<ExitCode> {
+    let (from, to) = time_range::parse(&args.time)?;
+    let min_level = args.level.as_deref().map(str::parse::<Level>).transpose().map_err(|error| usage(format!("--level: {error}")))?;
+    let store = stores::open_existing(&args.store).await?;
+    let filter = AlertFilter { from, to, rule_id: args.rule, min_level, include_withdrawn: args.withdrawn, limit: usize::MAX };
+    let mut alerts = store.alerts(filter).await?;
+    sort(&mut alerts);
+    let total = alerts.len();
+    alerts.truncate(args.limit);
+    match args.output.output {
+        OutputFormat::Json => print_json(&alerts)?,
+        format => output::print(&rows(&alerts), format)?,
+    }
+    if total > alerts.len() {
+        eprintln!("casebook: {} of {total} alerts; --limit shows more", alerts.len());
+    }
+    Ok(exit_code::OK)
+}
+
+/// The gravest first; among equals, those that join more events, then the newest.
+pub fn sort(alerts: &mut [Alert]) {
+    alerts.sort_by(|a, b| {
+        let key = |alert: &Alert| (alert.rule.level, alert.rule.kind != "detection", sources(alert).len(), alert.alert.time);
+        key(b).cmp(&key(a)).then_with(|| a.alert.id.cmp(&b.alert.id))
+    });
+}
+
+fn sources(alert: &Alert) -> Vec<&'static str> {
+    let mut names: Vec<_> = alert.evidence.iter().map(|evidence| evidence.source.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The alerts as rows for a table.
+pub fn rows(alerts: &[Alert]) -> Rows {
+    let mut rows = Rows::new(&["id", "level", "time", "status", "events", "sources", "group", "rule"]);
+    for alert in alerts {
+        let group: Vec<String> = alert.group.iter().map(|(field, value)| format!("{field}={value}")).collect();
+        rows.rows.push(vec![
+            Value::str(&alert.alert.id[..alert.alert.id.len().min(12)]),
+            Value::str(alert.rule.level.name()),
+            Value::from(alert.alert.time.to_string()),
+            Value::from(format!("{:?}", alert.alert.status).to_lowercase()),
+            Value::Int(i64::try_from(alert.evidence_total).unwrap_or(i64::MAX)),
+            Value::from(sources(alert).join(",")),
+            Value::from(group.join(" ")),
+            Value::str(&alert.rule.name),
+        ]);
+    }
+    rows
+}
+
+async fn show(args: AlertShowArgs) -> Result<ExitCode> {
+    let store = stores::open_existing(&args.store).await?;
+    let Some(alert) = store.alert(&args.id).await? else {
+        eprintln!("casebook: no alert has an id that begins with `{}`; `casebook alert list` lists them", escape(&args.id));
+        return Ok(exit_code::NO.into());
+    };
+    match args.output.output {
+        OutputFormat::Json => print_json(&[alert])?,
+        OutputFormat::Csv => output::print(&evidence(&alert), OutputFormat::Csv)?,
+        OutputFormat::Table => {
+            print_head(&alert)?;
+            output::print(&evidence(&alert), OutputFormat::Table)?;
+        }
+    }
+    Ok(exit_code::OK)
+}
+
+fn print_head(alert: &Alert) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let (head, rule) = (&alert.alert, &alert.rule);
+    writeln!(out, "{} ({})", escape(&rule.name), rule.level)?;
+    writeln!(out, "alert    {} revision {} ({:?})", head.id, head.revision, head.status)?;
+    writeln!(out, "rule     {} {} version {}", rule.id, rule.kind, rule.version)?;
+    writeln!(out, "time     {} (events from {} to {})", head.time, alert.window.from, alert.window.to)?;
+    for (field, value) in &alert.group {
+        writeln!(out, "group    {} = {}", escape(field), escape(value))?;
+    }
+    if !rule.tags.is_empty() {
+        writeln!(out, "tags     {}", escape(&rule.tags.join(" ")))?;
+    }
+    writeln!(out, "evidence {} events{}\n", alert.evidence_total, if alert.evidence.len() as u64 == alert.evidence_total { "" } else { ", the first of them" })?;
+    Ok(())
+}
+
+fn evidence(alert: &Alert) -> Rows {
+    let mut rows = Rows::new(&["time", "source", "event_id", "position", "rule_id", "entities"]);
+    for evidence in &alert.evidence {
+        let entities: Vec<String> = evidence.entities.iter().map(|(field, value)| format!("{field}={value}")).collect();
+        rows.rows.push(vec![
+            Value::from(evidence.time.to_string()),
+            Value::str(evidence.source.name()),
+            Value::from(evidence.event_id.to_string()),
+            Value::from(evidence.position.to_string()),
+            Value::str(&evidence.rule_id),
+            Value::from(entities.join(" ")),
+        ]);
+    }
+    rows
+}
+
+fn print_json(alerts: &[Alert]) -> Result<()> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for alert in alerts {
+        output::write_json(alert, &mut out)?;
+    }
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! The commands, one a file.
+
+mod alert;
+mod bench;
+mod demo;
+mod normalize;
+mod replay;
+mod rule;
+mod run;
+mod search;
+mod sql;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::args::Command;
+
+pub async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Run(args) => run::run(args).await,
+        Command::Replay(args) => replay::run(&args),
+        Command::Normalize(args) => normalize::run(&args),
+        Command::Search(args) => search::run(args).await,
+        Command::Sql(args) => sql::run(args).await,
+        Command::Alert(command) => alert::run(command).await,
+        Command::Rule(command) => rule::run(command),
+        Command::Bench(args) => bench::run(args).await,
+    }
+}

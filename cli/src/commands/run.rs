@@ -1,0 +1,44 @@
+//! `casebook run`: the streaming deployment.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use casebook_pipeline::{Config, Pipeline};
+use casebook_store::{Store, StoreConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use crate::args::RunArgs;
+use crate::{exit_code, rules};
+
+pub async fn run(args: RunArgs) -> Result<ExitCode> {
+    let mut config = Config::read(&args.config)?;
+    if let Some(store) = args.store {
+        config.store = store;
+    }
+    let rules = rules::load(&config.rules, false)?;
+    let store = Arc::new(Store::open(&config.store, StoreConfig::default()).await?);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    info!(store = config.store, brokers = config.kafka.brokers, group = config.kafka.group, rules = rules.rules().count(), "starting");
+    let pipeline = Pipeline::start(config, rules, store).await?;
+    let shutdown = pipeline.shutdown();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping: committing what is read; a second signal stops at once");
+        shutdown.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        // Nothing is lost by this: what is not committed is read again.
+        std::process::exit(130);
+    });
+    pipeline.wait().await?;
+    info!("stopped");
+    Ok(exit_code::OK)
+}

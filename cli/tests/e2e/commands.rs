@@ -1,0 +1,204 @@
+//! The commands that need no broker.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::{casebook, json_lines, run, stdout};
+
+/// Ten failed logins and a success from one address, in the real format of an auth log.
+fn brute_force() -> String {
+    let mut log = String::new();
+    for n in 0..10 {
+        log += &format!("2026-11-24T10:00:{n:02}.000000+00:00 node-1 sshd[{n}]: Failed password for root from 203.0.113.7 port 40{n:02} ssh2\n");
+    }
+    log += "2026-11-24T10:00:30.000000+00:00 node-1 sshd[99]: Accepted password for root from 203.0.113.7 port 4099 ssh2\n";
+    log
+}
+
+const RULES: &str = r"title: Failed login
+id: 6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d01
+name: failed_login
+level: low
+logsource: { product: linux, service: auth }
+detection:
+  selection:
+    event.action: ssh_login
+    event.outcome: failure
+  condition: selection
+---
+title: Brute force
+id: 6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d02
+level: high
+correlation:
+  type: event_count
+  rules: [failed_login]
+  group-by: [source.ip]
+  timespan: 1m
+  condition: { gte: 5 }
+";
+
+struct Files {
+    directory: tempfile::TempDir,
+}
+
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn replay_tells_who_when_and_on_what_evidence() {
+    let files = Files::new(&[("auth.log", &brute_force()), ("rules.yml", RULES)]);
+    let output = run(&["replay", "--rules", &files.path("rules.yml"), "--source", "auth", &files.path("auth.log")]);
+    let alerts = json_lines(&output);
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    let alert = &alerts[0];
+    assert_eq!(alert["rule"]["name"], "Brute force");
+    assert_eq!(alert["rule"]["id"], "6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d02");
+    assert_eq!(alert["rule"]["level"], "high");
+    assert_eq!(alert["alert"]["revision"], 1);
+    assert_eq!(alert["alert"]["time"], "2026-11-24T10:00:04Z", "the time at which the fifth failure came");
+    assert_eq!(alert["group"]["source.ip"], "203.0.113.7");
+    assert_eq!(alert["evidence"].as_array().unwrap().len(), 10);
+    assert_eq!(alert["evidence"][0]["position"]["offset"], 1);
+    assert_eq!(alert["evidence"][0]["event_id"].as_str().unwrap().len(), 32);
+}
+
+#[test]
+fn replay_does_not_care_for_order_duplicates_or_files() {
+    let log = brute_force();
+    let mut lines: Vec<&str> = log.lines().collect();
+    lines.reverse();
+    let (one, two) = lines.split_at(4);
+    let (one, two) = (one.join("\n") + "\n", two.join("\n") + "\n");
+    let files = Files::new(&[("all", &log), ("one", &one), ("two", &two), ("rules.yml", RULES)]);
+    let replay = |names: &[&str]| {
+        let paths: Vec<String> = names.iter().map(|name| files.path(name)).collect();
+        let rules = files.path("rules.yml");
+        let mut args = vec!["replay", "--rules", &rules, "--source", "auth"];
+        args.extend(paths.iter().map(String::as_str));
+        let mut alerts = json_lines(&run(&args));
+        for evidence in alerts.iter_mut().flat_map(|alert| alert["evidence"].as_array_mut().unwrap()) {
+            evidence["position"] = serde_json::Value::Null;
+        }
+        alerts
+    };
+    let ordered = replay(&["all"]);
+    assert_eq!(ordered.len(), 1);
+    assert_eq!(ordered, replay(&["one", "two"]));
+    assert_eq!(ordered, replay(&["two", "one", "all"]));
+}
+
+#[test]
+fn normalize_reads_standard_input() {
+    let mut child =
+        casebook().args(["normalize", "--source", "auth", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(brute_force().as_bytes()).unwrap();
+    let events = json_lines(&child.wait_with_output().unwrap());
+    assert_eq!(events.len(), 11);
+    assert_eq!(events[0]["source"]["ip"], "203.0.113.7");
+    assert_eq!(events[0]["user"]["name"], "root");
+    assert_eq!(events[0]["event"]["outcome"], "failure");
+    assert_eq!(events[10]["event"]["outcome"], "success");
+    assert_eq!(events[10]["@timestamp"], "2026-11-24T10:00:30Z");
+}
+
+#[test]
+fn mistakes_are_told_with_the_right_exit_code() {
+    let files = Files::new(&[
+        ("broken.yml", "title: x\nid: [\n"),
+        ("bad.yml", "title: x\nid: 6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d09\nlogsource: { product: linux }\ndetection:\n  selection: { a|nosuch: b }\n  condition: selection\n"),
+        ("config.yaml", "kafka:\n  brokers: b\n  topcis: []\n"),
+        ("log", "x\n"),
+    ]);
+    let check = |args: &[&str], code: i32, want: &str| {
+        let output = run(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(want), "{args:?}: {said}");
+    };
+    let missing = files.path("missing");
+    check(&["nonsense"], 2, "nonsense");
+    check(&["search", "x", "--store", &missing], 3, &missing);
+    check(&["alert", "list", "--store", &missing], 3, &missing);
+    check(&["replay", &missing], 3, &missing);
+    check(&["replay", "--source", "nope", &files.path("log")], 2, "kubernetes_audit");
+    check(&["replay", "--rules", &files.path("broken.yml"), &files.path("log")], 2, "broken.yml:");
+    check(&["rule", "lint", &files.path("bad.yml")], 1, "nosuch");
+    check(&["run", "--config", &files.path("config.yaml")], 2, "line 3");
+    check(&["search", "x", "--since", "soon"], 2, "soon");
+    assert!(!Path::new(&missing).exists(), "reading a store that is not there must not make one");
+}
+
+#[test]
+fn the_built_in_rules_are_sound_and_pass_their_tests() {
+    let output = run(&["rule", "lint", "--output", "json"]);
+    let errors: Vec<_> = json_lines(&output).into_iter().filter(|line| line["severity"] == "error").collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let output = run(&["rule", "test", "--output", "json"]);
+    let outcomes: Vec<serde_json::Value> =
+        String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome["result"] != "ok").collect();
+    assert!(failed.is_empty() && output.status.success(), "{failed:#?}");
+    assert!(outcomes.len() >= 48, "every rule has a positive and a negative test: {}", outcomes.len());
+    let rules = json_lines(&run(&["rule", "list", "--output", "json"]));
+    assert!(rules.iter().filter(|rule| rule["type"] == "detection").count() >= 20);
+    assert!(rules.iter().filter(|rule| rule["type"] != "detection").count() >= 4);
+}
+
+#[test]
+fn a_failing_rule_test_says_why() {
+    let text = RULES.replacen(
+        "  condition: selection\n---",
+        "  condition: selection\ncasebook:\n  tests:\n    - name: wrong\n      events:\n        - source: auth\n          raw: '2026-11-24T10:00:00Z h sshd[1]: Accepted password for a from 192.0.2.1 port 1 ssh2'\n      expect: 1\n---",
+        1,
+    );
+    let files = Files::new(&[("rules.yml", &text)]);
+    let output = run(&["rule", "test", &files.path("rules.yml")]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("FAILED") && said.contains("found 0"), "{said}");
+}
+
+#[test]
+fn demo_leaves_a_store_that_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store").to_str().unwrap().to_owned();
+    let shown = stdout(&run(&["demo", "--store", &store]));
+    let alerts = json_lines(&run(&["alert", "list", "--store", &store, "--output", "json"]));
+    let top = &alerts[0];
+    let sources: std::collections::BTreeSet<_> =
+        top["evidence"].as_array().unwrap().iter().map(|evidence| evidence["source"].as_str().unwrap()).collect();
+    assert!(sources.len() >= 2, "the top alert crosses sources: {top:#}");
+    assert!(shown.lines().nth(1).unwrap().contains(&top["alert"]["id"].as_str().unwrap()[..12]), "{shown}");
+    let id = &top["alert"]["id"].as_str().unwrap()[..12];
+    assert!(stdout(&run(&["alert", "show", id, "--store", &store])).contains(top["rule"]["name"].as_str().unwrap()));
+
+    // What the alert cites is found by its identity, and holds what the alert says.
+    let evidence = &top["evidence"][0];
+    let query = format!("event.id:{}", evidence["event_id"].as_str().unwrap());
+    let found = json_lines(&run(&["search", &query, "--store", &store, "--output", "json"]));
+    assert!(!found.is_empty(), "{query}");
+    assert_eq!(found[0]["casebook"]["position"]["offset"], evidence["position"]["offset"]);
+
+    let count = |query: &str| json_lines(&run(&["sql", query, "--store", &store, "--output", "json"]))[0]["n"].as_i64().unwrap();
+    assert!(count("SELECT count(*) AS n FROM events") > 3_000);
+    assert_eq!(count("SELECT count(DISTINCT source) AS n FROM events"), 5);
+    assert!(count("SELECT count(*) AS n FROM dead_letters") > 0, "the corpus holds broken records");
+    let csv = stdout(&run(&["search", "source:auth", "--store", &store, "--output", "csv", "--limit", "3"]));
+    assert_eq!(csv.lines().count(), 4, "{csv}");
+
+    // A second run on what the first left.
+    assert!(run(&["demo", "--store", &store, "--seed", "2"]).status.success());
+    assert!(json_lines(&run(&["alert", "list", "--store", &store, "--output", "json", "--limit", "1000"])).len() > alerts.len());
+}

@@ -1,0 +1,150 @@
+//! Every record is in the tables exactly once, whatever happens to the workers.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::kafka::{self, Producer};
+use crate::worker::Worker;
+use crate::{json_lines, run};
+
+const PARTITIONS: i32 = 4;
+
+struct Cluster {
+    brokers: String,
+    topics: [String; 2],
+    directory: tempfile::TempDir,
+    config: PathBuf,
+    store: String,
+}
+
+impl Cluster {
+    fn new(test: &str) -> Option<Self> {
+        let brokers = kafka::brokers(test)?;
+        let directory = tempfile::tempdir().unwrap();
+        let name = format!("{test}-{}", directory.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
+        let topics = [format!("{name}.audit"), format!("{name}.auth")];
+        kafka::create_topics(&brokers, &topics, PARTITIONS);
+        let store = directory.path().join("store").to_str().unwrap().to_owned();
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules");
+        let config = directory.path().join("casebook.yaml");
+        let text = format!(
+            "store: {store}\nrules: [{rules}]\nkafka:\n  brokers: {brokers}\n  group: {name}\n  topics:\n    \
+             - {{ name: {}, source: kubernetes_audit }}\n    - {{ name: {}, source: auth }}\n  \
+             properties: {{ session.timeout.ms: '3000', heartbeat.interval.ms: '500' }}\n  \
+             signals_topic: {name}.signals\n  alerts_topic: {name}.alerts\n  dead_letters_topic: {name}.dead\n  replication: 1\n\
+             commit: {{ interval: 300ms, max_bytes: 262144, alert_interval: 300ms }}\nlateness: {{ idle: 2s }}\n",
+            topics[0],
+            topics[1],
+            rules = rules.display(),
+        );
+        std::fs::write(&config, text).unwrap();
+        Some(Self { brokers, topics, directory, config, store })
+    }
+
+    /// Writes records `from..to`, spread over all partitions; every hundredth is broken.
+    fn produce(&self, from: usize, to: usize) {
+        let producer = Producer::new(&self.brokers);
+        for n in from..to {
+            let partition = (n / 2) as i32 % PARTITIONS;
+            let (minute, second, milli) = (n / 60_000 % 60, n / 1000 % 60, n % 1000);
+            let time = format!("2026-11-01T10:{minute:02}:{second:02}.{milli:03}Z");
+            if n % 100 == 0 {
+                producer.write(&self.topics[0], partition, format!("{{\"kind\":\"Event\",\"broken\":{n}").as_bytes());
+            } else if n % 2 == 0 {
+                let record = format!(
+                    r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"audit-{n}","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/default/pods","verb":"list","user":{{"username":"user-{}","groups":["system:authenticated"]}},"sourceIPs":["10.0.0.{}"],"objectRef":{{"resource":"pods","namespace":"default","apiVersion":"v1"}},"responseStatus":{{"code":200}},"requestReceivedTimestamp":"{time}","stageTimestamp":"{time}"}}"#,
+                    n % 50,
+                    n % 250,
+                );
+                producer.write(&self.topics[0], partition, record.as_bytes());
+            } else {
+                let record = format!("{time} node-{} sshd[{n}]: Failed password for root from 203.0.113.{} port 4022 ssh2", n % 7, n % 250);
+                producer.write(&self.topics[1], partition, record.as_bytes());
+            }
+        }
+        producer.flush();
+    }
+
+    fn sql(&self, query: &str) -> Vec<serde_json::Value> {
+        json_lines(&run(&["sql", query, "--store", &self.store, "--output", "json", "--limit", "1000000"]))
+    }
+
+    /// Checks that the tables hold each of the first `count` records once, by position.
+    fn assert_exactly_once(&self, count: usize, log: &str) {
+        let query = "SELECT kafka_topic AS topic, kafka_partition AS partition, kafka_offset AS position FROM events \
+                     UNION ALL SELECT topic, partition, \"offset\" FROM dead_letters";
+        let rows = self.sql(query);
+        let positions: Vec<(String, i64, i64)> = rows
+            .iter()
+            .map(|row| (row["topic"].as_str().unwrap().to_owned(), row["partition"].as_i64().unwrap(), row["position"].as_i64().unwrap()))
+            .collect();
+        let distinct: BTreeSet<_> = positions.iter().collect();
+        assert_eq!(distinct.len(), positions.len(), "records are there twice\n{log}");
+        assert_eq!(positions.len(), count, "records are missing\n{log}");
+        for topic in &self.topics {
+            for partition in 0..i64::from(PARTITIONS) {
+                let offsets: Vec<i64> = distinct.iter().filter(|(t, p, _)| t == topic && *p == partition).map(|(_, _, o)| *o).collect();
+                assert_eq!(offsets, (0..offsets.len() as i64).collect::<Vec<_>>(), "{topic}[{partition}]\n{log}");
+            }
+        }
+        let dead = self.sql("SELECT count(*) AS n FROM dead_letters");
+        assert_eq!(dead[0]["n"].as_i64().unwrap() as usize, count.div_ceil(100));
+        let doubled = self.sql("SELECT id, revision, count(*) AS n FROM alerts GROUP BY id, revision HAVING count(*) > 1");
+        assert!(doubled.is_empty(), "alerts are there twice: {doubled:?}");
+    }
+
+    /// Waits until the tables have as many rows as records were produced.
+    fn wait_until_complete(&self, count: usize, workers: &mut [&mut Worker]) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let query = "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM dead_letters) AS n";
+        loop {
+            let rows = self.sql(query)[0]["n"].as_i64().unwrap() as usize;
+            if rows >= count {
+                return;
+            }
+            let logs = || workers.iter().map(|worker| worker.log()).collect::<Vec<_>>().join("\n----\n");
+            assert!(Instant::now() < deadline, "{rows} of {count} rows after two minutes\n{}", logs());
+            for worker in workers.iter_mut() {
+                while worker.next_line(Duration::from_millis(100)).is_some() {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_worker_killed_in_a_commit_loses_and_doubles_nothing() {
+    let Some(cluster) = Cluster::new("kill9") else { return };
+    cluster.produce(0, 12_000);
+    let mut first = Worker::start(&cluster.config);
+    let mut second = Worker::start(&cluster.config);
+    second.wait_for("partitions assigned");
+    first.wait_for("events committed");
+    cluster.produce(12_000, 24_000);
+    // In the middle of a commit: its files are being written.
+    first.wait_for("commit started");
+    first.kill();
+    cluster.produce(24_000, 30_000);
+    let mut third = Worker::start(&cluster.config);
+    cluster.wait_until_complete(30_000, &mut [&mut second, &mut third]);
+    let log = format!("{}\n----\n{}", second.log(), third.log());
+    assert!(second.stop().success());
+    assert!(third.stop().success());
+    cluster.assert_exactly_once(30_000, &log);
+}
+
+#[test]
+fn a_worker_asked_to_stop_commits_what_it_read_and_another_goes_on_from_there() {
+    let Some(cluster) = Cluster::new("restart") else { return };
+    cluster.produce(0, 3_000);
+    let mut worker = Worker::start(&cluster.config);
+    worker.wait_for("events committed");
+    assert!(worker.stop().success());
+    cluster.produce(3_000, 5_000);
+    let mut worker = Worker::start(&cluster.config);
+    cluster.wait_until_complete(5_000, &mut [&mut worker]);
+    let log = worker.log();
+    assert!(worker.stop().success());
+    cluster.assert_exactly_once(5_000, &log);
+    assert!(cluster.directory.path().join("store/events/_delta_log").is_dir());
+}

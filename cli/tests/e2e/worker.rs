@@ -1,0 +1,90 @@
+//! A `casebook run` process, followed through its log.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// Longest time a test waits for a line.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+pub struct Worker {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Worker {
+    /// Starts a worker with a configuration file.
+    pub fn start(config: &Path) -> Self {
+        let mut child = crate::casebook()
+            .args(["run", "--config", config.to_str().unwrap()])
+            .env("CASEBOOK_LOG", "warn,casebook_pipeline=debug,casebook_ingest=debug")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines, seen: Vec::new() }
+    }
+
+    /// Waits for a line that holds `text`, and returns it.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no `{text}` in the worker's log: {error}\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// Waits for one more line of any kind, but not long.
+    pub fn next_line(&mut self, wait: Duration) -> Option<String> {
+        let line = self.lines.recv_timeout(wait).ok()?;
+        self.seen.push(line.clone());
+        Some(line)
+    }
+
+    /// What it said so far.
+    pub fn log(&self) -> String {
+        self.seen.join("\n")
+    }
+
+    /// SIGKILL: it gets no chance to tidy up.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and its end.
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        // Its log must be read on, or a full pipe would hold it up.
+        while self.lines.recv_timeout(DEADLINE).is_ok() {}
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

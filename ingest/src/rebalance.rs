@@ -1,0 +1,159 @@
+//! Rebalances and statistics: what librdkafka calls back with, kept until the poll that caused it returns.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use casebook_event::Partition;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use tracing::{info, warn};
+
+use crate::config::BROKER_TIMEOUT;
+use crate::consumer::{ConsumerError, ConsumerEvent, OffsetSource};
+
+/// The consumer's context. All callbacks run inside `poll`, on the consumer's own thread.
+pub(crate) struct RebalanceContext {
+    offsets: Arc<dyn OffsetSource>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Reported and not yet handed on, in order.
+    events: Vec<ConsumerEvent>,
+    /// Partitions now assigned.
+    assigned: BTreeSet<Partition>,
+    /// Seeks asked for while the poller was waiting for its reader.
+    deferred_seeks: Vec<Vec<(Partition, i64)>>,
+}
+
+pub(crate) fn new_context(offsets: Arc<dyn OffsetSource>) -> RebalanceContext {
+    RebalanceContext { offsets, state: Mutex::default() }
+}
+
+impl RebalanceContext {
+    /// A panic elsewhere leaves the state whole: every change below is a single push, insert or take.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take_events(&self) -> Vec<ConsumerEvent> {
+        std::mem::take(&mut self.state().events)
+    }
+
+    pub(crate) fn assigned(&self) -> BTreeSet<Partition> {
+        self.state().assigned.clone()
+    }
+
+    pub(crate) fn defer_seek(&self, to: Vec<(Partition, i64)>) {
+        self.state().deferred_seeks.push(to);
+    }
+
+    pub(crate) fn take_deferred_seeks(&self) -> Vec<Vec<(Partition, i64)>> {
+        std::mem::take(&mut self.state().deferred_seeks)
+    }
+
+    fn on_assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
+        let partitions = partitions_of(list);
+        let result = self.offsets.next_offsets(&partitions).map_err(ConsumerError::Offsets).and_then(|next| {
+            let mut assigned = Vec::with_capacity(partitions.len());
+            for partition in partitions {
+                let offset = next.get(&partition).copied();
+                if let Some(offset) = offset {
+                    check_topic_holds(consumer, &partition, offset)?;
+                }
+                let start = offset.map_or(Offset::Beginning, Offset::Offset);
+                list.set_partition_offset(&partition.topic, partition.partition, start).map_err(kafka)?;
+                assigned.push((partition, offset));
+            }
+            match consumer.rebalance_protocol() {
+                RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+                _ => consumer.assign(list),
+            }
+            .map_err(kafka)?;
+            Ok(assigned)
+        });
+        let mut state = self.state();
+        match result {
+            Ok(assigned) => {
+                info!(partitions = assigned.len(), "partitions assigned");
+                state.assigned.extend(assigned.iter().map(|(partition, _)| partition.clone()));
+                state.events.push(ConsumerEvent::Assigned(assigned));
+            }
+            Err(error) => state.events.push(ConsumerEvent::Failed(error)),
+        }
+    }
+
+    fn on_revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let partitions = partitions_of(list);
+        let result = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+            _ => consumer.unassign(),
+        };
+        let mut state = self.state();
+        if let Err(error) = result {
+            state.events.push(ConsumerEvent::Failed(kafka(error)));
+        }
+        info!(partitions = partitions.len(), "partitions revoked");
+        for partition in &partitions {
+            state.assigned.remove(partition);
+        }
+        state.events.push(ConsumerEvent::Revoked(partitions));
+    }
+}
+
+fn kafka(source: KafkaError) -> ConsumerError {
+    ConsumerError::Kafka { group: "rebalance".into(), source }
+}
+
+/// Refuses to read a topic that was made anew, and says what retention deleted before it was read. Where the brokers do
+/// not answer in time, the check is left out: the consumer will tell of them by itself.
+fn check_topic_holds(consumer: &BaseConsumer<RebalanceContext>, partition: &Partition, committed: i64) -> Result<(), ConsumerError> {
+    let Ok((low, high)) = consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT) else {
+        return Ok(());
+    };
+    if committed > high {
+        return Err(ConsumerError::TopicRecreated { partition: partition.clone(), committed, end: high });
+    }
+    if committed < low {
+        warn!(%partition, lost_records = low - committed, from = committed, to = low, "records were deleted by retention before they were read");
+    }
+    Ok(())
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements().iter().map(|element| Partition::new(element.topic(), element.partition())).collect()
+}
+
+impl ClientContext for RebalanceContext {
+    fn stats(&self, statistics: Statistics) {
+        let mut ends = Vec::new();
+        let assigned = self.assigned();
+        for (name, topic) in statistics.topics {
+            for (number, partition) in topic.partitions {
+                let key = Partition::new(name.as_str(), number);
+                if partition.hi_offset >= 0 && assigned.contains(&key) {
+                    ends.push((key, partition.hi_offset));
+                }
+            }
+        }
+        if !ends.is_empty() {
+            self.state().events.push(ConsumerEvent::EndOffsets(ends));
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for RebalanceContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.on_assign(consumer, list),
+            _ => self.on_revoke(consumer, list),
+        }
+    }
+}

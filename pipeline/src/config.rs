@@ -1,0 +1,256 @@
+//! The configuration file of `casebook run`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use casebook_event::Source;
+use casebook_ingest::SourceKind;
+use serde::Deserialize;
+
+use crate::duration::ConfigDuration;
+
+/// Everything that `casebook run` reads from its YAML file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the tables are: a directory or URL.
+    #[serde(default = "default_store")]
+    pub store: String,
+    /// Rule files and directories.
+    #[serde(default)]
+    pub rules: Vec<PathBuf>,
+    /// The brokers and topics.
+    pub kafka: KafkaConfig,
+    /// How much later than others an event of each source may arrive and still be correlated.
+    #[serde(default)]
+    pub lateness: LatenessConfig,
+    /// When a batch is committed.
+    #[serde(default)]
+    pub commit: CommitConfig,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere by default.
+    #[serde(default)]
+    pub http: Option<std::net::SocketAddr>,
+}
+
+fn default_store() -> String {
+    "./casebook-data".into()
+}
+
+/// The brokers and topics.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaConfig {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// The consumer group, and the name under which the tables keep positions.
+    #[serde(default = "default_group")]
+    pub group: String,
+    /// What to read.
+    pub topics: Vec<TopicConfig>,
+    /// Any librdkafka property, for all clients.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+    /// Carries matches from detection to correlation.
+    #[serde(default = "default_signals_topic")]
+    pub signals_topic: String,
+    /// Partitions that the signals topic is created with.
+    #[serde(default = "default_signals_partitions")]
+    pub signals_partitions: i32,
+    /// Gets every committed alert, at least once, with a stable id; `null` for none.
+    #[serde(default = "default_alerts_topic")]
+    pub alerts_topic: Option<String>,
+    /// Gets every record that could not become an event; `null` for the table alone.
+    #[serde(default = "default_dead_letters_topic")]
+    pub dead_letters_topic: Option<String>,
+    /// Replication of topics that Casebook creates; -1 is the broker's default.
+    #[serde(default = "default_replication")]
+    pub replication: i32,
+}
+
+impl KafkaConfig {
+    /// These topics of these brokers, all else by default.
+    pub fn new(brokers: &str, topics: Vec<TopicConfig>) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            group: default_group(),
+            topics,
+            properties: BTreeMap::new(),
+            signals_topic: default_signals_topic(),
+            signals_partitions: default_signals_partitions(),
+            alerts_topic: default_alerts_topic(),
+            dead_letters_topic: default_dead_letters_topic(),
+            replication: default_replication(),
+        }
+    }
+}
+
+fn default_group() -> String {
+    "casebook".into()
+}
+fn default_signals_topic() -> String {
+    "casebook.signals".into()
+}
+fn default_signals_partitions() -> i32 {
+    4
+}
+fn default_alerts_topic() -> Option<String> {
+    Some("casebook.alerts".into())
+}
+fn default_dead_letters_topic() -> Option<String> {
+    Some("casebook.dead-letters".into())
+}
+fn default_replication() -> i32 {
+    -1
+}
+
+/// One topic, or a regular expression over topics where the name starts with `^`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicConfig {
+    /// The name or expression.
+    pub name: String,
+    /// The kind of log it carries.
+    #[serde(default, deserialize_with = "source_kind")]
+    pub source: SourceKindConfig,
+}
+
+/// A [`SourceKind`], `auto` where none is said.
+#[derive(Debug, Clone)]
+pub struct SourceKindConfig(pub SourceKind);
+
+impl Default for SourceKindConfig {
+    fn default() -> Self {
+        Self(SourceKind::Auto)
+    }
+}
+
+fn source_kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SourceKindConfig, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map(SourceKindConfig).map_err(serde::de::Error::custom)
+}
+
+/// How much later than others an event may arrive and still be correlated.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatenessConfig {
+    /// For sources that are not named; a minute if absent.
+    #[serde(default)]
+    pub default: Option<ConfigDuration>,
+    /// By source name.
+    #[serde(default)]
+    pub sources: BTreeMap<Source, ConfigDuration>,
+    /// After how long without a record a partition no longer holds back the others; half a minute if absent.
+    #[serde(default)]
+    pub idle: Option<ConfigDuration>,
+}
+
+impl LatenessConfig {
+    /// The allowed lateness of a source. CloudTrail delivers within 15 minutes or so (AWS documentation, "How CloudTrail
+    /// works"), audit webhooks and shippers within seconds.
+    pub fn of(&self, source: Source) -> Duration {
+        self.sources.get(&source).or(self.default.as_ref()).map_or(
+            if source == Source::CloudTrail { Duration::from_secs(900) } else { Duration::from_secs(60) },
+            |duration| duration.0,
+        )
+    }
+
+    /// After how long without a record a partition is released.
+    pub fn idle(&self) -> Duration {
+        self.idle.map_or(Duration::from_secs(30), |duration| duration.0)
+    }
+}
+
+/// When a batch is committed: whichever comes first.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CommitConfig {
+    /// Longest time between two commits while there is something to commit.
+    pub interval: ConfigDuration,
+    /// Bytes of records that a commit gathers. Memory holds about six times as much at full speed.
+    pub max_bytes: usize,
+    /// Longest time between two commits of alerts while there are any.
+    pub alert_interval: ConfigDuration,
+}
+
+/// Bounds of `commit.max_bytes`.
+const COMMIT_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 30;
+
+impl Default for CommitConfig {
+    fn default() -> Self {
+        Self {
+            interval: ConfigDuration(Duration::from_secs(5)),
+            max_bytes: 48 << 20,
+            alert_interval: ConfigDuration(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", path.display())]
+pub struct ConfigError {
+    path: PathBuf,
+    reason: String,
+}
+
+impl Config {
+    /// Reads and checks a configuration file. Relative paths in it are relative to its directory.
+    ///
+    /// # Errors
+    /// It cannot be read, is no YAML (with line and column), names an unknown key, or says something out of bounds.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError { path: path.into(), reason: error.to_string() })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, base).map_err(|reason| ConfigError { path: path.into(), reason })
+    }
+
+    fn parse(text: &str, base: &Path) -> Result<Self, String> {
+        let mut config: Config = serde_norway::from_str(text).map_err(|error| error.to_string())?;
+        if config.kafka.topics.is_empty() {
+            return Err("kafka.topics: name at least one topic".into());
+        }
+        for topic in &config.kafka.topics {
+            if topic.name.starts_with('^') {
+                regex::Regex::new(&topic.name).map_err(|error| format!("kafka.topics: `{}`: {error}", topic.name))?;
+            }
+        }
+        if !COMMIT_BYTES.contains(&config.commit.max_bytes) {
+            return Err(format!("commit.max_bytes: {} is not within {COMMIT_BYTES:?}", config.commit.max_bytes));
+        }
+        if !(1..=1024).contains(&config.kafka.signals_partitions) {
+            return Err(format!("kafka.signals_partitions: {} is not within 1..=1024", config.kafka.signals_partitions));
+        }
+        for path in &mut config.rules {
+            *path = base.join(&*path);
+        }
+        if !config.store.contains("://") {
+            config.store = base.join(&config.store).to_string_lossy().into_owned();
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn example_parses_and_mistakes_are_placed() {
+        let example = include_str!("../../deploy/casebook.example.yaml");
+        let config = Config::parse(example, Path::new("/etc/casebook")).unwrap();
+        assert!(config.kafka.topics.len() >= 5);
+        assert!(config.rules.iter().all(|path| path.is_absolute()));
+
+        let check = |text: &str, want: &str| {
+            let error = Config::parse(text, Path::new("")).unwrap_err();
+            assert!(error.contains(want), "{error}");
+        };
+        check("kafka:\n  brokers: b\n  topics:\n    - nmae: x\n", "line 4 column 7");
+        check("kafka:\n  brokers: b\n  topics: []\n", "at least one topic");
+        check("kafka:\n  brokers: b\n  topics: [{name: x, source: nope}]\n", "kubernetes_audit");
+        check("kafka:\n  brokers: b\n  topics: [{name: '^('}]\n", "^(");
+        check("kafka: {brokers: b, topics: [{name: x}]}\ncommit: {interval: 5}\n", "duration");
+        check("kafka: {brokers: b, topics: [{name: x}]}\ncommit: {max_bytes: 5}\n", "commit.max_bytes");
+    }
+}

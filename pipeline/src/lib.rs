@@ -1,0 +1,42 @@
+//! Composition: the stages in one process, the order in which they commit, and how they stop.
+//!
+//! ```text
+//! Consumer ─ConsumerEvent─▶ detect_stage ─Detected─▶ commit_stage ─EventsCommit─▶ events, dead_letters
+//!  (logs)                    decode, match            signals first    │
+//!                                                        ▼             └─ offsets to the group, for lag tools
+//!                                               topic casebook.signals
+//!                                                        │
+//! Consumer ─ConsumerEvent─▶ correlate_stage ─AlertsCommit─▶ alerts + state ─▶ topic casebook.alerts
+//! (signals)
+//! ```
+//!
+//! Every channel is bounded, and nothing but an acknowledged commit moves back.
+
+mod clock;
+mod commit_stage;
+mod config;
+mod correlate_stage;
+mod detect_stage;
+mod duration;
+mod error;
+mod progress;
+mod replay;
+mod rule_files;
+mod rule_test;
+mod run;
+mod signal_topic;
+mod telemetry;
+mod topics;
+mod watermark;
+
+pub use clock::now;
+pub use config::{CommitConfig, Config, ConfigError, KafkaConfig, LatenessConfig, SourceKindConfig, TopicConfig};
+pub use duration::{ConfigDuration, parse_duration};
+pub use error::PipelineError;
+pub use progress::{Progress, Snapshot};
+pub use replay::{Replay, ReplayCounts, open_records};
+pub use rule_files::{load_rules, read_rule_files};
+pub use rule_test::{TestOutcome, run_rule_tests};
+pub use run::Pipeline;
+pub use telemetry::Metrics;
+pub use watermark::MAX_CLOCK_SKEW;

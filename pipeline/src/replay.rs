@@ -1,0 +1,106 @@
+//! Files instead of Kafka: the same decoding, detection and correlation, over an in-memory channel.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleSet};
+use casebook_event::{Alert, EventBatch, RawRecord, Signal, SignalMessage, Timestamp};
+use casebook_ingest::{Decoder, FileRecords, SourceKind};
+
+use crate::clock;
+use crate::error::PipelineError;
+
+/// What a replay read, beside the alerts it found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayCounts {
+    /// Records read.
+    pub records: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Events that they held.
+    pub events: u64,
+    /// What could not become an event.
+    pub dead_letters: u64,
+}
+
+/// Decodes, detects and correlates what it is given, and answers with final alerts at the end.
+///
+/// A finite input has no late events: correlation waits for its end, so that the order of records and files does not
+/// matter. Memory grows with the matching events.
+pub struct Replay {
+    decoder: Decoder,
+    detector: Detector,
+    engine: CorrelationEngine,
+    ingested: Timestamp,
+    matched: Vec<Signal>,
+    alerts: Vec<Alert>,
+    batch: EventBatch,
+    counts: ReplayCounts,
+}
+
+impl Replay {
+    /// A replay of records of that kind.
+    pub fn new(rules: Arc<RuleSet>, kind: SourceKind) -> Self {
+        let config = CorrelationConfig { provisional: false, ..CorrelationConfig::default() };
+        Self {
+            decoder: Decoder::new(kind),
+            detector: Detector::new(rules.clone()),
+            engine: CorrelationEngine::new(rules, config),
+            ingested: clock::now(),
+            matched: Vec::new(),
+            alerts: Vec::new(),
+            batch: EventBatch::default(),
+            counts: ReplayCounts::default(),
+        }
+    }
+
+    /// Takes the next records to be of another kind.
+    pub fn set_kind(&mut self, kind: SourceKind) {
+        self.decoder = Decoder::new(kind);
+    }
+
+    /// Takes one record, and returns what could not be decoded of it.
+    pub fn push(&mut self, record: &RawRecord) -> &EventBatch {
+        self.batch.events.clear();
+        self.batch.dead_letters.clear();
+        self.decoder.decode(record, self.ingested, &mut self.batch);
+        self.counts.records += 1;
+        self.counts.bytes += record.payload.len() as u64;
+        self.counts.events += self.batch.events.len() as u64;
+        self.counts.dead_letters += self.batch.dead_letters.len() as u64;
+        for event in &self.batch.events {
+            self.detector.detect(event, &mut self.matched);
+            for signal in self.matched.drain(..) {
+                self.engine.apply(SignalMessage::Signal(signal), &mut self.alerts);
+            }
+        }
+        &self.batch
+    }
+
+    /// What was read so far.
+    pub fn counts(&self) -> ReplayCounts {
+        self.counts
+    }
+
+    /// The final alerts, in order of time and id.
+    pub fn finish(mut self) -> Vec<Alert> {
+        self.engine.finish(&mut self.alerts);
+        self.alerts.sort_by(|a, b| (a.alert.time, &a.alert.id).cmp(&(b.alert.time, &b.alert.id)));
+        self.alerts
+    }
+}
+
+/// Opens a file, or standard input for `-`, as records.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn open_records(path: &Path, kind: SourceKind) -> Result<FileRecords<Box<dyn Read>>, PipelineError> {
+    let name = path.display().to_string();
+    let reader: Box<dyn Read> = if name == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(|source| PipelineError::File { path: name.clone(), source })?)
+    };
+    Ok(FileRecords::new(reader, &name, kind))
+}
