@@ -3,7 +3,7 @@
 use casebook_event::Timestamp;
 
 use crate::cluster::{Cluster, StrangerIp};
-use crate::line::{Digits, Hex, Put, Time, put};
+use crate::line::{Digits, Hex, Time, put};
 use crate::random::Random;
 
 /// How a line is stamped.
@@ -85,126 +85,46 @@ pub(crate) fn write_background<'a>(
     let pid = random.between(400, 4_000_000);
     let port = random.between(1024, 65_535);
     let n = random.next();
-    let mut line = |program: &str, pid: u64, parts: &[&dyn Put]| {
-        head(out, stamp, time, host, program, pid);
-        for part in parts {
-            part.put(out);
-        }
-    };
+    let guess = random.word(GUESSES);
+    let (command, job) = (random.word(ROOT_COMMANDS), random.word(JOBS));
+    macro_rules! line {
+        ($program:expr, $pid:expr; $($part:expr),* $(,)?) => {{
+            head(out, stamp, time, host, $program, $pid);
+            put!(out; $($part),*);
+        }};
+    }
+    // Refusals come from strangers alone: an address that people share would otherwise look like one who guesses.
+    let stranger = StrangerIp(n);
+    let uid = n % 5000 + 1000;
     match random.below(100) {
-        0..18 => {
-            let key = Hex(u128::from(n), 16);
-            line(
-                "sshd",
-                pid,
-                &[
-                    &"Accepted publickey for ",
-                    &user,
-                    &" from ",
-                    ip,
-                    &" port ",
-                    &port,
-                    &" ssh2: ED25519 SHA256:",
-                    &key,
-                ],
-            );
+        0..18 => line!(
+            "sshd", pid;
+            "Accepted publickey for ", user, " from ", ip, " port ", port, " ssh2: ED25519 SHA256:", Hex(u128::from(n), 16),
+        ),
+        18..30 => {
+            line!("sshd", pid; "pam_unix(sshd:session): session opened for user ", user, "(uid=", uid, ") by (uid=0)")
         }
-        18..30 => line(
-            "sshd",
-            pid,
-            &[
-                &"pam_unix(sshd:session): session opened for user ",
-                &user,
-                &"(uid=",
-                &(n % 5000 + 1000),
-                &") by (uid=0)",
-            ],
-        ),
-        30..42 => line(
-            "sshd",
-            pid,
-            &[&"pam_unix(sshd:session): session closed for user ", &user],
-        ),
-        42..52 => line(
-            "sshd",
-            pid,
-            &[&"Disconnected from user ", &user, &" ", ip, &" port ", &port],
-        ),
-        52..57 => {
-            let (guess, stranger) = (random.word(GUESSES), StrangerIp(n));
-            line(
-                "sshd",
-                pid,
-                &[&"Invalid user ", &guess, &" from ", &stranger, &" port ", &port],
-            );
-        }
+        30..42 => line!("sshd", pid; "pam_unix(sshd:session): session closed for user ", user),
+        42..52 => line!("sshd", pid; "Disconnected from user ", user, " ", ip, " port ", port),
+        52..57 => line!("sshd", pid; "Invalid user ", guess, " from ", stranger, " port ", port),
         57..62 => {
-            let (guess, stranger) = (random.word(GUESSES), StrangerIp(n));
-            line(
-                "sshd",
-                pid,
-                &[
-                    &"Failed password for invalid user ",
-                    &guess,
-                    &" from ",
-                    &stranger,
-                    &" port ",
-                    &port,
-                    &" ssh2",
-                ],
-            );
+            line!("sshd", pid; "Failed password for invalid user ", guess, " from ", stranger, " port ", port, " ssh2")
         }
-        62..64 => line(
-            "sshd",
-            pid,
-            &[
-                &"Connection closed by authenticating user ",
-                &user,
-                &" ",
-                ip,
-                &" port ",
-                &port,
-                &" [preauth]",
-            ],
-        ),
-        64..72 => {
-            let command = random.word(ROOT_COMMANDS);
-            line(
-                "sudo",
-                0,
-                &[
-                    &user,
-                    &" : TTY=pts/",
-                    &(n % 8),
-                    &" ; PWD=/home/",
-                    &user,
-                    &" ; USER=root ; COMMAND=",
-                    &command,
-                ],
-            );
+        62..64 => {
+            line!("sshd", pid; "Connection closed by invalid user ", guess, " ", stranger, " port ", port, " [preauth]")
         }
-        72..76 => line(
-            "sudo",
-            0,
-            &[
-                &"pam_unix(sudo:session): session opened for user root(uid=0) by ",
-                &user,
-                &"(uid=",
-                &(n % 5000 + 1000),
-                &")",
-            ],
+        64..72 => line!(
+            "sudo", 0;
+            user, " : TTY=pts/", n % 8, " ; PWD=/home/", user, " ; USER=root ; COMMAND=", command,
         ),
-        76..92 => {
-            let job = random.word(JOBS);
-            line("CRON", pid, &[&"(root) CMD (", &job, &")"]);
-        }
-        92..96 => line("CRON", pid, &[&"pam_unix(cron:session): session closed for user root"]),
-        96..98 => line(
-            "systemd-logind",
-            712,
-            &[&"New session ", &(n % 90_000), &" of user ", &user, &"."],
+        72..76 => line!(
+            "sudo", 0;
+            "pam_unix(sudo:session): session opened for user root(uid=0) by ", user, "(uid=", uid, ")",
         ),
-        _ => line("systemd-logind", 712, &[&"Removed session ", &(n % 90_000), &"."]),
+        76..92 => line!("CRON", pid; "(root) CMD (", job, ")"),
+        92..96 => line!("CRON", pid; "pam_unix(cron:session): session closed for user root"),
+        96..98 => line!("systemd-logind", 712; "New session ", n % 90_000, " of user ", user, "."),
+        _ => line!("systemd-logind", 712; "Removed session ", n % 90_000, "."),
     }
     host
 }
