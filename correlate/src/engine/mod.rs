@@ -1,0 +1,186 @@
+//! Events → signals.
+//!
+//! ```text
+//! Event ─gate fields, FieldScan─▶ candidate rules ─Expression over memoized atoms─▶ matches ─▶ Signal
+//! ```
+
+mod check;
+pub(crate) mod reference;
+mod scratch;
+
+use std::sync::Arc;
+
+use casebook_event::{Event, EventRef, Signal, Value};
+use compact_str::{CompactString, format_compact};
+
+use crate::compile::{AtomId, Check, Expression, FieldIndex, SourcePlan};
+use crate::limits::MAX_GROUP_VALUE_BYTES;
+use crate::rule_set::{Output, RuleSet};
+use scratch::Scratch;
+
+/// Applies the rules of a set to events. Each thread has its own; they share the rules.
+#[derive(Debug)]
+pub struct Detector {
+    rules: Arc<RuleSet>,
+    scratch: Scratch,
+}
+
+impl Detector {
+    /// A detector for `rules`.
+    pub fn new(rules: Arc<RuleSet>) -> Self {
+        let scratch = Scratch::new(
+            rules.plan().atoms.len(),
+            rules.plan().atoms.field_count(),
+            rules.plan().conditions.len(),
+        );
+        Self { rules, scratch }
+    }
+
+    /// The rules it applies.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Appends a signal for every alert and every correlation that a match of `event` concerns.
+    ///
+    /// For each base rule that matches, in the order of the set: one signal with its own id if it alerts by itself, then
+    /// one for each correlation that names it. An event that lacks a field of a correlation's group does not count in
+    /// that correlation. Of a field with several values, the first is the group's.
+    pub fn detect(&mut self, event: &Event, out: &mut Vec<Signal>) {
+        let plan = self.rules.plan();
+        let Some(source) = plan.sources.get(event.source as usize) else {
+            return;
+        };
+        self.scratch.begin();
+        let mut matching = Matching {
+            rules: &self.rules,
+            source,
+            event,
+            scratch: &mut self.scratch,
+        };
+        matching.find_candidates();
+        let candidates = matching.scratch.take_candidates();
+        let mut cited: Option<EventRef> = None;
+        for &rule in &candidates {
+            if matching.holds(&plan.conditions[rule]) {
+                emit(&self.rules, rule, event, &mut cited, out);
+            }
+        }
+        self.scratch.return_candidates(candidates);
+    }
+}
+
+/// Appends the signals of one match.
+pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Option<EventRef>, out: &mut Vec<Signal>) {
+    let detection = rules.detection(rule);
+    for output in &detection.outputs {
+        let (rule_id, group) = match output {
+            Output::Alert => (&detection.id, Some(Vec::new())),
+            Output::Member {
+                correlation_id,
+                group_by,
+            } => (
+                correlation_id,
+                group_by
+                    .iter()
+                    .map(|field| event.text(field).map(group_value))
+                    .collect(),
+            ),
+        };
+        let Some(group) = group else { continue };
+        let event = cited.get_or_insert_with(|| EventRef::new(event)).clone();
+        out.push(Signal {
+            rule_id: rule_id.clone(),
+            matched_rule_id: detection.id.clone(),
+            group,
+            event,
+        });
+    }
+}
+
+/// A value of a group, bounded: of a longer one, the beginning and a hash of the whole.
+fn group_value(text: CompactString) -> CompactString {
+    if text.len() <= MAX_GROUP_VALUE_BYTES {
+        return text;
+    }
+    let hash = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
+    format_compact!(
+        "{}…{hash:032x}",
+        &text[..text.floor_char_boundary(MAX_GROUP_VALUE_BYTES)]
+    )
+}
+
+/// One event under way.
+struct Matching<'a> {
+    rules: &'a RuleSet,
+    source: &'a SourcePlan,
+    event: &'a Event,
+    scratch: &'a mut Scratch,
+}
+
+impl Matching<'_> {
+    /// Scans the fields that decide which rules are looked at.
+    fn find_candidates(&mut self) {
+        for &rule in &self.source.always {
+            self.scratch.call(rule);
+        }
+        for &field in &self.source.gate_fields {
+            self.scan(field);
+        }
+        let scratch = &mut *self.scratch;
+        for at in 0..scratch.hits.len() {
+            if let Some(rules) = self.source.called_by.get(&scratch.hits[at]) {
+                rules.iter().for_each(|&rule| scratch.call(rule));
+            }
+        }
+    }
+
+    /// Answers all literals of a field.
+    fn scan(&mut self, field: FieldIndex) {
+        if !self.scratch.begin_scan(field) {
+            return;
+        }
+        let Some(scan) = self.source.scans.get(&field) else {
+            return;
+        };
+        let scratch = &mut *self.scratch;
+        self.event.visit(self.rules.plan().atoms.field(field), &mut |value| {
+            if check::has_text(value) {
+                scan.scan(&value.to_text(), &mut |atom| scratch.set_true(atom));
+            }
+            false
+        });
+    }
+
+    fn holds(&mut self, expression: &Expression) -> bool {
+        match expression {
+            Expression::Atom(id) => self.atom(*id),
+            Expression::All(parts) => parts.iter().all(|part| self.holds(part)),
+            Expression::Any(parts) => parts.iter().any(|part| self.holds(part)),
+            Expression::Not(part) => !self.holds(part),
+        }
+    }
+
+    fn atom(&mut self, id: AtomId) -> bool {
+        if let Some(known) = self.scratch.known(id) {
+            return known;
+        }
+        let atoms = &self.rules.plan().atoms;
+        let atom = atoms.atom(id);
+        let truth = match (&atom.check, atom.field) {
+            (Check::Literal { .. }, Some(field)) => {
+                self.scan(field);
+                self.scratch.is_true(id)
+            }
+            (check, Some(field)) => check::field(check, self.event, atoms.field(field)),
+            (check, None) => {
+                let mut visit = |value: &Value| check::value(check, value);
+                // Text records have no native form: their words may be in no field at all.
+                self.event.visit_all(&mut visit)
+                    || (self.event.native == Value::Null && visit(&Value::Str(self.event.raw.clone())))
+            }
+        };
+        self.scratch.learn(id, truth);
+        truth
+    }
+}

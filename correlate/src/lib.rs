@@ -1,0 +1,25 @@
+//! Sigma rules → compiled engine; events → signals; signals → alerts.
+//!
+//! ```text
+//! RuleFile ─RuleSet::load─▶ Loaded { RuleSet, Diagnostic }
+//!
+//!                      RuleSet                                      RuleSet
+//!                         ▼                                            ▼
+//! Event ─────────▶ Detector::detect ─ Signal, Watermark ─▶ CorrelationEngine::apply ─▶ Alert
+//! ```
+//!
+//! Pure and synchronous: no I/O, no clock, no threads. Everything here is a function of what it is given, and the final
+//! alerts are a function of the set of events: `docs/correlation-semantics.md` says which.
+
+mod compile;
+mod diagnostic;
+mod engine;
+pub mod limits;
+mod rule_set;
+mod sigma;
+mod text;
+
+pub use diagnostic::{Diagnostic, LINTS, Severity};
+pub use engine::Detector;
+pub use rule_set::{Loaded, RuleFile, RuleInfo, RuleKind, RuleSet};
+pub use sigma::extension::{RuleTest, TestEvent};

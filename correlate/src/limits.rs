@@ -1,0 +1,41 @@
+//! Every bound of this crate, named once, with its unit and what happens when it is reached.
+
+/// Longest rule file, in bytes. A longer one is refused whole (`yaml-limit`).
+pub const MAX_RULE_FILE_BYTES: usize = 1 << 20;
+/// Deepest nesting of YAML collections in a rule file. A deeper file is refused (`yaml-limit`).
+pub const MAX_YAML_DEPTH: usize = 32;
+/// Most YAML nodes in a rule file, aliases expanded. A larger file is refused (`yaml-limit`).
+pub const MAX_YAML_NODES: usize = 100_000;
+/// Most keys in one YAML mapping. A larger mapping is refused (`yaml-limit`).
+pub const MAX_YAML_KEYS: usize = 2_000;
+/// Most rules in a set. Rules beyond it are refused (`too-many`).
+pub const MAX_RULES: usize = 50_000;
+/// Longest `condition`, in bytes. A longer one is refused (`bad-condition`).
+pub const MAX_CONDITION_BYTES: usize = 16 << 10;
+/// Deepest nesting of parentheses and `not` in a `condition`. A deeper one is refused (`bad-condition`).
+pub const MAX_CONDITION_DEPTH: usize = 64;
+/// Most values in the list of one field. A longer list is refused (`too-many`).
+pub const MAX_VALUES_PER_ITEM: usize = 10_000;
+/// Longest text value or regular expression in a rule, in bytes. A longer one is refused (`bad-value`).
+pub const MAX_VALUE_BYTES: usize = 16 << 10;
+/// Largest compiled regular expression, in bytes. A larger one is refused (`regex-too-large`).
+pub const MAX_REGEX_COMPILED_BYTES: usize = 4 << 20;
+/// Deepest nesting of groups in a regular expression. A deeper one is refused (`bad-regex`).
+pub const MAX_REGEX_DEPTH: u32 = 64;
+/// Most spellings that `windash` makes of one value: four flags of five dashes each. Beyond it, the value is refused.
+pub const MAX_WINDASH_VARIANTS: usize = 625;
+/// Most rules that one correlation names. More are refused (`too-many`).
+pub const MAX_CORRELATION_MEMBERS: usize = 32;
+/// Most fields of one `group-by`. More are refused (`too-many`).
+pub const MAX_GROUP_BY_FIELDS: usize = 16;
+/// Longest value of a correlation group, in bytes. Of a longer one, the beginning and a hash of the whole are the value.
+pub const MAX_GROUP_VALUE_BYTES: usize = 1 << 10;
+/// Longest `timespan`, in seconds: 366 days. A longer one is refused (`bad-timespan`).
+pub const MAX_TIMESPAN_SECONDS: i64 = 366 * 86_400;
+/// Most `tests` of one rule. More are refused (`too-many`).
+pub const MAX_TESTS_PER_RULE: usize = 200;
+/// Most events of one test. More are refused (`too-many`).
+pub const MAX_EVENTS_PER_TEST: usize = 10_000;
+
+// A mask of members is 32 bits wide.
+const _: () = assert!(MAX_CORRELATION_MEMBERS <= u32::BITS as usize);

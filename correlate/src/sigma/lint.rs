@@ -1,0 +1,131 @@
+//! Findings about a rule that parsed: what it lacks, and what in it can have no effect.
+
+use super::condition::Condition;
+use super::correlation::CorrelationKind;
+use super::detection::Detection;
+use super::rule::{Body, Rule};
+use crate::diagnostic::{Report, code};
+
+/// Most selections for which every combination is tried.
+const MAX_TABLE_SELECTIONS: usize = 12;
+
+/// Looks over one rule. `alerts` says whether it raises alerts: what only they need is not asked of the others.
+pub(crate) fn lint(rule: &Rule, alerts: bool, report: &mut Report<'_>) {
+    if rule.head.id.is_none() {
+        let help = "add `id:` with a new UUID";
+        report.add_help(
+            code::MISSING_ID,
+            rule.mark,
+            format!("`{}` has no id", rule.head.title),
+            help,
+        );
+    }
+    if alerts {
+        if rule.head.level.is_none() {
+            report.add(
+                code::MISSING_LEVEL,
+                rule.mark,
+                format!("`{}` has no level", rule.head.title),
+            );
+        }
+        if rule.head.tags.is_empty() {
+            let help = "add `tags:` such as attack.execution and attack.t1609";
+            report.add_help(
+                code::MISSING_TAGS,
+                rule.mark,
+                format!("`{}` has no tags", rule.head.title),
+                help,
+            );
+        }
+        if rule.extension.tests.is_empty() {
+            let help = "add `casebook: { tests: … }` with an event that must match and one that must not";
+            report.add_help(
+                code::MISSING_TESTS,
+                rule.mark,
+                format!("`{}` has no tests", rule.head.title),
+                help,
+            );
+        }
+    }
+    match &rule.body {
+        Body::Detection { logsource, detection } => {
+            if logsource.sources().next().is_none() {
+                let message = format!(
+                    "no source has the logsource {logsource}: `{}` never fires",
+                    rule.head.title
+                );
+                report.add(code::NO_SOURCE, rule.mark, message);
+            }
+            selections(rule, detection, report);
+        }
+        Body::Correlation(correlation) => {
+            if let CorrelationKind::EventCount(condition) = &correlation.kind {
+                if condition.first_count().is_none() {
+                    report.add(
+                        code::NEVER_TRUE,
+                        correlation.mark,
+                        "no count of at least one event meets the condition",
+                    );
+                } else if condition.is_monotone() && condition.holds(1) {
+                    let help = "a count of one is what the base rule already tells";
+                    report.add_help(
+                        code::ALWAYS_TRUE,
+                        correlation.mark,
+                        "a single event meets the condition",
+                        help,
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn selections(rule: &Rule, detection: &Detection, report: &mut Report<'_>) {
+    let mut used = vec![false; detection.selections.len()];
+    detection
+        .conditions
+        .iter()
+        .for_each(|condition| condition.visit(&mut |at| used[at] = true));
+    for (selection, _) in detection.selections.iter().zip(&used).filter(|(_, used)| !**used) {
+        let message = format!("the condition never looks at `{}`", selection.name);
+        report.add(code::UNUSED_SELECTION, selection.mark, message);
+    }
+    let used: Vec<usize> = (0..used.len()).filter(|&at| used[at]).collect();
+    if used.len() > MAX_TABLE_SELECTIONS {
+        return;
+    }
+    let mut ever = false;
+    let mut always = true;
+    for combination in 0..1u32 << used.len() {
+        let truth = |at: usize| {
+            used.iter()
+                .position(|&u| u == at)
+                .is_some_and(|bit| combination >> bit & 1 == 1)
+        };
+        let holds = detection.conditions.iter().any(|condition| value(condition, &truth));
+        ever |= holds;
+        always &= holds;
+    }
+    if !ever {
+        report.add(
+            code::NEVER_TRUE,
+            rule.mark,
+            "the condition contradicts itself: the rule never fires",
+        );
+    } else if always {
+        report.add(
+            code::ALWAYS_TRUE,
+            rule.mark,
+            "the condition holds of every event of the logsource",
+        );
+    }
+}
+
+fn value(condition: &Condition, truth: &impl Fn(usize) -> bool) -> bool {
+    match condition {
+        Condition::Selection(at) => truth(*at),
+        Condition::All(parts) => parts.iter().all(|part| value(part, truth)),
+        Condition::Any(parts) => parts.iter().any(|part| value(part, truth)),
+        Condition::Not(part) => !value(part, truth),
+    }
+}

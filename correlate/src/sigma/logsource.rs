@@ -1,0 +1,121 @@
+//! The `logsource` of a detection rule, and which sources it means.
+
+use casebook_event::{Logsource, Source};
+
+use super::head::text;
+use super::yaml::Entry;
+use crate::diagnostic::{Report, code};
+
+/// A rule's logsource. A part that is absent matches any.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct RuleLogsource {
+    /// Sigma `product`.
+    pub(crate) product: Option<String>,
+    /// Sigma `category`.
+    pub(crate) category: Option<String>,
+    /// Sigma `service`.
+    pub(crate) service: Option<String>,
+}
+
+impl RuleLogsource {
+    /// Reads the section; `None` if it is an error.
+    pub(crate) fn parse(entry: &Entry, report: &mut Report<'_>) -> Option<Self> {
+        let errors = report.errors();
+        let Some(entries) = entry.value.entries() else {
+            let message = format!("`logsource` must be a mapping, not {}", entry.value.kind());
+            report.add(code::BAD_SHAPE, entry.value.mark, message);
+            return None;
+        };
+        for entry in entries {
+            if !["product", "category", "service", "definition"].contains(&entry.key.as_str()) {
+                report.add(
+                    code::UNKNOWN_KEY,
+                    entry.mark,
+                    format!("`logsource` has no key `{}`", entry.key),
+                );
+            }
+        }
+        let mut part = |key| text(&entry.value, key, report).map(|(text, _)| text.to_lowercase());
+        let logsource = Self {
+            product: part("product"),
+            category: part("category"),
+            service: part("service"),
+        };
+        if logsource == Self::default() && report.errors() == errors {
+            let message = "`logsource` names no product, category or service";
+            report.add_help(
+                code::MISSING_KEY,
+                entry.mark,
+                message,
+                "name at least one: it says which logs the rule reads",
+            );
+        }
+        (report.errors() == errors).then_some(logsource)
+    }
+
+    /// Whether the rule reads logs of this kind: every part that the rule names is the same in one logsource of it.
+    ///
+    /// A part that the rule names and the log does not have is no match: a rule about `process_creation` on Linux does
+    /// not read sshd's log, although both are Linux.
+    fn means(&self, logsource: &Logsource) -> bool {
+        let same = |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
+        same(&self.product, logsource.product)
+            && same(&self.category, logsource.category)
+            && same(&self.service, logsource.service)
+    }
+
+    /// The sources whose events the rule reads.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
+        Source::ALL
+            .iter()
+            .copied()
+            .filter(|source| source.logsources().iter().any(|logsource| self.means(logsource)))
+    }
+}
+
+impl std::fmt::Display for RuleLogsource {
+    /// `product/category/service`, with `*` for what is absent.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
+        f.pad(&format!(
+            "{}/{}/{}",
+            part(&self.product),
+            part(&self.category),
+            part(&self.service)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_go_to_the_sources_they_name() {
+        let check = |product: &str, category: &str, service: &str, want: &[Source]| {
+            let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let rule = RuleLogsource {
+                product: part(product),
+                category: part(category),
+                service: part(service),
+            };
+            assert_eq!(rule.sources().collect::<Vec<_>>(), want, "{rule}");
+        };
+        check("kubernetes", "", "audit", &[Source::KubernetesAudit]);
+        check("kubernetes", "application", "audit", &[Source::KubernetesAudit]);
+        check("kubernetes", "", "", &[Source::KubernetesAudit, Source::ContainerLog]);
+        check("aws", "", "cloudtrail", &[Source::CloudTrail]);
+        check("linux", "", "auth", &[Source::Auth]);
+        check("linux", "", "sshd", &[Source::Auth]);
+        check("linux", "", "sudo", &[Source::Auth]);
+        check("linux", "process_creation", "", &[]);
+        check("linux", "", "auditd", &[]);
+        check("windows", "process_creation", "", &[]);
+        check(
+            "",
+            "application",
+            "",
+            &[Source::KubernetesAudit, Source::ContainerLog, Source::ApplicationJson],
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! Sigma rule files → abstract syntax that knows where it was written.
+//!
+//! ```text
+//! text ─yaml─▶ Node ─rule─▶ Rule { Head, Body::Detection(Logsource, Detection) | Body::Correlation(Correlation) }
+//! ```
+//!
+//! Specification: Sigma 2.1 (rules, modifiers, correlations).
+
+pub(crate) mod condition;
+pub(crate) mod correlation;
+pub(crate) mod detection;
+mod encoding;
+pub(crate) mod extension;
+mod head;
+pub(crate) mod lint;
+pub(crate) mod logsource;
+mod modifier;
+pub(crate) mod pattern;
+pub(crate) mod rule;
+pub(crate) mod value;
+mod version;
+mod yaml;

@@ -1,0 +1,245 @@
+//! `field|modifier|modifier: value` → what is asked of the field.
+//!
+//! Specification: Sigma modifiers 2.1. A modifier that is unknown or not supported is an error, never ignored.
+
+use super::value::{Order, Relation};
+use crate::diagnostic::{Mark, Report, code};
+
+/// How the field's value is compared with the rule's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// As text with wildcards, the whole of it or where the relation says; numbers and `null` as such.
+    Plain(Relation),
+    /// As a regular expression with these flags (`i`, `m`, `s`).
+    Regex {
+        insensitive: bool,
+        multi_line: bool,
+        dot_all: bool,
+    },
+    /// As an address in a network.
+    Cidr,
+    /// By presence.
+    Exists,
+    /// As a number.
+    Number(Order),
+}
+
+/// A way of respelling a value before it is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Windash,
+    Utf16Le,
+    Utf16Be,
+    Utf16,
+    Base64,
+    Base64Offset,
+}
+
+/// A field's name with its modifiers understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key<'a> {
+    /// The field; `None` for keywords.
+    pub(crate) field: Option<&'a str>,
+    pub(crate) comparison: Comparison,
+    pub(crate) encodings: Vec<Encoding>,
+    /// Every value must match, rather than any.
+    pub(crate) all: bool,
+    /// Case counts.
+    pub(crate) cased: bool,
+    /// The answer is turned around.
+    pub(crate) negated: bool,
+    /// The values name fields of the event.
+    pub(crate) field_reference: bool,
+}
+
+const SUPPORTED: &str = "contains, startswith, endswith, all, re (with i, m, s), cidr, exists, gt, gte, lt, lte, neq, cased, \
+                         windash, wide, utf16, utf16le, utf16be, base64, base64offset, fieldref";
+
+impl<'a> Key<'a> {
+    /// Reads a key of a selection.
+    pub(crate) fn parse(text: &'a str, mark: Mark, report: &mut Report<'_>) -> Option<Self> {
+        let mut parts = text.split('|');
+        let field = parts.next().map(str::trim).filter(|name| !name.is_empty());
+        let mut key = Self {
+            field,
+            comparison: Comparison::Plain(Relation::Equals),
+            encodings: Vec::new(),
+            all: false,
+            cased: false,
+            negated: false,
+            field_reference: false,
+        };
+        let errors = report.errors();
+        let mut compared_by: Option<&str> = None;
+        for modifier in parts {
+            let comparison = match modifier {
+                "all" => {
+                    key.all = true;
+                    None
+                }
+                "cased" => {
+                    key.cased = true;
+                    None
+                }
+                "neq" => {
+                    key.negated = true;
+                    None
+                }
+                "fieldref" => {
+                    key.field_reference = true;
+                    None
+                }
+                "windash" => key.encode(Encoding::Windash),
+                "wide" | "utf16le" => key.encode(Encoding::Utf16Le),
+                "utf16be" => key.encode(Encoding::Utf16Be),
+                "utf16" => key.encode(Encoding::Utf16),
+                "base64" => key.encode(Encoding::Base64),
+                "base64offset" => key.encode(Encoding::Base64Offset),
+                "contains" => Some(Comparison::Plain(Relation::Contains)),
+                "startswith" => Some(Comparison::Plain(Relation::StartsWith)),
+                "endswith" => Some(Comparison::Plain(Relation::EndsWith)),
+                "re" => Some(Comparison::Regex {
+                    insensitive: false,
+                    multi_line: false,
+                    dot_all: false,
+                }),
+                "i" | "m" | "s" => {
+                    match &mut key.comparison {
+                        Comparison::Regex {
+                            insensitive,
+                            multi_line,
+                            dot_all,
+                        } => match modifier {
+                            "i" => *insensitive = true,
+                            "m" => *multi_line = true,
+                            _ => *dot_all = true,
+                        },
+                        _ => report.add_help(
+                            code::MODIFIER_CONFLICT,
+                            mark,
+                            format!("`{modifier}` is a flag of `re`, which does not come before it"),
+                            "write `|re|i`",
+                        ),
+                    }
+                    None
+                }
+                "cidr" => Some(Comparison::Cidr),
+                "exists" => Some(Comparison::Exists),
+                "gt" => Some(Comparison::Number(Order::Greater)),
+                "gte" => Some(Comparison::Number(Order::GreaterOrEqual)),
+                "lt" => Some(Comparison::Number(Order::Less)),
+                "lte" => Some(Comparison::Number(Order::LessOrEqual)),
+                "expand" => {
+                    let message = "unsupported modifier `expand`: there is nothing that placeholders could stand for";
+                    report.add_help(code::UNSUPPORTED_MODIFIER, mark, message, "list the values in the rule");
+                    None
+                }
+                "minute" | "hour" | "day" | "week" | "month" | "year" => {
+                    report.add(
+                        code::UNSUPPORTED_MODIFIER,
+                        mark,
+                        format!("unsupported modifier `{modifier}`"),
+                    );
+                    None
+                }
+                other => {
+                    let message = format!("unknown modifier `{other}`");
+                    report.add_help(
+                        code::UNKNOWN_MODIFIER,
+                        mark,
+                        message,
+                        format!("the modifiers are {SUPPORTED}"),
+                    );
+                    None
+                }
+            };
+            if let Some(comparison) = comparison {
+                if let Some(first) = compared_by {
+                    let message = format!("`{first}` and `{modifier}` exclude each other");
+                    report.add(code::MODIFIER_CONFLICT, mark, message);
+                }
+                compared_by = Some(modifier);
+                key.comparison = comparison;
+            }
+        }
+        key.check(mark, report);
+        (report.errors() == errors).then_some(key)
+    }
+
+    fn encode(&mut self, encoding: Encoding) -> Option<Comparison> {
+        self.encodings.push(encoding);
+        None
+    }
+
+    fn check(&self, mark: Mark, report: &mut Report<'_>) {
+        let plain = matches!(self.comparison, Comparison::Plain(_));
+        let mut conflict = |problem: &str| report.add(code::MODIFIER_CONFLICT, mark, problem);
+        if !plain && !self.encodings.is_empty() {
+            conflict("an encoding goes with `contains`, `startswith`, `endswith` or no other modifier");
+        }
+        if !plain && self.field_reference {
+            conflict("`fieldref` goes with `contains`, `startswith`, `endswith`, `neq` or no other modifier");
+        }
+        if self.field_reference && !self.encodings.is_empty() {
+            conflict("`fieldref` compares fields as they are: there is no value to encode");
+        }
+        if self.cased && !plain {
+            conflict("`cased` goes with texts; a regular expression already minds case");
+        }
+        if self.field.is_none() {
+            if self.field_reference {
+                conflict("`fieldref` needs a field to compare with");
+            }
+            match self.comparison {
+                Comparison::Plain(Relation::Equals | Relation::Contains) | Comparison::Regex { .. } => {}
+                _ => conflict(
+                    "keywords are looked for anywhere: only `all`, `contains`, `cased`, `re` and encodings go with them",
+                ),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modifiers_are_understood_or_refused() {
+        let check = |text: &str, want: Result<Comparison, &str>| {
+            let mut findings = Vec::new();
+            let key = Key::parse(text, Mark::START, &mut Report::new("f", &mut findings)).map(|key| key.comparison);
+            match want {
+                Ok(comparison) => assert_eq!(key, Some(comparison), "{text}: {findings:?}"),
+                Err(code) => {
+                    assert_eq!(key, None, "{text}");
+                    assert_eq!(findings[0].code, code, "{text}");
+                }
+            }
+        };
+        check("a.b", Ok(Comparison::Plain(Relation::Equals)));
+        check("a|contains|all", Ok(Comparison::Plain(Relation::Contains)));
+        check("a|all|startswith|cased", Ok(Comparison::Plain(Relation::StartsWith)));
+        check(
+            "a|re|i|s",
+            Ok(Comparison::Regex {
+                insensitive: true,
+                multi_line: false,
+                dot_all: true,
+            }),
+        );
+        check(
+            "a|wide|base64offset|contains",
+            Ok(Comparison::Plain(Relation::Contains)),
+        );
+        check("|all", Ok(Comparison::Plain(Relation::Equals)));
+        check("a|i", Err("modifier-conflict"));
+        check("a|contains|re", Err("modifier-conflict"));
+        check("a|cidr|wide", Err("modifier-conflict"));
+        check("|cidr", Err("modifier-conflict"));
+        check("a|contain", Err("unknown-modifier"));
+        check("a|", Err("unknown-modifier"));
+        check("a|expand", Err("unsupported-modifier"));
+        check("a|hour", Err("unsupported-modifier"));
+    }
+}
