@@ -12,6 +12,8 @@
 //! alerts are a function of the set of events: `docs/correlation-semantics.md` says which.
 
 mod compile;
+mod correlation;
+mod correlation;
 mod diagnostic;
 mod engine;
 pub mod limits;
@@ -19,6 +21,8 @@ mod rule_set;
 mod sigma;
 mod text;
 
+pub use correlation::{CorrelationConfig, CorrelationEngine, CorrelationStats, SnapshotError};
+pub use correlation::{CorrelationConfig, CorrelationEngine, CorrelationStats, SnapshotError, reference};
 pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;
 pub use rule_set::{Loaded, RuleFile, RuleInfo, RuleKind, RuleSet};

@@ -1,0 +1,66 @@
+//! From a report to an alert.
+
+use std::collections::BTreeMap;
+
+use casebook_event::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, EventId, EventRef, Evidence};
+use compact_str::{CompactString, format_compact};
+
+use super::events::{Entry, Events};
+use super::group::Report;
+use super::plan::CorrelationPlan;
+
+/// The id of the alert of a rule, a group and the event that begins it.
+pub(crate) fn alert_id(rule_id: &str, group: &[CompactString], anchor: EventId) -> CompactString {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    for part in std::iter::once(rule_id).chain(group.iter().map(CompactString::as_str)) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.update(&anchor.as_u128().to_le_bytes());
+    format_compact!("{:032x}", hasher.digest128())
+}
+
+/// The alert of a base rule's match.
+pub(crate) fn detection_alert(rule: &AlertRule, event: EventRef) -> Alert {
+    let time = event.time;
+    Alert {
+        alert: AlertHead { id: alert_id(&rule.id, &[], event.event_id), revision: 1, status: AlertStatus::Final, time, superseded_by: None },
+        group: BTreeMap::new(),
+        window: AlertWindow { from: time, to: time },
+        evidence_total: 1,
+        evidence: vec![evidence(rule.id.clone(), event)],
+        rule: rule.clone(),
+    }
+}
+
+/// The alert of a correlation's report.
+pub(crate) fn correlation_alert(plan: &CorrelationPlan, events: &Events, values: &[CompactString], report: Report) -> Alert {
+    let Report { id, revision, status, superseded_by, window } = report;
+    let entries = events.between(window.first, window.to);
+    let evidence_total = entries.len() as u64;
+    let to = events.between(window.first, window.to).next_back().map_or(window.first, |entry| entry.event.time);
+    Alert {
+        alert: AlertHead { id, revision, status, time: window.met, superseded_by },
+        rule: plan.rule.clone(),
+        group: plan.group_by.iter().cloned().zip(values.iter().cloned()).collect(),
+        window: AlertWindow { from: window.first, to },
+        evidence_total,
+        evidence: entries.take(Alert::MAX_EVIDENCE_EVENTS).map(|entry| evidence(matched(plan, entry), entry.event.clone())).collect(),
+    }
+}
+
+/// The base rule that an event is cited for: the first in the rule's order that it matched.
+fn matched(plan: &CorrelationPlan, entry: &Entry) -> CompactString {
+    plan.members.get(entry.members.trailing_zeros() as usize).map_or_else(CompactString::default, CompactString::new)
+}
+
+fn evidence(rule_id: CompactString, event: EventRef) -> Evidence {
+    Evidence {
+        event_id: event.event_id,
+        time: event.time,
+        source: event.source,
+        rule_id,
+        position: event.position,
+        entities: event.entities.into_iter().collect(),
+    }
+}

@@ -1,0 +1,222 @@
+//! One engine a partition of the signals topic: it finds the group of each signal, and closes groups as time passes.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use casebook_event::{Alert, AlertRule, EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark};
+use compact_str::CompactString;
+
+use super::alert::{correlation_alert, detection_alert};
+use super::group::Group;
+use super::plan::{CorrelationPlan, Plans};
+use crate::rule_set::RuleSet;
+
+/// How an engine reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrelationConfig {
+    /// Whether an alert is raised as soon as its condition holds, and revised when its window is complete. Without it only
+    /// final alerts are reported, each once.
+    pub provisional: bool,
+}
+
+impl Default for CorrelationConfig {
+    fn default() -> Self {
+        Self { provisional: true }
+    }
+}
+
+/// What an engine holds and has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CorrelationStats {
+    /// Groups with at least one event.
+    pub open_groups: usize,
+    /// Events in them.
+    pub buffered_events: usize,
+    /// The watermark.
+    pub watermark: Timestamp,
+    /// Events that came too late to be correlated, by source.
+    pub late_events: BTreeMap<Source, u64>,
+}
+
+/// The key of a group.
+pub(crate) type GroupKey = (Arc<str>, Vec<CompactString>);
+
+/// The correlation engine. It has no clock: time is what the watermarks say.
+#[derive(Debug)]
+pub struct CorrelationEngine {
+    pub(crate) plans: Arc<Plans>,
+    config: CorrelationConfig,
+    pub(crate) groups: HashMap<GroupKey, Group>,
+    /// When each group is to be looked at next. An entry may be out of date: the group itself knows.
+    due: BinaryHeap<Reverse<(Timestamp, GroupKey)>>,
+    /// The watermark of every source partition that was heard of.
+    pub(crate) partitions: BTreeMap<Partition, Timestamp>,
+    /// The least of them, and never less than before.
+    pub(crate) watermark: Timestamp,
+    /// The highest position applied of each source partition, with what was applied there: what is delivered again after
+    /// a crash is dropped by it.
+    pub(crate) applied: BTreeMap<Partition, Applied>,
+    /// Matches of base rules, by event time, until the watermark has passed it: what was raised already is `None`; without
+    /// provisional alerts, what is still to be raised is the event.
+    pub(crate) raised: BTreeMap<Timestamp, BTreeMap<(Arc<str>, EventId), Option<EventRef>>>,
+    pub(crate) late_events: BTreeMap<Source, u64>,
+}
+
+/// The highest position of a source partition, and the signals applied there.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Applied {
+    pub offset: i64,
+    pub index: u32,
+    pub signals: BTreeSet<(Arc<str>, Arc<str>, Vec<CompactString>)>,
+}
+
+impl CorrelationEngine {
+    /// An engine that has seen nothing.
+    pub fn new(rules: &RuleSet, config: CorrelationConfig) -> Self {
+        Self::with_plans(Arc::new(Plans::of(rules)), config)
+    }
+
+    pub(crate) fn with_plans(plans: Arc<Plans>, config: CorrelationConfig) -> Self {
+        Self {
+            plans,
+            config,
+            groups: HashMap::new(),
+            due: BinaryHeap::new(),
+            partitions: BTreeMap::new(),
+            watermark: Timestamp::MIN,
+            applied: BTreeMap::new(),
+            raised: BTreeMap::new(),
+            late_events: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one message; what is to be reported is put behind `out`. The signals of one source partition must come in the
+    /// order of their positions, but for those that are delivered again.
+    pub fn apply(&mut self, message: SignalMessage, out: &mut Vec<Alert>) {
+        match message {
+            SignalMessage::Signal(signal) => self.on_signal(signal, out),
+            SignalMessage::Watermark(Watermark { partition, time }) => {
+                let known = self.partitions.entry(partition).or_insert(Timestamp::MIN);
+                *known = time.max(*known);
+                if let Some(least) = self.partitions.values().min().copied() {
+                    self.advance(least, out);
+                }
+            }
+        }
+    }
+
+    /// The end of a finite input: nothing comes any more, so everything is decided.
+    pub fn finish(&mut self, out: &mut Vec<Alert>) {
+        self.advance(Timestamp::MAX, out);
+    }
+
+    /// What the engine holds and has seen.
+    pub fn stats(&self) -> CorrelationStats {
+        CorrelationStats {
+            open_groups: self.groups.len(),
+            buffered_events: self.groups.values().map(|group| group.events().len()).sum(),
+            watermark: self.watermark,
+            late_events: self.late_events.clone(),
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal, out: &mut Vec<Alert>) {
+        if !self.is_new(&signal) {
+            return;
+        }
+        let plans = self.plans.clone();
+        if let Some(rule) = plans.detections.get(&signal.rule_id).filter(|_| signal.rule_id == signal.matched_rule_id) {
+            self.on_detection(rule, signal, out);
+        } else if let Some(plan) = plans.correlations.get(&signal.rule_id) {
+            if signal.event.time < self.watermark {
+                *self.late_events.entry(signal.event.source).or_default() += 1;
+            } else {
+                self.on_match(plan, signal, out);
+            }
+        }
+    }
+
+    fn on_detection(&mut self, rule: &AlertRule, signal: Signal, out: &mut Vec<Alert>) {
+        let raised = self.raised.entry(signal.event.time).or_default();
+        let key = (signal.rule_id, signal.event.event_id);
+        match raised.get_mut(&key) {
+            // Of duplicates the first position is cited, whichever arrived first.
+            Some(Some(waiting)) if signal.event.position < waiting.position => *waiting = signal.event,
+            Some(_) => {}
+            None if self.config.provisional => {
+                raised.insert(key, None);
+                out.push(detection_alert(rule, signal.event));
+            }
+            None => drop(raised.insert(key, Some(signal.event))),
+        }
+    }
+
+    fn on_match(&mut self, plan: &Arc<CorrelationPlan>, signal: Signal, out: &mut Vec<Alert>) {
+        let members = plan.member_bits(&signal.matched_rule_id);
+        if members == 0 || signal.group.len() != plan.group_by.len() {
+            return;
+        }
+        let key = (signal.rule_id, signal.group);
+        let group = self.groups.entry(key.clone()).or_insert_with(|| Group::new(plan, key.1.clone()));
+        let due = group.due(plan);
+        let mut reports = Vec::new();
+        group.insert(plan, members, signal.event, self.config.provisional, &mut reports);
+        out.extend(reports.into_iter().map(|report| correlation_alert(plan, group.events(), &group.values, report)));
+        let now_due = group.due(plan);
+        if let Some(now_due) = now_due.filter(|_| now_due != due) {
+            self.due.push(Reverse((now_due, key)));
+        }
+    }
+
+    /// Whether this signal was not applied before. A worker that reads a partition again sends its signals again.
+    fn is_new(&mut self, signal: &Signal) -> bool {
+        let Position { topic, partition, offset, index } = &signal.event.position;
+        let partition = Partition { topic: topic.clone(), partition: *partition };
+        let what = (signal.rule_id.clone(), signal.matched_rule_id.clone(), signal.group.clone());
+        match self.applied.get_mut(&partition) {
+            Some(applied) if (*offset, *index) < (applied.offset, applied.index) => false,
+            Some(applied) if (*offset, *index) == (applied.offset, applied.index) => applied.signals.insert(what),
+            _ => {
+                self.applied.insert(partition, Applied { offset: *offset, index: *index, signals: BTreeSet::from([what]) });
+                true
+            }
+        }
+    }
+
+    fn advance(&mut self, to: Timestamp, out: &mut Vec<Alert>) {
+        if to <= self.watermark {
+            return;
+        }
+        self.watermark = to;
+        let still_open = if to == Timestamp::MAX { BTreeMap::new() } else { self.raised.split_off(&to) };
+        for ((rule_id, _), event) in std::mem::replace(&mut self.raised, still_open).into_values().flatten() {
+            if let (Some(event), Some(rule)) = (event, self.plans.detections.get(&rule_id)) {
+                out.push(detection_alert(rule, event));
+            }
+        }
+        while self.due.peek().is_some_and(|Reverse((due, _))| *due < to || to == Timestamp::MAX) {
+            if let Some(Reverse((_, key))) = self.due.pop() {
+                self.close(key, out);
+            }
+        }
+    }
+
+    fn close(&mut self, key: GroupKey, out: &mut Vec<Alert>) {
+        let Some(plan) = self.plans.correlations.get(&key.0) else { return };
+        let Some(group) = self.groups.get_mut(&key) else { return };
+        group.close(plan, self.watermark, &mut |events, values, report| out.push(correlation_alert(plan, events, values, report)));
+        match group.due(plan) {
+            None => drop(self.groups.remove(&key)),
+            Some(due) => self.due.push(Reverse((due, key))),
+        }
+    }
+
+    /// Puts a restored group in its place.
+    pub(crate) fn adopt(&mut self, key: GroupKey, plan: &CorrelationPlan, group: Group) {
+        if let Some(due) = group.due(plan) {
+            self.due.push(Reverse((due, key.clone())));
+            self.groups.insert(key, group);
+        }
+    }
+}

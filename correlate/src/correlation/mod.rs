@@ -1,0 +1,25 @@
+//! The correlation engine: signals and watermarks in, alerts out, in event time.
+//!
+//! ```text
+//! Signal ─▶ engine ─▶ group (one rule, one group key: events by time) ─▶ window (what the events say) ─▶ Alert
+//! Watermark ─▶ engine: closes windows that can no longer change
+//! ```
+//!
+//! `docs/correlation-semantics.md` is the definition, and `reference.rs` is it as code: sort all events, scan. The engine
+//! must agree with it for every order of arrival.
+
+mod alert;
+mod engine;
+mod events;
+mod group;
+mod plan;
+#[cfg(test)]
+mod reference;
+mod snapshot;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::{CorrelationConfig, CorrelationEngine, CorrelationStats};
+pub use snapshot::SnapshotError;

@@ -1,0 +1,87 @@
+//! What the engine needs to know of the rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use casebook_event::{AlertRule, Timestamp};
+use compact_str::CompactString;
+
+use crate::rule_set::RuleSet;
+use crate::sigma::correlation::CorrelationKind;
+
+/// A correlation rule, ready to run.
+#[derive(Debug, Clone)]
+pub(crate) struct CorrelationPlan {
+    /// What an alert says of the rule.
+    pub(crate) rule: AlertRule,
+    /// The type.
+    pub(crate) kind: CorrelationKind,
+    /// Ids of the base rules, in the rule's order; at most [`MAX_CORRELATION_MEMBERS`](crate::limits::MAX_CORRELATION_MEMBERS):
+    /// each has a bit in an event's mask.
+    pub(crate) members: Vec<Arc<str>>,
+    /// Names of the group fields, as an alert shows them; as many as a signal's group has values.
+    pub(crate) group_by: Vec<CompactString>,
+    /// The window's length in nanoseconds; not negative.
+    pub(crate) timespan_nanos: i64,
+}
+
+impl CorrelationPlan {
+    /// The end of the longest window that begins at `first`, which belongs to it.
+    pub(crate) fn window_end(&self, first: Timestamp) -> Timestamp {
+        first.saturating_add_nanos(self.timespan_nanos)
+    }
+
+    /// The bits of the members that are the base rule `id`: several, where a sequence names it several times.
+    pub(crate) fn member_bits(&self, id: &str) -> u64 {
+        self.members.iter().enumerate().filter(|(_, member)| &***member == id).fold(0, |bits, (n, _)| bits | 1 << n)
+    }
+
+    /// Whether more events can never make its condition fail, so that an alert may be raised before its window ends.
+    pub(crate) fn is_monotone(&self) -> bool {
+        match &self.kind {
+            CorrelationKind::EventCount(condition) => condition.is_monotone(),
+            CorrelationKind::TemporalOrdered => true,
+        }
+    }
+}
+
+/// Everything the engine needs of a rule set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plans {
+    /// Base rules whose match alone is an alert, by id.
+    pub(crate) detections: BTreeMap<Arc<str>, AlertRule>,
+    /// Correlations, by id.
+    pub(crate) correlations: BTreeMap<Arc<str>, Arc<CorrelationPlan>>,
+}
+
+impl Plans {
+    /// The plans of a rule set.
+    pub(crate) fn of(rules: &RuleSet) -> Self {
+        let mut plans = Self::default();
+        for info in rules.rules() {
+            let rule = AlertRule {
+                id: CompactString::new(&info.id),
+                name: CompactString::new(&info.title),
+                level: info.level,
+                kind: CompactString::const_new(info.kind.name()),
+                version: info.version.clone(),
+                tags: info.tags.clone(),
+            };
+            match rules.correlation(&info.id) {
+                Some(correlation) => {
+                    let plan = CorrelationPlan {
+                        rule,
+                        kind: correlation.kind.clone(),
+                        members: correlation.members.clone(),
+                        group_by: info.group_by.clone(),
+                        timespan_nanos: correlation.timespan_nanos,
+                    };
+                    plans.correlations.insert(info.id.clone(), Arc::new(plan));
+                }
+                None if info.alerts => drop(plans.detections.insert(info.id.clone(), rule)),
+                None => {}
+            }
+        }
+        plans
+    }
+}
