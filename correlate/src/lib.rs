@@ -13,7 +13,6 @@
 
 mod compile;
 mod correlation;
-mod correlation;
 mod diagnostic;
 mod engine;
 pub mod limits;
@@ -22,7 +21,6 @@ mod sigma;
 mod text;
 
 pub use correlation::{CorrelationConfig, CorrelationEngine, CorrelationStats, SnapshotError};
-pub use correlation::{CorrelationConfig, CorrelationEngine, CorrelationStats, SnapshotError, reference};
 pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;
 pub use rule_set::{Loaded, RuleFile, RuleInfo, RuleKind, RuleSet};

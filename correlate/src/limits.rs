@@ -37,5 +37,5 @@ pub const MAX_TESTS_PER_RULE: usize = 200;
 /// Most events of one test. More are refused (`too-many`).
 pub const MAX_EVENTS_PER_TEST: usize = 10_000;
 
-// A mask of members is 32 bits wide.
-const _: () = assert!(MAX_CORRELATION_MEMBERS <= u32::BITS as usize);
+// A mask of members is 64 bits wide.
+const _: () = assert!(MAX_CORRELATION_MEMBERS <= u64::BITS as usize);

@@ -125,10 +125,8 @@ pub struct RuleInfo {
 pub(crate) struct DetectionRule {
     pub(crate) id: Arc<str>,
     pub(crate) outputs: Vec<Output>,
-    /// As written, for the reference evaluator.
-    pub(crate) detection: Detection,
-    /// As written, for the reference evaluator.
     pub(crate) logsource: RuleLogsource,
+    pub(crate) detection: Detection,
 }
 
 /// Who wants to know of a detection's match.
@@ -146,8 +144,6 @@ pub(crate) enum Output {
 /// A correlation, ready to be applied.
 #[derive(Debug)]
 pub(crate) struct CorrelationRule {
-    /// Its place in [`RuleSet::rules`].
-    pub(crate) info: usize,
     pub(crate) kind: CorrelationKind,
     /// The ids of the rules it is about, in its order.
     pub(crate) members: Vec<Arc<str>>,
@@ -266,16 +262,13 @@ impl RuleSet {
         &self.detections[at]
     }
 
+    #[cfg(test)]
     pub(crate) fn detections(&self) -> &[DetectionRule] {
         &self.detections
     }
 
     pub(crate) fn correlation(&self, id: &str) -> Option<&CorrelationRule> {
         self.correlations.get(id)
-    }
-
-    pub(crate) fn info(&self, at: usize) -> &RuleInfo {
-        &self.infos[at]
     }
 }
 
@@ -497,7 +490,6 @@ impl Builder {
         self.correlations.insert(
             id.clone(),
             CorrelationRule {
-                info: self.infos.len(),
                 kind: correlation.kind.clone(),
                 members: members.iter().map(|&member| rules[member].id.clone()).collect(),
                 timespan_nanos: correlation.timespan_nanos,

@@ -5,8 +5,11 @@
 //! ```
 
 mod check;
-pub(crate) mod reference;
+#[cfg(test)]
+mod reference;
 mod scratch;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -54,8 +54,9 @@ pub(crate) struct CountCondition {
     comparisons: Vec<(Comparator, u64)>,
 }
 
+/// How a count is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparator {
+pub(crate) enum Comparator {
     Gt,
     Gte,
     Lt,
@@ -65,6 +66,12 @@ enum Comparator {
 }
 
 impl CountCondition {
+    /// The condition that all of these make.
+    #[cfg(test)]
+    pub(crate) fn of(comparisons: &[(Comparator, u64)]) -> Self {
+        Self { comparisons: comparisons.to_vec() }
+    }
+
     /// Whether the condition holds of `count`.
     pub(crate) fn holds(&self, count: u64) -> bool {
         self.comparisons.iter().all(|&(comparator, than)| match comparator {
