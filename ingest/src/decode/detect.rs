@@ -1,0 +1,202 @@
+//! Which source wrote a record, told by its content alone.
+
+use casebook_event::{Source, Value};
+
+use super::reject::{self, Reject, quote};
+use super::{CriLine, Members, SyslogLine};
+
+/// Names the source of a record, and says by which mark it was known. Of a record that holds several events, the first
+/// one speaks.
+///
+/// # Errors
+/// The record is broken (`invalid_json`, `invalid_utf8`, `empty`) or of no known source (`unknown_source`).
+pub fn detect_source(payload: &[u8]) -> Result<(Source, &'static str), Reject> {
+    let payload = super::trim(payload);
+    let text = std::str::from_utf8(payload).map_err(Reject::utf8);
+    match payload.first() {
+        None => Err(Reject::new(reject::EMPTY, "no content")),
+        Some(b'{') => {
+            let value = first_value(text?)?;
+            ["Records", "items", "Events"]
+                .iter()
+                .find_map(|key| value.get(key)?.as_list()?.first().map(detect_object)?.ok())
+                .map_or_else(|| detect_object(&value), Ok)
+        }
+        Some(b'[') if matches!(payload[1..].trim_ascii_start().first(), Some(b'{')) => {
+            let first = Members::of_array(text?)
+                .and_then(|mut members| members.next())
+                .unwrap_or_default();
+            detect_object(&first_value(first)?)
+        }
+        Some(_) => detect_line(&String::from_utf8_lossy(payload)),
+    }
+}
+
+fn first_value(text: &str) -> Result<Value, Reject> {
+    match serde_json::Deserializer::from_str(text).into_iter::<Value>().next() {
+        Some(result) => result.map_err(|error| Reject::json(&error)),
+        None => Err(Reject::new(reject::EMPTY, "no content")),
+    }
+}
+
+/// Keys that an application's logger writes its text under.
+const MESSAGE_KEYS: &[&str] = &[
+    "message",
+    "msg",
+    "@m",
+    "@mt",
+    "MessageTemplate",
+    "RenderedMessage",
+    "event",
+];
+const LEVEL_KEYS: &[&str] = &[
+    "level",
+    "log.level",
+    "severity",
+    "lvl",
+    "levelname",
+    "@l",
+    "Level",
+    "loglevel",
+    "log_level",
+    "s",
+];
+const TIME_KEYS: &[&str] = &[
+    "time",
+    "ts",
+    "@timestamp",
+    "timestamp",
+    "@t",
+    "t",
+    "Timestamp",
+    "date",
+    "datetime",
+    "asctime",
+    "instant",
+];
+
+/// The source of a JSON object.
+pub(crate) fn detect_object(value: &Value) -> Result<(Source, &'static str), Reject> {
+    let Value::Map(entries) = value else {
+        return Err(Reject::new(reject::UNKNOWN_SOURCE, "no JSON object"));
+    };
+    let has = |key: &str| entries.iter().any(|(k, _)| k == key);
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    if has("auditID") && (has("stage") || has("verb")) {
+        return Ok((Source::KubernetesAudit, "auditID with stage or verb"));
+    }
+    if has("eventSource") && has("eventName") && (has("userIdentity") || has("eventVersion")) {
+        return Ok((Source::CloudTrail, "eventSource, eventName and userIdentity"));
+    }
+    if text("CloudTrailEvent").is_some() {
+        return Ok((Source::CloudTrail, "a CloudTrailEvent text (LookupEvents)"));
+    }
+    if text("detail-type").is_some_and(|kind| kind.ends_with("via CloudTrail")) {
+        return Ok((Source::CloudTrail, "detail-type via CloudTrail (EventBridge)"));
+    }
+    // Each of these would pass for an application's record, and is another source's.
+    let foreign = [
+        "involvedObject",
+        "protoPayload",
+        "logName",
+        "process_kprobe",
+        "process_exec",
+        "output_fields",
+        "_document_id",
+    ];
+    if foreign.iter().any(|key| has(key)) {
+        return Err(unknown(entries));
+    }
+    let kubernetes = matches!(value.get("kubernetes"), Some(Value::Map(_)));
+    if text("log").is_some() && (has("stream") || has("time") || kubernetes || entries.len() == 1) {
+        return Ok((Source::ContainerLog, "a log text with stream, time or kubernetes"));
+    }
+    let message = MESSAGE_KEYS.iter().any(|key| text(key).is_some());
+    if message && kubernetes && (has("stream") || has("logtag") || has("source_type")) {
+        return Ok((Source::ContainerLog, "a message with stream and kubernetes"));
+    }
+    let level = LEVEL_KEYS.iter().any(|key| has(key)) || value.at(&["log", "level"]).is_some();
+    let time = TIME_KEYS.iter().any(|key| has(key));
+    if message && (level || time) {
+        return Ok((Source::ApplicationJson, "a message with a level or a time"));
+    }
+    if level && (has("ts") || has("@timestamp")) {
+        return Ok((Source::ApplicationJson, "a level with a time"));
+    }
+    Err(unknown(entries))
+}
+
+fn unknown(entries: &[(compact_str::CompactString, Value)]) -> Reject {
+    let keys: Vec<&str> = entries.iter().take(8).map(|(key, _)| key.as_str()).collect();
+    Reject::new(
+        reject::UNKNOWN_SOURCE,
+        format!(
+            "a JSON object of no known source, with the keys {}",
+            quote(&keys.join(", "))
+        ),
+    )
+}
+
+/// The source of a line of text.
+pub(crate) fn detect_line(text: &str) -> Result<(Source, &'static str), Reject> {
+    if CriLine::parse(text).is_some() {
+        return Ok((Source::ContainerLog, "a time, stdout or stderr, P or F (CRI)"));
+    }
+    if SyslogLine::has_head(text) {
+        return Ok((Source::Auth, "a syslog head"));
+    }
+    Err(Reject::new(
+        reject::UNKNOWN_SOURCE,
+        format!("text of no known source: {}", quote(text)),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_tells_the_source() {
+        let check = |payload: &str, want: Option<Source>| {
+            assert_eq!(
+                detect_source(payload.as_bytes()).map(|(source, _)| source).ok(),
+                want,
+                "{payload}"
+            );
+        };
+        check(
+            r#"{"auditID":"a","stage":"Panic","verb":"get"}"#,
+            Some(Source::KubernetesAudit),
+        );
+        check(
+            r#"{"kind":"EventList","items":[{"auditID":"a","stage":"Panic"}]}"#,
+            Some(Source::KubernetesAudit),
+        );
+        check(
+            r#"{"Records":[{"eventVersion":"1","eventSource":"s3","eventName":"x"}]}"#,
+            Some(Source::CloudTrail),
+        );
+        check(
+            r#"[{"eventVersion":"1","eventSource":"s3","eventName":"x"}]"#,
+            Some(Source::CloudTrail),
+        );
+        check(
+            r#"{"log":"{\"auditID\":1,\"stage\":2}","stream":"stdout"}"#,
+            Some(Source::ContainerLog),
+        );
+        check("2016-10-06T00:17:09.669794202Z stdout F m", Some(Source::ContainerLog));
+        check("2016-10-06T00:17:09.669794202Z host sshd[1]: m", Some(Source::Auth));
+        check("<34>1 2003-10-11T22:14:15.003Z h su - ID47 - m", Some(Source::Auth));
+        check("Feb  3 10:00:00 h sshd[1]: m", Some(Source::Auth));
+        check(r#"{"level":30,"time":1,"msg":"m"}"#, Some(Source::ApplicationJson));
+        check(r#"{"@t":"2020","@mt":"m"}"#, Some(Source::ApplicationJson));
+        check(r#"{"kind":"Event","involvedObject":{},"message":"m","time":1}"#, None);
+        check(
+            r#"{"insertId":"1","logName":"x","timestamp":"t","severity":"INFO"}"#,
+            None,
+        );
+        check("[12/Mar/2024] hello", None);
+        check("hello", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,155 @@
+//! Lines of a reader, in bounded steps, with a way back and gzip undone.
+
+use std::io::{BufRead, BufReader, Read, Result};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::limits::FILE_READ_BYTES;
+
+/// What was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// The end of the input: nothing.
+    Nothing,
+    /// What was left of a line, with its newline if it has one.
+    Line,
+    /// As much of a line as was allowed.
+    Part,
+}
+
+pub(crate) struct Lines<R: Read> {
+    input: Input<R>,
+    /// Bytes to be read again, before the input's.
+    pushed: Vec<u8>,
+    pushed_at: usize,
+    number: i64,
+}
+
+enum Input<R: Read> {
+    Unknown(BufReader<R>),
+    Plain(BufReader<R>),
+    Gzip(Box<BufReader<MultiGzDecoder<BufReader<R>>>>),
+    /// Between two of the others.
+    Empty,
+}
+
+impl<R: Read> Input<R> {
+    fn fill(&mut self) -> Result<&[u8]> {
+        if let Self::Unknown(_) = self
+            && let Self::Unknown(mut reader) = std::mem::replace(self, Self::Empty)
+        {
+            // RFC 1952: a member begins with 1f 8b.
+            let gzip = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+            *self = match gzip {
+                true => Self::Gzip(Box::new(BufReader::with_capacity(
+                    FILE_READ_BYTES,
+                    MultiGzDecoder::new(reader),
+                ))),
+                false => Self::Plain(reader),
+            };
+        }
+        match self {
+            Self::Plain(reader) | Self::Unknown(reader) => reader.fill_buf(),
+            Self::Gzip(reader) => reader.fill_buf(),
+            Self::Empty => Ok(&[]),
+        }
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        match self {
+            Self::Plain(reader) | Self::Unknown(reader) => reader.consume(bytes),
+            Self::Gzip(reader) => reader.consume(bytes),
+            Self::Empty => {}
+        }
+    }
+}
+
+impl<R: Read> Lines<R> {
+    pub(crate) fn new(reader: R) -> Self {
+        let input = Input::Unknown(BufReader::with_capacity(FILE_READ_BYTES, reader));
+        Self {
+            input,
+            pushed: Vec::new(),
+            pushed_at: 0,
+            number: 1,
+        }
+    }
+
+    /// The number, from 1, of the line that the next byte belongs to.
+    pub(crate) fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// Appends the line, or at most `max_bytes` of it, to `out`.
+    pub(crate) fn append(&mut self, out: &mut Vec<u8>, max_bytes: usize) -> Result<Appended> {
+        self.take(max_bytes, |bytes| out.extend_from_slice(bytes))
+    }
+
+    /// Skips what is left of the line.
+    pub(crate) fn skip_line(&mut self) -> Result<()> {
+        self.take(usize::MAX, |_| {}).map(|_| ())
+    }
+
+    /// Reads these bytes, the last that were appended, once more.
+    pub(crate) fn push_back(&mut self, bytes: &[u8]) {
+        self.number -= newlines(bytes);
+        if bytes.len() <= self.pushed_at {
+            self.pushed_at -= bytes.len();
+        } else {
+            let rest = self.pushed.split_off(self.pushed_at);
+            self.pushed = [bytes, &rest].concat();
+            self.pushed_at = 0;
+        }
+    }
+
+    fn take(&mut self, max_bytes: usize, mut sink: impl FnMut(&[u8])) -> Result<Appended> {
+        let mut taken = 0;
+        loop {
+            let pushed = self.pushed_at < self.pushed.len();
+            let available = if pushed {
+                &self.pushed[self.pushed_at..]
+            } else {
+                retry(&mut self.input)?
+            };
+            if available.is_empty() {
+                return Ok(if taken == 0 { Appended::Nothing } else { Appended::Line });
+            }
+            let window = &available[..available.len().min(max_bytes - taken)];
+            let newline = window.iter().position(|byte| *byte == b'\n');
+            let count = newline.map_or(window.len(), |at| at + 1);
+            sink(&window[..count]);
+            taken += count;
+            if pushed {
+                self.pushed_at += count;
+                if self.pushed_at == self.pushed.len() {
+                    self.pushed = Vec::new();
+                    self.pushed_at = 0;
+                }
+            } else {
+                self.input.consume(count);
+            }
+            if newline.is_some() {
+                self.number += 1;
+                return Ok(Appended::Line);
+            }
+            if taken == max_bytes {
+                return Ok(Appended::Part);
+            }
+        }
+    }
+}
+
+/// An interrupted read is no error (`std::io::ErrorKind::Interrupted`).
+fn retry<R: Read>(input: &mut Input<R>) -> Result<&[u8]> {
+    while let Err(error) = input.fill() {
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    input.fill()
+}
+
+/// How many newlines are in `bytes`.
+pub(crate) fn newlines(bytes: &[u8]) -> i64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as i64
+}

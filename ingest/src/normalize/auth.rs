@@ -1,0 +1,241 @@
+//! `/var/log/auth.log`, `/var/log/secure` and whatever else comes by syslog: who logged in, became someone else, changed
+//! an account, or ran something by schedule.
+//!
+//! The identity is the line's content and its time: the same line twice in the same second (nanosecond, where the stamp
+//! has them) counts once. `process.name` and `process.pid` are those of the program that logged; the command that it
+//! reports on (sudo, cron) is in `process.command_line` and `process.executable`.
+
+use casebook_event::{EventId, FieldId, Fields, Source, Value};
+use compact_str::CompactString;
+
+use super::{Context, Normalized, address, command_line, login_programs, pam, sshd, sudo};
+use crate::decode::SyslogLine;
+use crate::decode::reject::{self, Reject};
+
+/// An event in the making.
+pub(crate) struct Draft {
+    pub(crate) fields: Fields,
+    native: Vec<(CompactString, Value)>,
+}
+
+impl Draft {
+    /// Says what happened, in ECS words and in ours.
+    pub(crate) fn act(&mut self, category: &'static str, kind: &'static str, action: &'static str) {
+        self.fields.push(FieldId::EventCategory, category);
+        self.fields.push(FieldId::EventType, kind);
+        self.fields.set(FieldId::EventAction, action);
+    }
+
+    /// The same, with how it ended.
+    pub(crate) fn outcome(
+        &mut self,
+        category: &'static str,
+        kind: &'static str,
+        action: &'static str,
+        outcome: &'static str,
+    ) {
+        self.act(category, kind, action);
+        self.fields.set(FieldId::EventOutcome, outcome);
+    }
+
+    /// Keeps a part of the message under a native name, if it says anything.
+    pub(crate) fn note(&mut self, key: &str, text: &str) {
+        if !text.is_empty() {
+            self.native.push((key.into(), Value::str(text)));
+        }
+    }
+
+    /// Keeps a mark.
+    pub(crate) fn mark(&mut self, key: &str) {
+        self.native.push((key.into(), Value::Bool(true)));
+    }
+
+    /// The account that acted.
+    pub(crate) fn user(&mut self, name: &str) {
+        self.fields.set(FieldId::UserName, name.trim());
+    }
+
+    /// Where it came from.
+    pub(crate) fn source(&mut self, text: &str) {
+        address::set_source(&mut self.fields, text);
+    }
+
+    /// The command that the program reports on.
+    pub(crate) fn command(&mut self, text: &str) {
+        let text = text.trim();
+        let program = text.split_ascii_whitespace().next().unwrap_or_default();
+        if program.starts_with('/') {
+            self.fields.set(FieldId::ProcessExecutable, program);
+        }
+        self.fields.set(FieldId::ProcessCommandLine, text);
+    }
+}
+
+/// The facilities of RFC 5424, by number.
+const FACILITIES: &[&str] = &[
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+];
+const SEVERITIES: &[&str] = &[
+    "emergency",
+    "alert",
+    "critical",
+    "error",
+    "warning",
+    "notice",
+    "info",
+    "debug",
+];
+
+/// A parsed line. Every one is an event: what no program's reader knows keeps its head and its text.
+pub(crate) fn normalize(line: &SyslogLine<'_>) -> Normalized {
+    let mut draft = Draft {
+        fields: Fields::new(),
+        native: Vec::with_capacity(12),
+    };
+    draft.fields.set(FieldId::EventKind, "event");
+    draft.note("timestamp", line.time_text);
+    if let (Some(facility), Some(severity)) = (line.facility(), line.severity()) {
+        draft.note(
+            "facility",
+            FACILITIES.get(usize::from(facility)).copied().unwrap_or_default(),
+        );
+        let name = SEVERITIES.get(usize::from(severity)).copied().unwrap_or_default();
+        draft.note("severity", name);
+        draft.fields.set(FieldId::LogLevel, name);
+        draft.fields.set(FieldId::EventSeverity, i64::from(severity));
+    }
+    if let Some(word) = line.severity_word {
+        draft.note("severity", word);
+        draft.fields.set(FieldId::LogLevel, word.to_ascii_lowercase());
+    }
+    draft.note("hostname", line.host.unwrap_or_default());
+    draft.fields.set_str(FieldId::HostName, line.host);
+    let program = line.program.map(command_line::base_name).unwrap_or_default();
+    draft.note("program", program);
+    draft.fields.set(FieldId::ProcessName, program);
+    draft.fields.set(FieldId::EventProvider, program);
+    if let Some(path) = line.program.filter(|path| path.starts_with('/')) {
+        draft.fields.set(FieldId::ProcessExecutable, path);
+    }
+    if let Some(pid) = line.pid {
+        draft.native.push(("pid".into(), Value::Int(pid)));
+        draft.fields.set(FieldId::ProcessPid, pid);
+    }
+    draft.note("msgid", line.message_id.unwrap_or_default());
+    draft.note("structured_data", line.structured_data.unwrap_or_default());
+    draft.note("message", line.message);
+    draft.fields.set(FieldId::Message, line.message.trim_end());
+    read_message(program, line.message.trim(), &mut draft);
+    let id = EventId::from_parts(
+        Source::Auth,
+        &[
+            &line.time.as_nanos().to_le_bytes(),
+            line.host.unwrap_or_default().as_bytes(),
+            line.program.unwrap_or_default().as_bytes(),
+            &line.pid.unwrap_or(-1).to_le_bytes(),
+            line.message.as_bytes(),
+        ],
+    );
+    Normalized {
+        id,
+        time: line.time,
+        fields: draft.fields,
+        native: Value::Map(draft.native),
+    }
+}
+
+fn read_message(program: &str, message: &str, draft: &mut Draft) {
+    if message.starts_with("pam_") || message.starts_with("PAM ") {
+        return pam::read(program, message, draft);
+    }
+    match program {
+        // Since OpenSSH 9.8 the connection's own process has a name of its own.
+        "sshd" | "sshd-session" | "sshd-auth" => sshd::read(message, draft),
+        "sudo" => sudo::read(message, draft),
+        "su" | "su-l" | "runuser" => login_programs::read_su(message, draft),
+        "systemd-logind" | "elogind" => login_programs::read_logind(message, draft),
+        "CRON" | "cron" | "crond" | "crontab" => login_programs::read_cron(message, draft),
+        "login" => login_programs::read_login(message, draft),
+        "pkexec" => login_programs::read_pkexec(message, draft),
+        "useradd" | "userdel" | "usermod" | "groupadd" | "groupdel" | "groupmod" | "gpasswd" | "passwd" | "chage"
+        | "chpasswd" | "adduser" | "deluser" | "chfn" | "chsh" => {
+            login_programs::read_accounts(program, message, draft)
+        }
+        _ => {}
+    }
+}
+
+/// A line that a shipper put into an object, under `log` or `message`.
+pub(crate) fn normalize_object(value: &Value, context: &Context<'_>) -> Result<Normalized, Reject> {
+    let text = ["message", "log", "MESSAGE"]
+        .iter()
+        .find_map(|key| value.get(key).and_then(Value::as_str));
+    let Some(text) = text.filter(|text| SyslogLine::has_head(text)) else {
+        return Err(Reject::new(
+            reject::WRONG_SHAPE,
+            "a JSON object without a syslog line under message or log",
+        ));
+    };
+    Ok(normalize(&SyslogLine::parse(
+        text.trim_end(),
+        context.record.timestamp,
+    )?))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use casebook_event::Timestamp;
+
+    use super::*;
+
+    pub(crate) fn fields(program_and_message: &str) -> (Fields, Value) {
+        let line = format!("2024-01-01T00:00:00Z h {program_and_message}");
+        let normalized = normalize(&SyslogLine::parse(&line, Timestamp::MIN).unwrap());
+        (normalized.fields, normalized.native)
+    }
+
+    /// Checks `action outcome user effective target ip port` with `-` for what is unset.
+    pub(crate) fn check(program_and_message: &str, want: &str) {
+        let (fields, _) = fields(program_and_message);
+        let ids = [
+            FieldId::EventAction,
+            FieldId::EventOutcome,
+            FieldId::UserName,
+            FieldId::UserEffectiveName,
+            FieldId::UserTargetName,
+            FieldId::SourceIp,
+            FieldId::SourcePort,
+        ];
+        let got: Vec<String> = ids
+            .iter()
+            .map(|id| fields.get(*id).map_or("-".into(), |value| value.to_text().into_owned()))
+            .collect();
+        assert_eq!(got.join(" "), want, "{program_and_message}");
+    }
+
+    #[test]
+    fn every_line_keeps_its_head() {
+        let line = SyslogLine::parse(
+            "<38>Jan  2 03:04:05 h1 /usr/sbin/foo[7]: bar",
+            Timestamp::from_seconds(1_700_000_000),
+        )
+        .unwrap();
+        let normalized = normalize(&line);
+        let text = |path: &str| {
+            let mut found = String::new();
+            normalized.native.visit_path(path, &mut |value| {
+                found = value.to_text().into_owned();
+                true
+            });
+            found
+        };
+        assert_eq!((text("facility"), text("severity")), ("auth".into(), "info".into()));
+        assert_eq!(
+            (text("hostname"), text("program"), text("pid")),
+            ("h1".into(), "foo".into(), "7".into())
+        );
+        assert_eq!(normalized.fields.str(FieldId::ProcessExecutable), Some("/usr/sbin/foo"));
+        assert_eq!(normalized.fields.str(FieldId::Message), Some("bar"));
+    }
+}

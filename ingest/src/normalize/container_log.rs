@@ -1,0 +1,180 @@
+//! Container output: CRI lines, docker's json-file records, and either as a shipper forwards it.
+//!
+//! Nothing in a line says which line of the container it is. Its identity is the time (nanoseconds), the stream, the text
+//! and the pod, where that is known: the same text twice at the same nanosecond in the same stream counts once.
+
+use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
+use compact_str::CompactString;
+
+use super::{Context, Normalized, application_fields, content_id, epoch, kubernetes_metadata};
+use crate::decode::CriLine;
+use crate::decode::reject::{self, Reject};
+use crate::limits::MAX_NESTED_JSON_BYTES;
+
+/// A line as the runtime wrote it.
+pub(crate) fn normalize_cri(line: &CriLine<'_>, context: &Context<'_>) -> Normalized {
+    let mut native = vec![
+        ("time".into(), Value::str(line.time_text)),
+        ("stream".into(), Value::str(line.stream)),
+        ("logtag".into(), Value::str(line.tags)),
+        ("log".into(), Value::str(line.message)),
+    ];
+    if line.is_partial() {
+        // Joining needs state across records; until then the parts say what they are.
+        native.push(("partial".into(), Value::Bool(true)));
+    }
+    let mut fields = Fields::new();
+    let nested = set_message(line.message, &mut fields);
+    set_place_of_file(&context.record.position.topic, &mut fields);
+    let id = line_id(line.time, line.stream, line.message, &fields);
+    Normalized {
+        id,
+        time: line.time,
+        fields,
+        native: merge(native, nested),
+    }
+}
+
+/// A docker json-file record (`log`, `stream`, `time`), or what a shipper made of a line.
+pub(crate) fn normalize_object(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
+    let Value::Map(mut entries) = native else {
+        return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
+    };
+    let find = |key: &str| entries.iter().find(|(k, _)| k == key).map(|(_, value)| value);
+    let text = |key: &str| find(key).and_then(Value::as_str);
+    let Some(message) = ["log", "message", "MESSAGE"].iter().find_map(|key| text(key)) else {
+        return Err(Reject::new(
+            reject::WRONG_SHAPE,
+            "no container log: neither log nor message is a text",
+        ));
+    };
+    // A shipper that does not parse the runtime's format forwards the whole line.
+    let cri = CriLine::parse(message);
+    let message = cri
+        .as_ref()
+        .map_or(message, |line| line.message)
+        .trim_end_matches(['\r', '\n']);
+    let stream = cri
+        .as_ref()
+        .map(|line| line.stream)
+        .or(text("stream"))
+        .unwrap_or_default();
+    let own_time = match &cri {
+        Some(line) => Some(line.time),
+        None => ["time", "@timestamp", "timestamp", "date", "ts"]
+            .iter()
+            .find_map(|key| find(key).and_then(epoch::parse)),
+    };
+    let partial = match &cri {
+        Some(line) => line.is_partial(),
+        None => text("logtag") == Some("P"),
+    };
+    let mut fields = Fields::new();
+    let nested = set_message(message, &mut fields);
+    if let Some(path) = ["file", "filename", "path"]
+        .iter()
+        .find_map(|key| text(key))
+        .or_else(|| find("log")?.str_at(&["file", "path"]))
+    {
+        set_place_of_file(path, &mut fields);
+        fields.set(FieldId::LogFilePath, path);
+    }
+    set_place_of_file(&context.record.position.topic, &mut fields);
+    if let Some(metadata) = find("kubernetes") {
+        kubernetes_metadata::set(metadata, &mut fields);
+    }
+    if let Some(container) = find("container") {
+        fields.set_str(FieldId::ContainerId, container.str_at(&["id"]));
+        fields.set_str(FieldId::ContainerRuntime, container.str_at(&["runtime"]));
+        fields.set_str(FieldId::ContainerImageName, container.str_at(&["image", "name"]));
+    }
+    fields.set_str(
+        FieldId::OrchestratorClusterName,
+        text("cluster").or(text("cluster_name")),
+    );
+    let id = match own_time {
+        Some(time) => line_id(time, stream, message, &fields),
+        None => content_id(Source::ContainerLog, context.raw.as_bytes(), None, context),
+    };
+    if partial {
+        entries.push(("partial".into(), Value::Bool(true)));
+    }
+    Ok(Normalized {
+        id,
+        time: own_time.unwrap_or(context.record.timestamp),
+        fields,
+        native: merge(entries, nested),
+    })
+}
+
+fn line_id(time: Timestamp, stream: &str, message: &str, fields: &Fields) -> EventId {
+    let of = |id: FieldId| fields.str(id).unwrap_or_default().as_bytes();
+    EventId::from_parts(
+        Source::ContainerLog,
+        &[
+            &time.as_nanos().to_le_bytes(),
+            stream.as_bytes(),
+            message.as_bytes(),
+            of(FieldId::OrchestratorNamespace),
+            of(FieldId::KubernetesPodName),
+            of(FieldId::ContainerName),
+        ],
+    )
+}
+
+/// Sets what the text itself says, and returns the object it is, if it is one.
+fn set_message(message: &str, fields: &mut Fields) -> Option<Value> {
+    fields.set(FieldId::EventKind, "event");
+    let nested = Some(message.trim())
+        .filter(|text| text.starts_with('{') && text.ends_with('}') && text.len() <= MAX_NESTED_JSON_BYTES)
+        .and_then(|text| serde_json::from_str::<Value>(text).ok())
+        .filter(|value| matches!(value, Value::Map(_)));
+    if let Some(value) = &nested {
+        application_fields::set_inner(value, fields);
+    }
+    if fields.get(FieldId::Message).is_none() || nested.is_none() {
+        fields.set(FieldId::Message, message);
+    }
+    nested
+}
+
+/// The message's own entries behind the record's: a rule reaches both, and neither hides the other.
+fn merge(mut entries: Vec<(CompactString, Value)>, nested: Option<Value>) -> Value {
+    if let Some(Value::Map(inner)) = nested {
+        entries.extend(inner);
+    }
+    Value::Map(entries)
+}
+
+/// The kubelet's file names say whose output they hold: `/var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log`, and
+/// `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`.
+fn set_place_of_file(path: &str, fields: &mut Fields) {
+    let mut parts = path.rsplit('/');
+    let (Some(file), Some(parent)) = (parts.next(), parts.next()) else {
+        return;
+    };
+    if parent == "containers" {
+        let Some((name, id)) = file.strip_suffix(".log").and_then(|name| name.rsplit_once('-')) else {
+            return;
+        };
+        let mut names = name.splitn(3, '_');
+        let (Some(pod), Some(namespace), Some(container)) = (names.next(), names.next(), names.next()) else {
+            return;
+        };
+        if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            fields.set(FieldId::ContainerId, id);
+            fields.set(FieldId::KubernetesPodName, pod);
+            fields.set(FieldId::OrchestratorNamespace, namespace);
+            fields.set(FieldId::ContainerName, container);
+        }
+    } else if let (Some(pod), Some("pods")) = (parts.next(), parts.next()) {
+        let mut names = pod.splitn(3, '_');
+        let (Some(namespace), Some(pod), Some(uid)) = (names.next(), names.next(), names.next()) else {
+            return;
+        };
+        fields.set(FieldId::OrchestratorNamespace, namespace);
+        fields.set(FieldId::KubernetesPodName, pod);
+        fields.set(FieldId::KubernetesPodUid, uid);
+        fields.set(FieldId::ContainerName, parent);
+    }
+}

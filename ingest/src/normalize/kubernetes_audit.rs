@@ -1,0 +1,411 @@
+//! Kubernetes API-server audit events: `audit.k8s.io/v1`, `v1beta1`, and the older shape with `timestamp`
+//! (Kubernetes API reference, "Event v1 audit.k8s.io").
+
+use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
+use compact_str::{CompactString, format_compact};
+
+use super::kubernetes_request::{self, Workload};
+use super::{Normalized, address};
+use crate::decode::reject::{self, Reject};
+
+/// The parts of an audit event that fields are made of. Of duplicate keys the first counts.
+#[derive(Default)]
+struct Parts<'a> {
+    audit_id: Option<&'a str>,
+    stage: Option<&'a str>,
+    verb: Option<&'a str>,
+    request_uri: Option<&'a str>,
+    user_agent: Option<&'a str>,
+    user: Option<&'a Value>,
+    impersonated: Option<&'a Value>,
+    source_ips: Option<&'a Value>,
+    object: Option<&'a Value>,
+    status: Option<&'a Value>,
+    request: Option<&'a Value>,
+    response: Option<&'a Value>,
+    annotations: Option<&'a Value>,
+    times: [Option<&'a Value>; 5],
+}
+
+impl<'a> Parts<'a> {
+    fn of(entries: &'a [(CompactString, Value)]) -> Self {
+        let mut parts = Self::default();
+        for (key, value) in entries {
+            let text = value.as_str().filter(|text| !text.is_empty());
+            match key.as_str() {
+                "auditID" => parts.audit_id = parts.audit_id.or(text),
+                "stage" => parts.stage = parts.stage.or(text),
+                "verb" => parts.verb = parts.verb.or(text),
+                "requestURI" => parts.request_uri = parts.request_uri.or(text),
+                "userAgent" => parts.user_agent = parts.user_agent.or(text),
+                "user" => parts.user = parts.user.or(Some(value)),
+                "impersonatedUser" => parts.impersonated = parts.impersonated.or(Some(value)),
+                "sourceIPs" => parts.source_ips = parts.source_ips.or(Some(value)),
+                "objectRef" => parts.object = parts.object.or(Some(value)),
+                "responseStatus" => parts.status = parts.status.or(Some(value)),
+                "requestObject" => parts.request = parts.request.or(Some(value)),
+                "responseObject" => parts.response = parts.response.or(Some(value)),
+                "annotations" => parts.annotations = parts.annotations.or(Some(value)),
+                "stageTimestamp" => parts.times[0] = parts.times[0].or(Some(value)),
+                "requestReceivedTimestamp" => parts.times[1] = parts.times[1].or(Some(value)),
+                "timestamp" => parts.times[2] = parts.times[2].or(Some(value)),
+                "metadata" => parts.times[3] = parts.times[3].or(value.get("creationTimestamp")),
+                "requestReceivedTime" => parts.times[4] = parts.times[4].or(Some(value)),
+                _ => {}
+            }
+        }
+        parts
+    }
+
+    /// The stage's own time, else the request's, else what versions before 1.12 wrote.
+    fn time(&self) -> Result<Timestamp, Reject> {
+        let mut texts = self.times.iter().flatten().filter_map(|value| value.as_str());
+        match texts.clone().find_map(Timestamp::parse_rfc3339) {
+            Some(time) => Ok(time),
+            None => Err(match texts.next() {
+                Some(text) => Reject::new(reject::NO_TIMESTAMP, format!("{} is no time", reject::quote(text))),
+                None => Reject::new(
+                    reject::NO_TIMESTAMP,
+                    "neither stageTimestamp nor requestReceivedTimestamp",
+                ),
+            }),
+        }
+    }
+
+    fn annotation(&self, key: &str) -> Option<&'a str> {
+        self.annotations.and_then(|annotations| annotations.str_at(&[key]))
+    }
+
+    fn object(&self, key: &str) -> Option<&'a str> {
+        self.object.and_then(|object| object.str_at(&[key]))
+    }
+}
+
+/// One event per stage: the identity is `auditID` and `stage`.
+pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
+    let Value::Map(entries) = &native else {
+        return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
+    };
+    let parts = Parts::of(entries);
+    let (Some(audit_id), Some(verb)) = (parts.audit_id, parts.verb) else {
+        let missing = if parts.audit_id.is_none() { "auditID" } else { "verb" };
+        return Err(Reject::new(
+            reject::WRONG_SHAPE,
+            format!("no audit event: {missing} is missing"),
+        ));
+    };
+    let time = parts.time()?;
+    let id = EventId::from_parts(
+        Source::KubernetesAudit,
+        &[audit_id.as_bytes(), parts.stage.unwrap_or_default().as_bytes()],
+    );
+    let mut fields = Fields::new();
+    set_result(&parts, verb, &mut fields);
+    set_users(&parts, &mut fields);
+    set_addresses(&parts, &mut fields);
+    set_object(&parts, &mut fields);
+    if let Some(uri) = parts.request_uri {
+        kubernetes_request::set_uri(uri, parts.object("subresource"), &mut fields);
+    }
+    fields.set_str(FieldId::UserAgentOriginal, parts.user_agent);
+    Ok(Normalized {
+        id,
+        time,
+        fields,
+        native,
+    })
+}
+
+fn set_result(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
+    fields.set(FieldId::EventKind, "event");
+    let resource = parts.object("resource").unwrap_or_default();
+    let (category, kind) = classify(verb, resource, parts.object("subresource").unwrap_or_default());
+    fields.push(FieldId::EventCategory, category);
+    fields.push(FieldId::EventType, kind);
+    fields.set(FieldId::EventAction, verb);
+    let code = parts
+        .status
+        .and_then(|status| status.get("code"))
+        .and_then(Value::as_i64);
+    let forbidden = parts.annotation("authorization.k8s.io/decision") == Some("forbid");
+    let failed = forbidden || code.is_some_and(|code| code >= 400) || parts.stage == Some("Panic");
+    let outcome = match (failed, code) {
+        (true, _) => "failure",
+        (false, Some(_)) => "success",
+        (false, None) => "unknown",
+    };
+    if forbidden || matches!(code, Some(401 | 403)) {
+        fields.push(FieldId::EventType, "denied");
+    }
+    fields.set(FieldId::EventOutcome, outcome);
+    let status = |key: &str| parts.status.and_then(|status| status.str_at(&[key]));
+    fields.set_str(
+        FieldId::EventReason,
+        status("reason").or_else(|| parts.annotation("authorization.k8s.io/reason")),
+    );
+    if failed {
+        fields.set_str(FieldId::ErrorMessage, status("message"));
+    }
+    if let Some(code) = code {
+        fields.set(FieldId::HttpResponseStatusCode, code);
+    }
+}
+
+/// ECS `event.category` and `event.type` of a request.
+fn classify(verb: &str, resource: &str, subresource: &str) -> (&'static str, &'static str) {
+    let category = match (resource, subresource) {
+        ("", _) => "web",
+        ("pods", "exec" | "attach") => return ("process", "start"),
+        ("pods" | "services" | "nodes", "portforward" | "proxy") => return ("network", "connection"),
+        ("tokenreviews", _) => "authentication",
+        ("networkpolicies" | "ingresses" | "services", _) if !is_read(verb) => "network",
+        ("roles" | "rolebindings" | "clusterroles" | "clusterrolebindings" | "serviceaccounts", _)
+        | ("certificatesigningrequests" | "subjectaccessreviews" | "selfsubjectaccessreviews", _)
+        | ("localsubjectaccessreviews" | "selfsubjectrulesreviews" | "users" | "groups" | "identities", _) => "iam",
+        _ => "configuration",
+    };
+    let kind = match verb {
+        "create" => "creation",
+        "update" | "patch" | "approve" | "bind" | "escalate" => "change",
+        "delete" | "deletecollection" => "deletion",
+        _ if category == "iam" => "info",
+        _ => "access",
+    };
+    (category, kind)
+}
+
+fn is_read(verb: &str) -> bool {
+    matches!(verb, "get" | "list" | "watch" | "head")
+}
+
+fn set_users(parts: &Parts<'_>, fields: &mut Fields) {
+    if let Some(user) = parts.user {
+        let name = user.str_at(&["username"]);
+        fields.set_str(FieldId::UserName, name);
+        fields.set_str(FieldId::UserId, user.str_at(&["uid"]));
+        if let Some(groups) = user.get("groups").and_then(Value::as_list) {
+            fields.set(
+                FieldId::UserGroups,
+                groups
+                    .iter()
+                    .filter(|group| group.as_str().is_some())
+                    .cloned()
+                    .collect::<Value>(),
+            );
+        }
+        // A service account's token says in which pod it was mounted (bound tokens, Kubernetes 1.22).
+        let extra = |key: &str| match user.at(&["extra", key]) {
+            Some(Value::List(items)) => items.first().and_then(Value::as_str),
+            Some(Value::Str(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        fields.set_str(
+            FieldId::KubernetesPodName,
+            extra("authentication.kubernetes.io/pod-name"),
+        );
+        fields.set_str(FieldId::KubernetesPodUid, extra("authentication.kubernetes.io/pod-uid"));
+        fields.set_str(
+            FieldId::KubernetesNodeName,
+            extra("authentication.kubernetes.io/node-name"),
+        );
+        if let Some(account) = name.and_then(service_account) {
+            fields.set(FieldId::KubernetesServiceAccount, account);
+        }
+        fields.set_str(
+            FieldId::KubernetesNodeName,
+            name.and_then(|name| name.strip_prefix("system:node:")),
+        );
+    }
+    if let Some(user) = parts.impersonated {
+        fields.set_str(FieldId::UserEffectiveName, user.str_at(&["username"]));
+    }
+}
+
+/// `namespace:name` of `system:serviceaccount:namespace:name`.
+fn service_account(user: &str) -> Option<&str> {
+    user.strip_prefix("system:serviceaccount:")
+        .filter(|rest| rest.contains(':'))
+}
+
+fn set_addresses(parts: &Parts<'_>, fields: &mut Fields) {
+    let Some(addresses) = parts.source_ips.and_then(Value::as_list) else {
+        return;
+    };
+    let mut texts = addresses.iter().filter_map(Value::as_str);
+    // The first is the one closest to the caller: each proxy on the way adds its own behind it.
+    if let Some(first) = texts.next() {
+        address::set_source(fields, first);
+    }
+    for text in texts {
+        if let Some(ip) = address::canonical_ip(text) {
+            address::push_related(fields, &ip);
+        }
+    }
+}
+
+fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
+    fields.set(FieldId::OrchestratorType, "kubernetes");
+    let resource = parts.object("resource");
+    // A created object's name is in the answer, since the server may have made it up (generateName).
+    let body = |key: &str| {
+        let of = |body: Option<&'_ Value>| {
+            body.and_then(|body| body.str_at(&["metadata", key]))
+                .map(CompactString::new)
+        };
+        of(parts.response).or_else(|| of(parts.request))
+    };
+    let of_object = matches!(
+        parts.object("subresource"),
+        None | Some("status" | "ephemeralcontainers" | "eviction" | "binding")
+    );
+    let body = |key: &str| if of_object { body(key) } else { None };
+    let name = parts.object("name").map(CompactString::new).or_else(|| body("name"));
+    let uid = parts.object("uid").map(CompactString::new).or_else(|| body("uid"));
+    let namespace = parts.object("namespace");
+    fields.set_str(FieldId::OrchestratorNamespace, namespace);
+    fields.set_str(FieldId::OrchestratorResourceType, resource);
+    fields.set_str(FieldId::OrchestratorResourceSubresource, parts.object("subresource"));
+    if let Some(version) = parts.object("apiVersion") {
+        match parts.object("apiGroup") {
+            Some(group) => fields.set(FieldId::OrchestratorApiVersion, format_compact!("{group}/{version}")),
+            None => fields.set(FieldId::OrchestratorApiVersion, version),
+        }
+    }
+    match (resource, &name) {
+        (Some("pods"), Some(name)) => {
+            fields.set(FieldId::KubernetesPodName, name.clone());
+            fields.set(FieldId::KubernetesPodUid, uid.unwrap_or_default());
+        }
+        (Some("nodes"), Some(name)) => fields.set(FieldId::KubernetesNodeName, name.clone()),
+        _ => {}
+    }
+    if let Some(name) = name {
+        fields.set(FieldId::OrchestratorResourceName, name);
+    }
+    let pod = Workload::of(parts.request).or_else(|| Workload::of(parts.response));
+    if let Some(workload) = pod {
+        workload.set(fields);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normalized(json: &str) -> Normalized {
+        normalize(serde_json::from_str(json).unwrap()).unwrap()
+    }
+
+    fn check(json: &str, want: &[(FieldId, &str)]) {
+        let fields = normalized(json).fields;
+        for (id, want) in want {
+            let got = fields
+                .get(*id)
+                .map(|value| value.to_text().into_owned())
+                .unwrap_or_default();
+            assert_eq!(got, *want, "{id} of {json}");
+        }
+    }
+
+    #[test]
+    fn a_denied_list_by_an_impersonated_user() {
+        check(
+            r#"{"auditID":"a","stage":"ResponseComplete","verb":"list","timestamp":"2017-09-11T19:55:05Z",
+                "user":{"username":"system:admin","uid":"u1","groups":["system:masters","g"]},"impersonatedUser":{"username":"bob"},
+                "sourceIPs":["::1","10.0.0.1","x"],"objectRef":{"resource":"pods","namespace":"default","apiVersion":"v1"},
+                "responseStatus":{"message":"no","reason":"Forbidden","code":403}}"#,
+            &[
+                (FieldId::EventAction, "list"),
+                (FieldId::EventOutcome, "failure"),
+                (FieldId::EventReason, "Forbidden"),
+                (FieldId::EventType, r#"["access","denied"]"#),
+                (FieldId::ErrorMessage, "no"),
+                (FieldId::UserName, "system:admin"),
+                (FieldId::UserId, "u1"),
+                (FieldId::UserGroups, r#"["system:masters","g"]"#),
+                (FieldId::UserEffectiveName, "bob"),
+                (FieldId::SourceIp, "::1"),
+                (FieldId::RelatedIps, r#"["::1","10.0.0.1"]"#),
+                (FieldId::OrchestratorResourceType, "pods"),
+                (FieldId::OrchestratorNamespace, "default"),
+                (FieldId::HttpResponseStatusCode, "403"),
+                (FieldId::HttpRequestMethod, ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_service_account_in_a_pod_runs_a_command_in_another() {
+        check(
+            r#"{"auditID":"a","stage":"ResponseStarted","verb":"create","stageTimestamp":"2024-01-01T00:00:00.5Z",
+                "requestURI":"/api/v1/namespaces/shop/pods/web/exec?command=sh&command=-c&command=cat%20%2Fetc%2Fshadow&container=app&stdin=true",
+                "user":{"username":"system:serviceaccount:shop:builder","extra":{"authentication.kubernetes.io/pod-name":["ci-0"],
+                "authentication.kubernetes.io/node-name":["n1"]}},
+                "objectRef":{"resource":"pods","subresource":"exec","name":"web","namespace":"shop","apiVersion":"v1","apiGroup":""},
+                "responseStatus":{"code":101}}"#,
+            &[
+                (FieldId::EventCategory, r#"["process"]"#),
+                (FieldId::EventOutcome, "success"),
+                (FieldId::ProcessCommandLine, "sh -c cat /etc/shadow"),
+                (FieldId::ProcessArgs, r#"["sh","-c","cat /etc/shadow"]"#),
+                (FieldId::ProcessName, "sh"),
+                (FieldId::ContainerName, "app"),
+                (FieldId::KubernetesServiceAccount, "shop:builder"),
+                (FieldId::KubernetesPodName, "web"),
+                (FieldId::KubernetesNodeName, "n1"),
+                (FieldId::UrlPath, "/api/v1/namespaces/shop/pods/web/exec"),
+                (FieldId::OrchestratorApiVersion, "v1"),
+                (FieldId::OrchestratorResourceSubresource, "exec"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_created_workload_has_an_image_and_a_name() {
+        check(
+            r#"{"auditID":"a","stage":"ResponseComplete","verb":"create","stageTimestamp":"2024-01-01T00:00:00Z",
+                "objectRef":{"resource":"cronjobs","namespace":"shop","apiGroup":"batch","apiVersion":"v1"},
+                "requestObject":{"metadata":{"generateName":"x-"},"spec":{"jobTemplate":{"spec":{"template":{"spec":
+                {"serviceAccountName":"sa","nodeName":"n2","containers":[{"name":"c","image":"evil:1"}]}}}}}},
+                "responseObject":{"metadata":{"name":"x-7"}},"annotations":{"authorization.k8s.io/decision":"allow"}}"#,
+            &[
+                (FieldId::ContainerImageName, "evil:1"),
+                (FieldId::ContainerName, "c"),
+                (FieldId::OrchestratorResourceName, "x-7"),
+                (FieldId::OrchestratorApiVersion, "batch/v1"),
+                (FieldId::EventOutcome, "unknown"),
+                (FieldId::EventType, r#"["creation"]"#),
+                (FieldId::KubernetesPodName, ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn stages_are_events_of_their_own() {
+        let of = |stage: &str| {
+            let json =
+                format!(r#"{{"auditID":"a","stage":"{stage}","verb":"get","stageTimestamp":"2024-01-01T00:00:00Z"}}"#);
+            normalized(&json).id
+        };
+        assert_ne!(of("RequestReceived"), of("ResponseComplete"));
+        assert_eq!(of("Panic"), of("Panic"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let check = |json: &str, reason: &str, word: &str| {
+            let reject = normalize(serde_json::from_str(json).unwrap()).err().unwrap();
+            assert_eq!(reject.reason, reason);
+            assert!(reject.detail.contains(word), "{}", reject.detail);
+        };
+        check(r#"{"auditID":"a","verb":"get"}"#, "no_timestamp", "stageTimestamp");
+        check(
+            r#"{"auditID":"a","verb":"get","timestamp":"soon"}"#,
+            "no_timestamp",
+            "soon",
+        );
+        check(r#"{"auditID":"a"}"#, "wrong_shape", "verb");
+        check(r#"{"verb":"get"}"#, "wrong_shape", "auditID");
+        check(r#"{"auditID":7,"verb":{}}"#, "wrong_shape", "auditID");
+    }
+}

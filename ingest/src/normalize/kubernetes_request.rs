@@ -1,0 +1,111 @@
+//! What a Kubernetes request asks for: the parameters of its URI and the pod inside its body.
+
+use casebook_event::{FieldId, Fields, Value};
+
+use super::command_line;
+use crate::limits::MAX_PROCESS_ARGS;
+
+/// Sets `url.*`; and for `exec` and `attach`, which carry their command and container in the query, `process.*` and
+/// `container.name`.
+pub(crate) fn set_uri(uri: &str, subresource: Option<&str>, fields: &mut Fields) {
+    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+    fields.set(FieldId::UrlOriginal, uri);
+    fields.set(FieldId::UrlPath, path);
+    if query.is_empty() || !matches!(subresource, Some("exec" | "attach" | "log")) {
+        return;
+    }
+    let mut args = Vec::new();
+    let mut container = None;
+    for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        match key {
+            "command" if args.len() < MAX_PROCESS_ARGS => args.push(percent_decode(value)),
+            "container" => container = container.or_else(|| Some(percent_decode(value))),
+            _ => {}
+        }
+    }
+    fields.set(FieldId::ContainerName, container.unwrap_or_default());
+    if let Some(program) = args.first() {
+        command_line::set_program(fields, program);
+        fields.set(FieldId::ProcessCommandLine, args.join(" "));
+        fields.set(FieldId::ProcessArgs, args.into_iter().collect::<Value>());
+    }
+}
+
+/// Decodes a query parameter (WHATWG URL, `application/x-www-form-urlencoded`): `+` is a space. What is no UTF-8
+/// afterwards is replaced; a `%` without two digits stays.
+fn percent_decode(text: &str) -> String {
+    if !text.contains(['%', '+']) {
+        return text.to_owned();
+    }
+    let bytes = text.as_bytes();
+    let hex = |at: usize| bytes.get(at).and_then(|b| (*b as char).to_digit(16));
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 2;
+            }
+            (b'+', ..) => out.push(b' '),
+            (byte, ..) => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// The pod specification inside a pod, or inside what makes pods.
+pub(crate) struct Workload<'a> {
+    spec: &'a Value,
+}
+
+impl<'a> Workload<'a> {
+    /// Finds it in a request's or an answer's body.
+    pub(crate) fn of(body: Option<&'a Value>) -> Option<Self> {
+        let spec = body?.get("spec")?;
+        let spec = spec.at(&["jobTemplate", "spec"]).unwrap_or(spec);
+        let spec = spec.at(&["template", "spec"]).unwrap_or(spec);
+        let holds = |key: &str| {
+            spec.get(key)
+                .and_then(Value::as_list)
+                .is_some_and(|list| !list.is_empty())
+        };
+        CONTAINER_LISTS.iter().any(|key| holds(key)).then_some(Self { spec })
+    }
+
+    /// Sets the image and name of its first container. An ephemeral container is taken before the others: it is the
+    /// one that a request adds.
+    pub(crate) fn set(&self, fields: &mut Fields) {
+        let containers = CONTAINER_LISTS
+            .iter()
+            .filter_map(|key| self.spec.get(key)?.as_list())
+            .flatten();
+        if let Some(container) = containers
+            .into_iter()
+            .find(|container| container.str_at(&["image"]).is_some())
+        {
+            fields.set_str(FieldId::ContainerImageName, container.str_at(&["image"]));
+            fields.set_str(FieldId::ContainerName, container.str_at(&["name"]));
+        }
+        if fields.get(FieldId::KubernetesNodeName).is_none() {
+            fields.set_str(FieldId::KubernetesNodeName, self.spec.str_at(&["nodeName"]));
+        }
+    }
+}
+
+const CONTAINER_LISTS: &[&str] = &["ephemeralContainers", "containers", "initContainers"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded() {
+        let check = |text: &str, want: &str| assert_eq!(percent_decode(text), want);
+        check("a+b%20c", "a b c");
+        check("%2Fbin%2fsh", "/bin/sh");
+        check("%zz%4", "%zz%4");
+        check("%c3%a9%ff", "é\u{fffd}");
+    }
+}
