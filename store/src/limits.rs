@@ -1,0 +1,56 @@
+//! Every bound of this crate, with its unit and what happens when it is reached.
+
+/// Longest query text, in bytes. A longer one is refused.
+pub const MAX_QUERY_BYTES: usize = 8 * 1024;
+
+/// Deepest nesting of parentheses and negations in a query. A deeper one is refused.
+pub const MAX_QUERY_DEPTH: usize = 64;
+
+/// Most terms in a query. One with more is refused.
+pub const MAX_QUERY_TERMS: usize = 1_024;
+
+/// Largest compiled regular expression, in bytes. A larger one is refused.
+pub const MAX_REGEX_BYTES: usize = 1 << 20;
+
+/// Most dictionary terms that one wildcard, range or regular expression may stand for in one file's index. Beyond it the
+/// index is not asked: the file's rows are looked at one by one, so the answer stays the same.
+pub const MAX_EXPANDED_TERMS: usize = 65_536;
+
+/// Longest token of the index, in bytes; a longer word is indexed by its beginning, and found words are verified.
+pub const MAX_TOKEN_BYTES: usize = 64;
+
+/// Longest field value in the index, in bytes; a longer value is indexed by its beginning, and found rows are verified.
+pub const MAX_KEYWORD_BYTES: usize = 160;
+
+/// Most JSON keys that a file's index remembers as keys; the words of further ones are indexed like any other.
+pub const MAX_KEY_WORDS: usize = 8_192;
+
+/// Most tokens that the index takes from one record; a record with more is looked at by scan for every query.
+pub const MAX_ROW_TOKENS: usize = 200_000;
+
+/// Largest index bundle that is opened, in bytes. The rows of a larger one are looked at one by one.
+pub const MAX_BUNDLE_BYTES: u64 = 4 << 30;
+
+/// Most rows of one data file. A commit with more of one date writes several files.
+pub const MAX_FILE_ROWS: usize = 1 << 20;
+
+/// Largest log entry that is read, in bytes. A larger one makes the table unreadable with a clear error.
+pub const MAX_LOG_ENTRY_BYTES: u64 = 256 << 20;
+
+/// Most attempts to place a commit while other writers land theirs; then the commit fails and may be tried again.
+pub const MAX_COMMIT_ATTEMPTS: usize = 1_000;
+
+/// Most rows that one search or SQL statement returns, whatever limit is asked for.
+pub const MAX_ANSWER_ROWS: usize = 1_000_000;
+
+/// Most alert ids named in the error about an ambiguous prefix.
+pub const MAX_AMBIGUOUS_IDS: usize = 10;
+
+/// Longest SQL statement, in bytes.
+pub const MAX_SQL_BYTES: usize = 64 * 1024;
+
+/// Memory that one SQL statement may use for sorting, joining and grouping, in bytes. A statement that needs more fails.
+pub const MAX_SQL_MEMORY_BYTES: usize = 512 << 20;
+
+/// Largest correlation state snapshot of one partition, in bytes.
+pub const MAX_STATE_BYTES: usize = 1 << 30;

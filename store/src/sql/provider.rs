@@ -1,0 +1,95 @@
+//! A table of the store as DataFusion sees it: exactly the files of one snapshot.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema as ScanSchema;
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::TableName;
+use crate::schema::TableSchema;
+use crate::table::{DataFile, Snapshot};
+
+#[derive(Debug)]
+pub(super) struct TableFiles {
+    name: TableName,
+    url: ObjectStoreUrl,
+    snapshot: Arc<Snapshot>,
+    /// The columns of the files, and behind them the partition column.
+    scan: ScanSchema,
+}
+
+impl TableFiles {
+    pub(super) fn new(name: TableName, url: ObjectStoreUrl, snapshot: Arc<Snapshot>) -> Self {
+        let schema = TableSchema::of(name);
+        let date: Vec<_> = schema.full.fields().iter().filter(|field| field.name() == schema.partition).cloned().collect();
+        // Old files may lack a column that has come since: every column may be null to a reader.
+        let columns: Vec<_> = schema.file.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let scan = ScanSchema::builder(Arc::new(Schema::new(columns))).with_table_partition_cols(date).build();
+        Self { name, url, snapshot, scan }
+    }
+
+    fn partitioned(&self, file: &DataFile) -> Result<PartitionedFile> {
+        let schema = TableSchema::of(self.name);
+        let date = file.add.partition_values.get(schema.partition).and_then(Option::as_deref);
+        let value = match date {
+            Some(text) => ScalarValue::Utf8(Some(text.to_owned())).cast_to(&arrow::datatypes::DataType::Date32)?,
+            None => ScalarValue::Date32(None),
+        };
+        let mut partitioned = PartitionedFile::new(format!("{}/{}", self.name.name(), file.path), file.add.size.unsigned_abs());
+        partitioned.partition_values = vec![value];
+        Ok(partitioned)
+    }
+}
+
+#[async_trait]
+impl TableProvider for TableFiles {
+    fn schema(&self) -> SchemaRef {
+        self.scan.table_schema().clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Filters prune row groups and pages here, and are applied once more behind the scan.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut source = ParquetSource::new(self.scan.clone());
+        if let Some(filter) = conjunction(filters.to_vec()) {
+            let schema = DFSchema::try_from(self.schema())?;
+            source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
+        }
+        let width = state.config().target_partitions().max(1);
+        let mut groups = vec![Vec::new(); width.min(self.snapshot.files.len()).max(1)];
+        let count = groups.len();
+        for (n, file) in self.snapshot.files.values().enumerate() {
+            groups[n % count].push(self.partitioned(file)?);
+        }
+        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
+            .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
