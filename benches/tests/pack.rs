@@ -41,10 +41,7 @@ fn load(files: Vec<RuleFile>) -> Arc<RuleSet> {
 /// The final alerts that records, in this order, lead to; and how many of the records were no events.
 fn run<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8], Timestamp)>) -> (Vec<Alert>, usize) {
     let mut detector = Detector::new(rules.clone());
-    let config = CorrelationConfig {
-        provisional: false,
-        ..CorrelationConfig::default()
-    };
+    let config = CorrelationConfig { provisional: false };
     let mut engine = CorrelationEngine::new(rules, config);
     let (mut alerts, mut signals, mut dead) = (Vec::new(), Vec::new(), 0);
     for (n, (source, payload, timestamp)) in records.enumerate() {
