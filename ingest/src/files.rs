@@ -181,10 +181,11 @@ impl<R: Read> FileRecords<R> {
             let (range, count) = piece.scan.members();
             match scanned {
                 Scanned::More if piece.buffer.len() > self.max_bytes && count > 0 => return Ok(Some(self.cut(piece))),
-                Scanned::More if piece.buffer.len() <= self.max_bytes => {
-                    if self.lines.append(&mut piece.buffer, self.max_bytes + 1)? != Appended::Nothing {
-                        continue;
-                    }
+                Scanned::More
+                    if piece.buffer.len() <= self.max_bytes
+                        && self.lines.append(&mut piece.buffer, self.max_bytes + 1)? != Appended::Nothing =>
+                {
+                    continue;
                 }
                 Scanned::Whole if count == 0 => return Ok(None),
                 Scanned::Whole => piece.buffer.truncate(range.end),

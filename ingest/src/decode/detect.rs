@@ -142,8 +142,8 @@ pub(crate) fn detect_line(text: &str) -> Result<(Source, &'static str), Reject> 
     if CriLine::parse(text).is_some() {
         return Ok((Source::ContainerLog, "a time, stdout or stderr, P or F (CRI)"));
     }
-    if SyslogLine::has_head(text) {
-        return Ok((Source::Auth, "a syslog head"));
+    if SyslogLine::recognize(text) {
+        return Ok((Source::Auth, "a syslog priority, or a time, host and program"));
     }
     Err(Reject::new(
         reject::UNKNOWN_SOURCE,

@@ -13,6 +13,8 @@ mod detect;
 mod members;
 pub(crate) mod reject;
 mod syslog;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;

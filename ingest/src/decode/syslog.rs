@@ -47,10 +47,20 @@ enum Stamp<'a> {
 }
 
 impl<'a> SyslogLine<'a> {
-    /// Whether a line begins as syslog does: enough to tell it from other text.
-    pub(crate) fn has_head(line: &str) -> bool {
-        let (_, rest) = priority(line);
-        stamp(rest).is_some() || rest.strip_prefix("1 ").is_some_and(|rest| stamp(rest).is_some())
+    /// Whether a line is syslog's, for telling it from other text. A priority or a stamp without a year says so alone; many
+    /// programs begin their lines with RFC 3339, so that a host and a program must follow that.
+    pub(crate) fn recognize(line: &str) -> bool {
+        let (priority, rest) = priority(line);
+        match stamp(rest) {
+            Some(Stamp::YearLess(..)) => true,
+            Some(Stamp::Full(_, _, rest)) => {
+                let named = |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
+                let tagged = |rest: &str| tag(rest).0.is_some();
+                let host = rest.strip_prefix(' ').and_then(|rest| rest.split_once(' '));
+                priority.is_some() || host.is_some_and(|(host, rest)| named(host) && tagged(rest))
+            }
+            None => priority.is_some() && rest.strip_prefix("1 ").is_some_and(|rest| stamp(rest).is_some()),
+        }
     }
 
     /// Parses a line. A stamp without a year is taken to be of the latest year that puts it at or before `near` plus one
@@ -269,7 +279,7 @@ mod tests {
     #[test]
     fn lines_of_every_layout() {
         let check = |line: &str, want: &str| {
-            assert!(SyslogLine::has_head(line), "{line}");
+            assert!(SyslogLine::recognize(line), "{line}");
             let l = SyslogLine::parse(line, at(NEAR)).unwrap();
             let none = "-";
             let got = format!(
@@ -341,11 +351,22 @@ mod tests {
             "",
             "2020-05-31 00:00:45 h p: m",
         ] {
-            assert!(!SyslogLine::has_head(line), "{line}");
+            assert!(!SyslogLine::recognize(line), "{line}");
             assert!(SyslogLine::parse(line, at(NEAR)).is_err(), "{line}");
         }
         let reject = SyslogLine::parse("Feb 30 10:00:00 h p: m", at(NEAR)).unwrap_err();
         assert_eq!(reject.reason, reject::NO_TIMESTAMP);
+    }
+
+    #[test]
+    fn other_programs_stamps_are_not_taken_for_syslog() {
+        for line in [
+            "2014-11-03T18:28:32.450-0500 I NETWORK [initandlisten] waiting for connections",
+            "2024-01-01T00:00:00Z  INFO app::server: listening",
+            "2024-01-01T00:00:00Z starting",
+        ] {
+            assert!(!SyslogLine::recognize(line), "{line}");
+        }
     }
 
     #[test]

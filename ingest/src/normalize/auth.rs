@@ -171,7 +171,7 @@ pub(crate) fn normalize_object(value: &Value, context: &Context<'_>) -> Result<N
     let text = ["message", "log", "MESSAGE"]
         .iter()
         .find_map(|key| value.get(key).and_then(Value::as_str));
-    let Some(text) = text.filter(|text| SyslogLine::has_head(text)) else {
+    let Some(text) = text.filter(|text| SyslogLine::recognize(text)) else {
         return Err(Reject::new(
             reject::WRONG_SHAPE,
             "a JSON object without a syslog line under message or log",
