@@ -35,13 +35,32 @@ impl Store {
     /// [`MAX_SQL_MEMORY_BYTES`]; else a table could not be read.
     pub async fn sql(&self, sql: &str, limit: usize) -> Result<SqlAnswer, StoreError> {
         if sql.len() > MAX_SQL_BYTES {
-            return Err(StoreError::Sql(format!("{} bytes are more than {MAX_SQL_BYTES}", sql.len())));
+            return Err(StoreError::Sql(format!(
+                "{} bytes are more than {MAX_SQL_BYTES}",
+                sql.len()
+            )));
         }
         let context = self.sql_context().await?;
-        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let frame = context.sql_with_options(sql, read_only).await.map_err(|error| failed(&error))?;
-        let columns = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let batches = frame.limit(0, Some(limit)).map_err(|error| failed(&error))?.collect().await.map_err(|error| failed(&error))?;
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        let frame = context
+            .sql_with_options(sql, read_only)
+            .await
+            .map_err(|error| failed(&error))?;
+        let columns = frame
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        let batches = frame
+            .limit(0, Some(limit))
+            .map_err(|error| failed(&error))?
+            .collect()
+            .await
+            .map_err(|error| failed(&error))?;
         let mut rows = Vec::new();
         for batch in &batches {
             for row in 0..batch.num_rows() {
@@ -52,7 +71,9 @@ impl Store {
     }
 
     async fn sql_context(&self) -> Result<SessionContext, StoreError> {
-        let config = SessionConfig::new().with_information_schema(true).set_bool("datafusion.execution.parquet.pushdown_filters", true);
+        let config = SessionConfig::new()
+            .with_information_schema(true)
+            .set_bool("datafusion.execution.parquet.pushdown_filters", true);
         let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new()
             .with_memory_limit(MAX_SQL_MEMORY_BYTES, 1.0)
             .build_arc()
@@ -63,7 +84,9 @@ impl Store {
         for &name in TableName::ALL {
             let snapshot = self.table(name).snapshot().await?;
             let table = TableFiles::new(name, url.clone(), snapshot);
-            context.register_table(name.name(), Arc::new(table)).map_err(|error| failed(&error))?;
+            context
+                .register_table(name.name(), Arc::new(table))
+                .map_err(|error| failed(&error))?;
         }
         Ok(context)
     }

@@ -32,21 +32,46 @@ pub(super) struct TableFiles {
 impl TableFiles {
     pub(super) fn new(name: TableName, url: ObjectStoreUrl, snapshot: Arc<Snapshot>) -> Self {
         let schema = TableSchema::of(name);
-        let date: Vec<_> = schema.full.fields().iter().filter(|field| field.name() == schema.partition).cloned().collect();
+        let date: Vec<_> = schema
+            .full
+            .fields()
+            .iter()
+            .filter(|field| field.name() == schema.partition)
+            .cloned()
+            .collect();
         // Old files may lack a column that has come since: every column may be null to a reader.
-        let columns: Vec<_> = schema.file.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-        let scan = ScanSchema::builder(Arc::new(Schema::new(columns))).with_table_partition_cols(date).build();
-        Self { name, url, snapshot, scan }
+        let columns: Vec<_> = schema
+            .file
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect();
+        let scan = ScanSchema::builder(Arc::new(Schema::new(columns)))
+            .with_table_partition_cols(date)
+            .build();
+        Self {
+            name,
+            url,
+            snapshot,
+            scan,
+        }
     }
 
     fn partitioned(&self, file: &DataFile) -> Result<PartitionedFile> {
         let schema = TableSchema::of(self.name);
-        let date = file.add.partition_values.get(schema.partition).and_then(Option::as_deref);
+        let date = file
+            .add
+            .partition_values
+            .get(schema.partition)
+            .and_then(Option::as_deref);
         let value = match date {
             Some(text) => ScalarValue::Utf8(Some(text.to_owned())).cast_to(&arrow::datatypes::DataType::Date32)?,
             None => ScalarValue::Date32(None),
         };
-        let mut partitioned = PartitionedFile::new(format!("{}/{}", self.name.name(), file.path), file.add.size.unsigned_abs());
+        let mut partitioned = PartitionedFile::new(
+            format!("{}/{}", self.name.name(), file.path),
+            file.add.size.unsigned_abs(),
+        );
         partitioned.partition_values = vec![value];
         Ok(partitioned)
     }

@@ -1,7 +1,10 @@
 //! One value of an Arrow column as a value of the event model.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
 use arrow::util::display::array_value_to_string;
 use casebook_event::{Timestamp, Value};
 
@@ -38,11 +41,22 @@ pub(super) fn at(column: &ArrayRef, row: usize) -> Value {
 }
 
 fn time(column: &ArrayRef, unit: TimeUnit, row: usize) -> Value {
-    use arrow::datatypes::{TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType};
+    use arrow::datatypes::{
+        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    };
     let nanos = match unit {
-        TimeUnit::Second => column.as_primitive::<TimestampSecondType>().value(row).saturating_mul(1_000_000_000),
-        TimeUnit::Millisecond => column.as_primitive::<TimestampMillisecondType>().value(row).saturating_mul(1_000_000),
-        TimeUnit::Microsecond => column.as_primitive::<TimestampMicrosecondType>().value(row).saturating_mul(1_000),
+        TimeUnit::Second => column
+            .as_primitive::<TimestampSecondType>()
+            .value(row)
+            .saturating_mul(1_000_000_000),
+        TimeUnit::Millisecond => column
+            .as_primitive::<TimestampMillisecondType>()
+            .value(row)
+            .saturating_mul(1_000_000),
+        TimeUnit::Microsecond => column
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(row)
+            .saturating_mul(1_000),
         TimeUnit::Nanosecond => column.as_primitive::<TimestampNanosecondType>().value(row),
     };
     Value::from(Timestamp::from_nanos(nanos).to_string())

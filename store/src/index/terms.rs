@@ -1,0 +1,91 @@
+//! Terms on their way into tantivy, and the form of a keyword term.
+//!
+//! The words of a row are found before tantivy sees them ([`super::tokenizer`]), so all it has to do is to cut them apart
+//! at a separator. A keyword term is the column's code and the value in lower case; a value that is too long, or holds the
+//! separator, is cut and ends in [`CLIPPED`]: it is a candidate for whatever the whole value might match.
+
+use std::borrow::Cow;
+
+use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
+
+use super::tokenizer::fold;
+use crate::limits::MAX_KEYWORD_BYTES;
+
+/// Separates the terms of a row: ASCII "unit separator".
+pub(super) const SEPARATOR: char = '\u{1f}';
+
+/// Ends a keyword term whose value goes on: ASCII "record separator".
+pub(super) const CLIPPED: char = '\u{1e}';
+
+/// The character that a column's terms begin with.
+pub(super) fn column_code(place: usize) -> char {
+    // From `!` on: above the separators. Places are few; beyond the last character nothing would be indexed.
+    u32::try_from(place)
+        .ok()
+        .and_then(|n| char::from_u32(0x21 + n))
+        .unwrap_or('\u{10ffff}')
+}
+
+/// Appends the keyword term of a value to `out`, without a separator.
+pub(super) fn push_keyword(out: &mut String, code: char, value: &str) {
+    out.push(code);
+    let folded: Cow<'_, str> = fold(value);
+    let end = folded.find([SEPARATOR, CLIPPED]).unwrap_or(folded.len());
+    let end = if end > MAX_KEYWORD_BYTES {
+        folded.floor_char_boundary(MAX_KEYWORD_BYTES)
+    } else {
+        end
+    };
+    out.push_str(&folded[..end]);
+    if end < folded.len() {
+        out.push(CLIPPED);
+    }
+}
+
+/// Cuts a text apart at [`SEPARATOR`].
+#[derive(Clone, Default)]
+pub(super) struct TermTokenizer {
+    token: Token,
+}
+
+/// See [`TermTokenizer`].
+pub(super) struct Terms<'a> {
+    rest: &'a str,
+    token: &'a mut Token,
+}
+
+impl Tokenizer for TermTokenizer {
+    type TokenStream<'a> = Terms<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms<'a> {
+        self.token.reset();
+        Terms {
+            rest: text,
+            token: &mut self.token,
+        }
+    }
+}
+
+impl TokenStream for Terms<'_> {
+    fn advance(&mut self) -> bool {
+        while !self.rest.is_empty() {
+            let (term, rest) = self.rest.split_once(SEPARATOR).unwrap_or((self.rest, ""));
+            self.rest = rest;
+            if !term.is_empty() {
+                self.token.text.clear();
+                self.token.text.push_str(term);
+                self.token.position = self.token.position.wrapping_add(1);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn token(&self) -> &Token {
+        self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        self.token
+    }
+}

@@ -1,0 +1,40 @@
+//! The store: events, alerts and dead letters as Delta tables, an index beside every file of events, and the ways to ask.
+//!
+//! ```text
+//! EventsCommit ─write─▶ Parquet + index bundles ─commit─▶ events table      ─search─▶ SearchAnswer
+//!              └──────▶ Parquet                 ─commit─▶ dead_letters table ─sql───▶ SqlAnswer
+//! AlertsCommit ───────▶ Parquet + state files   ─commit─▶ alerts table       ─alerts▶ Alert
+//! ```
+//!
+//! A commit is one entry of a Delta log: its data and the next offsets of the partitions it came from are in the table
+//! together or not at all. `docs/storage.md` describes what is on disk, `docs/query-language.md` what can be asked.
+//!
+//! No type of arrow, parquet, datafusion, object_store or tantivy is part of this crate's interface.
+
+mod alerts;
+mod commit;
+mod config;
+mod decode;
+mod error;
+mod index;
+pub mod limits;
+mod location;
+mod object_reader;
+mod query;
+mod record_batch;
+mod scan;
+mod schema;
+mod sql;
+mod state;
+mod store;
+mod table;
+mod write;
+
+pub use alerts::{AlertFilter, AlertsCommit};
+pub use commit::{Committed, EventsCommit};
+pub use config::*;
+pub use error::{CommitError, QueryError, StoreError};
+pub use query::{ALIASES, FieldAlias, FoundEvent, SearchAnswer, SearchRequest, check_query, query_matches};
+pub use sql::SqlAnswer;
+pub use store::{Store, TableStatus};
+pub use table::TableName;

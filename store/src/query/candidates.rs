@@ -1,0 +1,242 @@
+//! Asking a file's index which rows may match a query. The rows found hold every match; whether each of them matches is
+//! said with them, and where it is not, the row is looked at.
+
+use std::io;
+
+use super::RowSet;
+use super::ast::{Column, Query, Target, TextTest, ValueTest};
+use super::wildcard::{Piece, Wildcard};
+use crate::index::tokenizer::{
+    TextTerm, UUID_BYTES, clip, is_letter, may_be_clipped, may_be_in_uuid, visit_terms, words,
+};
+use crate::index::{Found, IndexReader, NESTED_ESCAPES, is_in_text, is_indexed};
+
+/// The rows of a file that may match.
+///
+/// # Errors
+/// The index is broken.
+pub(crate) fn candidates(query: &Query, index: &IndexReader) -> io::Result<Found> {
+    let every = |exact| Found {
+        rows: RowSet::all(index.rows()),
+        exact,
+    };
+    Ok(match query {
+        Query::All => every(true),
+        Query::Time(_, _) => every(false),
+        Query::And(parts) => {
+            let mut all = every(true);
+            for part in parts {
+                let found = candidates(part, index)?;
+                all.rows.intersect(&found.rows);
+                all.exact &= found.exact;
+                if all.rows.is_empty() {
+                    // Nothing is left, and that is certain: what the index leaves out does not match.
+                    return Ok(Found {
+                        rows: all.rows,
+                        exact: true,
+                    });
+                }
+            }
+            all
+        }
+        Query::Or(parts) => {
+            let mut any = Found {
+                rows: RowSet::none(index.rows()),
+                exact: true,
+            };
+            for part in parts {
+                let found = candidates(part, index)?;
+                any.rows.union(&found.rows);
+                any.exact &= found.exact;
+            }
+            any
+        }
+        Query::Not(part) => {
+            let found = candidates(part, index)?;
+            if found.exact {
+                Found {
+                    rows: found.rows.complement(),
+                    exact: true,
+                }
+            } else {
+                every(false)
+            }
+        }
+        Query::Text(test) => match text_rows(test, index)? {
+            Some(rows) => Found { rows, exact: false },
+            None => every(false),
+        },
+        Query::Field(target, test) => match field_rows(target, test, index)? {
+            Some(found) => found,
+            None => every(false),
+        },
+    })
+}
+
+/// Narrows `rows` to those of `found`; `None` stands for every row.
+fn narrow(rows: &mut Option<RowSet>, found: Option<RowSet>) {
+    match (rows.as_mut(), found) {
+        (_, None) => {}
+        (Some(rows), Some(found)) => rows.intersect(&found),
+        (None, Some(found)) => *rows = Some(found),
+    }
+}
+
+fn text_rows(test: &TextTest, index: &IndexReader) -> io::Result<Option<RowSet>> {
+    match test {
+        TextTest::Phrase(phrase) => phrase_rows(phrase, index),
+        TextTest::Wildcard(wildcard) => wildcard_rows(wildcard, index),
+        TextTest::Regex(_) => Ok(None),
+    }
+}
+
+/// Rows whose text has every term of a phrase that stands at the edges of words.
+fn phrase_rows(phrase: &str, index: &IndexReader) -> io::Result<Option<RowSet>> {
+    let mut terms: Vec<&str> = Vec::new();
+    visit_terms(phrase, &mut |TextTerm { text, .. }| terms.push(text));
+    // Long terms are the rare ones: where one is nowhere, the others need not be looked up.
+    terms.sort_unstable_by_key(|term| std::cmp::Reverse(term.len()));
+    terms.dedup();
+    let mut rows = None;
+    for term in terms {
+        narrow(&mut rows, term_rows(term, index)?);
+        if rows.as_ref().is_some_and(RowSet::is_empty) {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+fn term_rows(term: &str, index: &IndexReader) -> io::Result<Option<RowSet>> {
+    let Some(mut rows) = index.text_term(term)? else {
+        return Ok(None);
+    };
+    if may_be_in_uuid(term) {
+        // The word may be one of the five of a UUID, which is indexed whole.
+        let holds = |held: &str| held.len() == UUID_BYTES && held.split('-').any(|part| part == term);
+        let Some(more) = index.text_scan("", &holds)? else {
+            return Ok(None);
+        };
+        rows.union(&more);
+    }
+    Ok(Some(rows))
+}
+
+/// Whether every word that has `part` in it is indexed, whatever else the word has.
+fn always_indexed(part: &str) -> bool {
+    part.len() >= 3
+        && part
+            .bytes()
+            .any(|byte| !byte.is_ascii_digit() && !matches!(byte, b't' | b'z'))
+}
+
+fn wildcard_rows(wildcard: &Wildcard, index: &IndexReader) -> io::Result<Option<RowSet>> {
+    let pieces = wildcard.pieces();
+    let mut rows = None;
+    for (n, piece) in pieces.iter().enumerate() {
+        let Piece::Literal(text) = piece else { continue };
+        let open_start = n > 0 && text.chars().next().is_some_and(is_letter);
+        let open_end = n + 1 < pieces.len() && text.chars().next_back().is_some_and(is_letter);
+        let all: Vec<(usize, &str)> = words(text).collect();
+        let Some((&(_, first), &(last_at, last))) = all.first().zip(all.last()) else {
+            continue;
+        };
+        // Words in the middle are whole, and what stands between the first and the last of them is a phrase.
+        let from = if open_start {
+            all.get(1).map(|(at, _)| *at)
+        } else {
+            Some(0)
+        };
+        let to = if open_end { last_at } else { text.len() };
+        if let Some(from) = from
+            && from < to
+        {
+            narrow(&mut rows, phrase_rows(&text[from..to], index)?);
+        }
+        // Words at an open end are parts of words.
+        let starts = open_start.then_some(first);
+        let ends = (open_end && !(open_start && all.len() == 1)).then_some(last);
+        for part in starts.into_iter().chain(ends).filter(|part| always_indexed(part)) {
+            narrow(&mut rows, part_rows(clip(part), index)?);
+        }
+        if rows.as_ref().is_some_and(RowSet::is_empty) {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// Rows whose text has a word with `part` in it.
+fn part_rows(part: &str, index: &IndexReader) -> io::Result<Option<RowSet>> {
+    index.text_scan("", &|held| held.contains(part) || may_be_clipped(held))
+}
+
+fn field_rows(target: &Target, test: &ValueTest, index: &IndexReader) -> io::Result<Option<Found>> {
+    match target {
+        Target::Native(_) => Ok(native_rows(test, index)?.map(|rows| Found { rows, exact: false })),
+        Target::First(columns) | Target::Any(columns) => {
+            let mut any: Option<Found> = None;
+            for &column in columns {
+                let Some(found) = column_rows(column, test, index)? else {
+                    return Ok(None);
+                };
+                match any.as_mut() {
+                    None => any = Some(found),
+                    Some(any) => {
+                        any.rows.union(&found.rows);
+                        any.exact &= found.exact;
+                    }
+                }
+            }
+            if let Some(any) = any.as_mut()
+                && matches!(target, Target::First(_))
+                && columns.len() > 1
+            {
+                // A value of a later column counts only where the earlier ones are not set.
+                any.exact = false;
+            }
+            Ok(any)
+        }
+    }
+}
+
+fn column_rows(column: Column, test: &ValueTest, index: &IndexReader) -> io::Result<Option<Found>> {
+    let name = match column {
+        Column::Field(id) if is_indexed(id) => id.info().column,
+        Column::Field(id) => {
+            let rows = match test {
+                ValueTest::Phrase(phrase) if is_in_text(id) => phrase_rows(phrase, index)?,
+                ValueTest::Equals(text) if is_in_text(id) => phrase_rows(text, index)?,
+                _ => None,
+            };
+            return Ok(rows.map(|rows| Found { rows, exact: false }));
+        }
+        Column::Source => "source",
+        Column::EventId => "event_id",
+        Column::Topic | Column::Partition | Column::Offset => return Ok(None),
+    };
+    match test {
+        ValueTest::Equals(value) => index.keyword(name, value),
+        test => index.keyword_scan(name, test.prefix(), &|value| test.passes(value)),
+    }
+}
+
+/// Rows of which the raw text has the words of a value that stands in the source's own record. Only plain values say
+/// something: others may be written with escapes, and numbers in several ways.
+fn native_rows(test: &ValueTest, index: &IndexReader) -> io::Result<Option<RowSet>> {
+    match test {
+        ValueTest::Equals(value)
+            if value.parse::<f64>().is_err()
+                && value
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"._-:@=+, ".contains(&b)) =>
+        {
+            let mut rows = phrase_rows(value, index)?;
+            if let Some(rows) = rows.as_mut() {
+                rows.union(&index.marked(NESTED_ESCAPES)?);
+            }
+            Ok(rows)
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,77 @@
+//! What a query means: the predicate on one event. Everything else only finds candidates for it.
+
+use super::ast::{Query, Target, TextTest, ValueTest};
+use super::row::Row;
+use crate::index::tokenizer::{fold, joins};
+
+/// Whether the event matches the query.
+pub(crate) fn matches(query: &Query, row: &Row<'_>) -> bool {
+    match query {
+        Query::All => true,
+        Query::And(parts) => parts.iter().all(|part| matches(part, row)),
+        Query::Or(parts) => parts.iter().any(|part| matches(part, row)),
+        Query::Not(part) => !matches(part, row),
+        Query::Text(test) => text_matches(test, row.text()),
+        Query::Field(target, test) => field_matches(target, test, row),
+        Query::Time(from, to) => {
+            from.is_none_or(|from| row.event.time >= from) && to.is_none_or(|to| row.event.time < to)
+        }
+    }
+}
+
+fn text_matches(test: &TextTest, text: &str) -> bool {
+    match test {
+        TextTest::Phrase(phrase) => holds_phrase(text, phrase),
+        TextTest::Wildcard(wildcard) => wildcard.is_within(text),
+        TextTest::Regex(regex) => regex.is_match(text),
+    }
+}
+
+fn field_matches(target: &Target, test: &ValueTest, row: &Row<'_>) -> bool {
+    let mut passes = |value: &str| test.passes(&fold(value));
+    match target {
+        Target::First(columns) => {
+            for &column in columns {
+                let mut found = false;
+                let passed = row.visit(column, &mut |value| {
+                    found = true;
+                    passes(value)
+                });
+                if found {
+                    return passed;
+                }
+            }
+            false
+        }
+        Target::Any(columns) => columns.iter().any(|&column| row.visit(column, &mut passes)),
+        Target::Native(path) => row.visit_native(path, &mut passes),
+    }
+}
+
+/// Whether a folded text holds a folded phrase at the edges of words.
+pub(crate) fn holds_phrase(text: &str, phrase: &str) -> bool {
+    if phrase.is_empty() {
+        return true;
+    }
+    let mut from = 0;
+    while let Some(found) = text[from..].find(phrase) {
+        let start = from + found;
+        let end = start + phrase.len();
+        if at_word_edges(text, start, end) {
+            return true;
+        }
+        match text[start..].chars().next() {
+            Some(first) => from = start + first.len_utf8(),
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Whether a part of a text begins and ends at the edges of words.
+fn at_word_edges(text: &str, start: usize, end: usize) -> bool {
+    let part = &text[start..end];
+    let cut = |a: Option<char>, b: Option<char>| a.zip(b).is_some_and(|(a, b)| joins(a, b));
+    !cut(text[..start].chars().next_back(), part.chars().next())
+        && !cut(part.chars().next_back(), text[end..].chars().next())
+}

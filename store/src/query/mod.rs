@@ -1,0 +1,43 @@
+//! The query language: parse, meaning, and the search itself (`docs/query-language.md`).
+//!
+//! ```text
+//! text ─parser─▶ Query ─┬─ candidates ─index─▶ rows that may match ─┐
+//!                       └─ matches(Query, row): the meaning ────────┴─▶ search ─▶ SearchAnswer
+//! ```
+
+mod ast;
+mod candidates;
+mod field;
+mod lexer;
+mod matches;
+mod native;
+mod parser;
+mod range;
+mod row;
+mod row_set;
+mod search;
+mod wildcard;
+
+pub use field::{ALIASES, FieldAlias};
+pub use row::FoundEvent;
+pub(crate) use row_set::RowSet;
+pub use search::{SearchAnswer, SearchRequest};
+
+use crate::QueryError;
+
+/// Whether `text` is a query, without running it.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn check_query(text: &str) -> Result<(), QueryError> {
+    parser::parse(text).map(|_| ())
+}
+
+/// Whether an event matches a query: the meaning of the language, one event at a time, without an index.
+///
+/// # Errors
+/// The query is not understood.
+pub fn query_matches(text: &str, event: &FoundEvent) -> Result<bool, QueryError> {
+    let query = parser::parse(text)?;
+    Ok(matches::matches(&query, &row::Row::new(event)))
+}

@@ -1,0 +1,74 @@
+//! Reading columns of one data file, whole or at chosen rows.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::file::metadata::PageIndexPolicy;
+
+use crate::object_reader::ObjectReader;
+use crate::table::DataFile;
+use crate::{Store, StoreError, TableName};
+
+/// Rows of a batch that is read.
+const BATCH_ROWS: usize = 4 * 1024;
+
+pub(crate) type Batches = BoxStream<'static, Result<RecordBatch, StoreError>>;
+
+/// Reads `columns` of every row of `file`.
+pub(crate) async fn scan(
+    store: &Store,
+    table: TableName,
+    file: &DataFile,
+    columns: &[&str],
+) -> Result<Batches, StoreError> {
+    scan_rows(store, table, file, columns, None).await
+}
+
+/// Reads `columns` of the rows that `selection` names, in order. Pages without such a row are not read.
+pub(crate) async fn scan_rows(
+    store: &Store,
+    table: TableName,
+    file: &DataFile,
+    columns: &[&str],
+    selection: Option<RowSelection>,
+) -> Result<Batches, StoreError> {
+    let path = format!("{}/{}", table.name(), file.path);
+    let failed: Arc<dyn Fn(parquet::errors::ParquetError) -> StoreError + Send + Sync> = {
+        let path = path.clone();
+        Arc::new(move |error| StoreError::File {
+            table: table.name(),
+            action: "read",
+            path: path.clone(),
+            source: Box::new(error),
+        })
+    };
+    let reader = ObjectReader {
+        files: store.location.files.clone(),
+        path: Path::from(path),
+        size: file.add.size.unsigned_abs(),
+    };
+    let policy = if selection.is_some() {
+        PageIndexPolicy::Optional
+    } else {
+        PageIndexPolicy::Skip
+    };
+    let options = ArrowReaderOptions::new()
+        .with_skip_arrow_metadata(false)
+        .with_offset_index_policy(policy)
+        .with_column_index_policy(PageIndexPolicy::Skip);
+    let mut builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
+        .await
+        .map_err(|error| failed(error))?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+    if let Some(selection) = selection {
+        builder = builder.with_row_selection(selection);
+    }
+    let stream = builder.build().map_err(|error| failed(error))?;
+    Ok(stream.map_err(move |error| failed(error)).boxed())
+}

@@ -1,0 +1,177 @@
+//! The columns of the tables, once as Arrow types (for the data files) and once as Delta types (for the log).
+//!
+//! Delta's `timestamp` has microseconds, so `time` holds them, rounded down, and `time_nanos` beside it the exact value.
+//! Every column is nullable but those without which a row means nothing.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use casebook_event::{FieldId, FieldType};
+use serde_json::{Value as Json, json};
+
+use crate::TableName;
+
+/// The type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Texts,
+    Long,
+    Int,
+    Time,
+    Date,
+    Binary,
+}
+
+/// The schema of one table.
+#[derive(Debug)]
+pub(crate) struct TableSchema {
+    /// For people, in the table's metadata.
+    pub description: &'static str,
+    /// The column that tells the folder of a data file. It is in the log, not in the files.
+    pub partition: &'static str,
+    columns: Vec<(&'static str, Kind, bool)>,
+    /// The columns of a data file.
+    pub file: SchemaRef,
+    /// All columns, the partition column first.
+    pub full: SchemaRef,
+}
+
+const NEEDED: bool = false;
+const NULLABLE: bool = true;
+
+static EVENTS: LazyLock<TableSchema> = LazyLock::new(|| {
+    let mut columns = vec![
+        ("event_id", Kind::Text, NEEDED),
+        ("time", Kind::Time, NEEDED),
+        ("time_nanos", Kind::Long, NEEDED),
+        ("ingested", Kind::Time, NEEDED),
+        ("source", Kind::Text, NEEDED),
+    ];
+    columns.extend(FieldId::ALL.iter().map(|id| {
+        let kind = match id.info().field_type {
+            FieldType::Keyword => Kind::Text,
+            FieldType::Keywords => Kind::Texts,
+            FieldType::Long => Kind::Long,
+        };
+        (id.info().column, kind, NULLABLE)
+    }));
+    columns.extend([
+        ("raw", Kind::Text, NULLABLE),
+        ("kafka_topic", Kind::Text, NULLABLE),
+        ("kafka_partition", Kind::Int, NULLABLE),
+        ("kafka_offset", Kind::Long, NULLABLE),
+        ("kafka_index", Kind::Int, NULLABLE),
+    ]);
+    TableSchema::new(
+        "Every event, with its normalized fields and the record it came from",
+        "event_date",
+        columns,
+    )
+});
+
+static ALERTS: LazyLock<TableSchema> = LazyLock::new(|| {
+    TableSchema::new(
+        "Every revision of every alert; the latest revision of an id is the alert",
+        "alert_date",
+        vec![
+            ("id", Kind::Text, NEEDED),
+            ("revision", Kind::Int, NEEDED),
+            ("status", Kind::Text, NEEDED),
+            ("time", Kind::Time, NEEDED),
+            ("rule_id", Kind::Text, NULLABLE),
+            ("rule_name", Kind::Text, NULLABLE),
+            ("level", Kind::Text, NULLABLE),
+            ("kind", Kind::Text, NULLABLE),
+            ("group", Kind::Text, NULLABLE),
+            ("window_from", Kind::Time, NULLABLE),
+            ("window_to", Kind::Time, NULLABLE),
+            ("evidence_total", Kind::Long, NULLABLE),
+            ("alert", Kind::Text, NEEDED),
+            ("committed", Kind::Time, NULLABLE),
+        ],
+    )
+});
+
+static DEAD_LETTERS: LazyLock<TableSchema> = LazyLock::new(|| {
+    TableSchema::new(
+        "Records that could not become events, with the reason and the bytes",
+        "ingest_date",
+        vec![
+            ("ingested", Kind::Time, NEEDED),
+            ("topic", Kind::Text, NEEDED),
+            ("partition", Kind::Int, NEEDED),
+            ("offset", Kind::Long, NEEDED),
+            ("index", Kind::Int, NEEDED),
+            ("reason", Kind::Text, NULLABLE),
+            ("detail", Kind::Text, NULLABLE),
+            ("payload", Kind::Binary, NULLABLE),
+        ],
+    )
+});
+
+impl TableSchema {
+    /// The schema of a table.
+    pub fn of(table: TableName) -> &'static Self {
+        match table {
+            TableName::Events => &EVENTS,
+            TableName::Alerts => &ALERTS,
+            TableName::DeadLetters => &DEAD_LETTERS,
+        }
+    }
+
+    fn new(description: &'static str, partition: &'static str, columns: Vec<(&'static str, Kind, bool)>) -> Self {
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|(name, kind, nullable)| kind.arrow(name, *nullable))
+            .collect();
+        let mut full = vec![Kind::Date.arrow(partition, NULLABLE)];
+        full.extend(fields.iter().cloned());
+        Self {
+            description,
+            partition,
+            columns,
+            file: Arc::new(Schema::new(fields)),
+            full: Arc::new(Schema::new(full)),
+        }
+    }
+
+    /// The schema as Delta's metadata has it.
+    pub fn delta_json(&self) -> String {
+        let field = |name: &str, kind: Kind, nullable: bool| json!({"name": name, "type": kind.delta(), "nullable": nullable, "metadata": {}});
+        let mut fields = vec![field(self.partition, Kind::Date, NULLABLE)];
+        fields.extend(
+            self.columns
+                .iter()
+                .map(|(name, kind, nullable)| field(name, *kind, *nullable)),
+        );
+        json!({"type": "struct", "fields": fields}).to_string()
+    }
+}
+
+impl Kind {
+    fn arrow(self, name: &str, nullable: bool) -> Field {
+        let data_type = match self {
+            Self::Text => DataType::Utf8,
+            Self::Texts => DataType::new_list(DataType::Utf8, true),
+            Self::Long => DataType::Int64,
+            Self::Int => DataType::Int32,
+            Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Date => DataType::Date32,
+            Self::Binary => DataType::Binary,
+        };
+        Field::new(name, data_type, nullable)
+    }
+
+    fn delta(self) -> Json {
+        match self {
+            Self::Text => json!("string"),
+            Self::Texts => json!({"type": "array", "elementType": "string", "containsNull": true}),
+            Self::Long => json!("long"),
+            Self::Int => json!("integer"),
+            Self::Time => json!("timestamp"),
+            Self::Date => json!("date"),
+            Self::Binary => json!("binary"),
+        }
+    }
+}

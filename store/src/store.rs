@@ -1,0 +1,118 @@
+//! A store: three tables at one place.
+
+use std::sync::Arc;
+
+use crate::config::StoreConfig;
+use crate::location::Location;
+use crate::table::Table;
+use crate::{StoreError, TableName};
+
+/// A store of events, alerts and dead letters. Cheap to clone: clones share one view of the tables.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) location: Arc<Location>,
+    pub(crate) config: StoreConfig,
+    pub(crate) events: Arc<Table>,
+    pub(crate) alerts: Arc<Table>,
+    pub(crate) dead_letters: Arc<Table>,
+}
+
+impl Store {
+    /// Opens the store at `location` (a directory or a `file://` URL), and creates what is missing of it.
+    ///
+    /// # Errors
+    /// The place cannot hold a store, or a table there is not one that this version understands.
+    pub async fn open(location: &str, config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_tables(location, config, true).await
+    }
+
+    /// Opens the store at `location`, which must exist.
+    ///
+    /// # Errors
+    /// [`StoreError::NoStore`] where there is none; else as [`Store::open`].
+    pub async fn open_existing(location: &str, config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_tables(location, config, false).await
+    }
+
+    async fn open_tables(text: &str, config: StoreConfig, create: bool) -> Result<Self, StoreError> {
+        let location = {
+            let text = text.to_owned();
+            tokio::task::spawn_blocking(move || Location::open(&text, create))
+                .await
+                .map_err(|_| StoreError::Cancelled)??
+        };
+        let open = async |name: TableName| -> Result<Arc<Table>, StoreError> {
+            let table = Table::open(location.files.clone(), name, &config, create).await?;
+            table.map(Arc::new).ok_or_else(|| StoreError::NoStore {
+                location: text.to_owned(),
+            })
+        };
+        let events = open(TableName::Events).await?;
+        let alerts = open(TableName::Alerts).await?;
+        let dead_letters = open(TableName::DeadLetters).await?;
+        Ok(Self {
+            location: Arc::new(location),
+            config,
+            events,
+            alerts,
+            dead_letters,
+        })
+    }
+
+    /// The place of the store, as it was given.
+    pub fn location(&self) -> &str {
+        &self.location.text
+    }
+
+    pub(crate) fn table(&self, name: TableName) -> &Arc<Table> {
+        match name {
+            TableName::Events => &self.events,
+            TableName::Alerts => &self.alerts,
+            TableName::DeadLetters => &self.dead_letters,
+        }
+    }
+
+    /// The latest version of a table.
+    ///
+    /// # Errors
+    /// The table's log cannot be read.
+    pub async fn table_version(&self, name: TableName) -> Result<u64, StoreError> {
+        Ok(self.table(name).snapshot().await?.version)
+    }
+
+    /// What a table holds, by its log.
+    ///
+    /// # Errors
+    /// The table's log cannot be read.
+    pub async fn table_status(&self, name: TableName) -> Result<TableStatus, StoreError> {
+        let snapshot = self.table(name).snapshot().await?;
+        Ok(TableStatus {
+            version: snapshot.version,
+            files: snapshot.files.len() as u64,
+            rows: snapshot.files.values().filter_map(|file| file.stats.rows).sum(),
+            bytes: snapshot.files.values().map(|file| file.add.size.unsigned_abs()).sum(),
+        })
+    }
+
+    /// Writes a Delta checkpoint of a table now; commits do so by themselves every
+    /// [`StoreConfig::checkpoint_interval_commits`].
+    ///
+    /// # Errors
+    /// The table cannot be read or the checkpoint not be written.
+    pub async fn checkpoint(&self, name: TableName) -> Result<(), StoreError> {
+        self.table(name).checkpoint().await
+    }
+}
+
+/// What a table holds, by its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableStatus {
+    /// The latest version.
+    pub version: u64,
+    /// Data files.
+    pub files: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of the data files, without indexes.
+    pub bytes: u64,
+}

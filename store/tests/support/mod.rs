@@ -1,0 +1,102 @@
+//! What the tests of the store share: events, checkpoints and stores in temporary directories.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::path::Path;
+
+use casebook_event::{
+    Checkpoint, DeadLetter, Event, EventId, FieldId, Fields, Partition, Position, Source, Timestamp, Value,
+};
+use casebook_store::{EventsCommit, Store, StoreConfig};
+
+/// 2024-05-01T00:00:00Z.
+pub const DAY: i64 = 1_714_521_600;
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(DAY + seconds)
+}
+
+/// An event at `offset` of partition 0 of the topic `logs`.
+pub fn event(offset: i64, fields: &[(FieldId, Value)], raw: &str) -> Event {
+    let mut set = Fields::new();
+    for (id, value) in fields {
+        set.set(*id, value.clone());
+    }
+    Event {
+        id: EventId::from_u128(offset as u128 + 1),
+        time: Timestamp::from_nanos(at(offset).as_nanos() + 123_456_789),
+        ingested: at(offset + 1),
+        source: Source::KubernetesAudit,
+        position: Position {
+            topic: "logs".into(),
+            partition: 0,
+            offset,
+            index: 0,
+        },
+        fields: set,
+        native: Value::Null,
+        raw: raw.into(),
+    }
+}
+
+pub fn plain(offset: i64) -> Event {
+    event(
+        offset,
+        &[(FieldId::UserName, "alice".into())],
+        &format!(r#"{{"verb":"get","n":"row{offset}"}}"#),
+    )
+}
+
+pub fn letter(offset: i64) -> DeadLetter {
+    DeadLetter {
+        position: Position {
+            topic: "logs".into(),
+            partition: 0,
+            offset,
+            index: 0,
+        },
+        ingested: at(offset),
+        reason: "invalid_json",
+        detail: "expected value at line 1 column 1".into(),
+        payload: vec![0xff, 0x00, 0x7b],
+    }
+}
+
+pub fn range(partition: i32, start: i64, end: i64) -> Checkpoint {
+    let mut checkpoint = Checkpoint::new();
+    checkpoint.record(&Partition::new("logs", partition), start, end - 1);
+    checkpoint
+}
+
+pub fn commit(events: Vec<Event>, dead_letters: Vec<DeadLetter>, checkpoint: Checkpoint) -> EventsCommit<'static> {
+    EventsCommit {
+        group: "g",
+        events,
+        dead_letters,
+        checkpoint,
+        now: at(0),
+    }
+}
+
+pub async fn open(dir: &Path) -> Store {
+    Store::open(dir.to_str().unwrap(), StoreConfig::default())
+        .await
+        .unwrap()
+}
+
+/// The files below `dir` with that ending, relative to it.
+pub fn files(dir: &Path, ending: &str) -> Vec<String> {
+    fn walk(root: &Path, dir: &Path, ending: &str, out: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(root, &path, ending, out);
+            } else if path.to_str().unwrap().ends_with(ending) {
+                out.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk(dir, dir, ending, &mut out);
+    out.sort();
+    out
+}
