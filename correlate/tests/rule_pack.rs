@@ -1,5 +1,10 @@
 //! The rule pack of this repository loads without an error.
 
+#![expect(
+    clippy::unwrap_used
+    reason = "a test says what it skips, and fails loudly"
+)]
+
 use std::path::Path;
 
 use casebook_correlate::{RuleFile, RuleSet, Severity};
@@ -10,7 +15,10 @@ fn read(directory: &Path, files: &mut Vec<RuleFile>) {
         if path.is_dir() {
             read(&path, files);
         } else if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
-            files.push(RuleFile { path: path.display().to_string(), text: std::fs::read_to_string(&path).unwrap() });
+            files.push(RuleFile {
+                path: path.display().to_string(),
+                text: std::fs::read_to_string(&path).unwrap(),
+            });
         }
     }
 }
@@ -23,7 +31,12 @@ fn the_pack_has_no_errors_and_every_rule_a_source() {
     for finding in &loaded.diagnostics {
         println!("{finding}");
     }
-    assert!(loaded.diagnostics.iter().all(|finding| finding.severity != Severity::Error));
+    assert!(
+        loaded
+            .diagnostics
+            .iter()
+            .all(|finding| finding.severity != Severity::Error)
+    );
     let rules = loaded.rules.unwrap();
     assert!(rules.rules().all(|rule| !rule.sources.is_empty()));
 }

@@ -1,5 +1,11 @@
 //! The public SigmaHQ rules, where they are at hand: each parses, or is refused with a place and a reason.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test says what it skips, and fails loudly"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -24,7 +24,13 @@ pub(crate) fn alert_id(rule_id: &str, group: &[CompactString], anchor: EventId) 
 pub(crate) fn detection_alert(rule: &AlertRule, event: EventRef) -> Alert {
     let time = event.time;
     Alert {
-        alert: AlertHead { id: alert_id(&rule.id, &[], event.event_id), revision: 1, status: AlertStatus::Final, time, superseded_by: None },
+        alert: AlertHead {
+            id: alert_id(&rule.id, &[], event.event_id),
+            revision: 1,
+            status: AlertStatus::Final,
+            time,
+            superseded_by: None,
+        },
         group: BTreeMap::new(),
         window: AlertWindow { from: time, to: time },
         evidence_total: 1,
@@ -34,24 +40,49 @@ pub(crate) fn detection_alert(rule: &AlertRule, event: EventRef) -> Alert {
 }
 
 /// The alert of a correlation's report.
-pub(crate) fn correlation_alert(plan: &CorrelationPlan, events: &Events, values: &[CompactString], report: Report) -> Alert {
-    let Report { id, revision, status, superseded_by, window } = report;
+pub(crate) fn correlation_alert(
+    plan: &CorrelationPlan,
+    events: &Events,
+    values: &[CompactString],
+    report: Report,
+) -> Alert {
+    let Report {
+        id,
+        revision,
+        status,
+        superseded_by,
+        window,
+    } = report;
     let entries = events.between(window.first, window.to);
     let evidence_total = entries.len() as u64;
-    let to = events.between(window.first, window.to).next_back().map_or(window.first, |entry| entry.event.time);
+    let to = events
+        .between(window.first, window.to)
+        .next_back()
+        .map_or(window.first, |entry| entry.event.time);
     Alert {
-        alert: AlertHead { id, revision, status, time: window.met, superseded_by },
+        alert: AlertHead {
+            id,
+            revision,
+            status,
+            time: window.met,
+            superseded_by,
+        },
         rule: plan.rule.clone(),
         group: plan.group_by.iter().cloned().zip(values.iter().cloned()).collect(),
         window: AlertWindow { from: window.first, to },
         evidence_total,
-        evidence: entries.take(Alert::MAX_EVIDENCE_EVENTS).map(|entry| evidence(matched(plan, entry), entry.event.clone())).collect(),
+        evidence: entries
+            .take(Alert::MAX_EVIDENCE_EVENTS)
+            .map(|entry| evidence(matched(plan, entry), entry.event.clone()))
+            .collect(),
     }
 }
 
 /// The base rule that an event is cited for: the first in the rule's order that it matched.
 fn matched(plan: &CorrelationPlan, entry: &Entry) -> CompactString {
-    plan.members.get(entry.members.trailing_zeros() as usize).map_or_else(CompactString::default, CompactString::new)
+    plan.members
+        .get(entry.members.trailing_zeros() as usize)
+        .map_or_else(CompactString::default, CompactString::new)
 }
 
 fn evidence(rule_id: CompactString, event: EventRef) -> Evidence {

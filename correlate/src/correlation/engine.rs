@@ -1,10 +1,11 @@
 //! One engine a partition of the signals topic: it finds the group of each signal, and closes groups as time passes.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use casebook_event::{Alert, AlertRule, EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark};
+use casebook_event::{
+    Alert, AlertRule, EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark,
+};
 use compact_str::CompactString;
 
 use super::alert::{correlation_alert, detection_alert};
@@ -35,12 +36,19 @@ pub struct CorrelationStats {
     pub buffered_events: usize,
     /// The watermark.
     pub watermark: Timestamp,
-    /// Events that came too late to be correlated, by source.
+    /// Matches that came too late to be correlated, by source: an event counts once for each correlation it missed.
     pub late_events: BTreeMap<Source, u64>,
+    /// Signals of rules that this engine does not have, or has with another group: ingest runs other rules.
+    pub foreign_signals: u64,
+    /// Groups that a restore left behind because their rule is gone or means something else now, by rule id.
+    pub dropped_groups: BTreeMap<CompactString, u64>,
 }
 
 /// The key of a group.
 pub(crate) type GroupKey = (Arc<str>, Vec<CompactString>);
+
+/// Matches of base rules at one time: what was raised already is `None`.
+pub(crate) type Raised = BTreeMap<(Arc<str>, EventId), Option<EventRef>>;
 
 /// The correlation engine. It has no clock: time is what the watermarks say.
 #[derive(Debug)]
@@ -48,8 +56,8 @@ pub struct CorrelationEngine {
     pub(crate) plans: Arc<Plans>,
     config: CorrelationConfig,
     pub(crate) groups: HashMap<GroupKey, Group>,
-    /// When each group is to be looked at next. An entry may be out of date: the group itself knows.
-    due: BinaryHeap<Reverse<(Timestamp, GroupKey)>>,
+    /// When each group is to be looked at next: once the watermark has passed that time. One entry a group.
+    due: BTreeSet<(Timestamp, GroupKey)>,
     /// The watermark of every source partition that was heard of.
     pub(crate) partitions: BTreeMap<Partition, Timestamp>,
     /// The least of them, and never less than before.
@@ -59,8 +67,10 @@ pub struct CorrelationEngine {
     pub(crate) applied: BTreeMap<Partition, Applied>,
     /// Matches of base rules, by event time, until the watermark has passed it: what was raised already is `None`; without
     /// provisional alerts, what is still to be raised is the event.
-    pub(crate) raised: BTreeMap<Timestamp, BTreeMap<(Arc<str>, EventId), Option<EventRef>>>,
+    pub(crate) raised: BTreeMap<Timestamp, Raised>,
     pub(crate) late_events: BTreeMap<Source, u64>,
+    pub(crate) foreign_signals: u64,
+    pub(crate) dropped_groups: BTreeMap<CompactString, u64>,
 }
 
 /// The highest position of a source partition, and the signals applied there.
@@ -82,12 +92,14 @@ impl CorrelationEngine {
             plans,
             config,
             groups: HashMap::new(),
-            due: BinaryHeap::new(),
+            due: BTreeSet::new(),
             partitions: BTreeMap::new(),
             watermark: Timestamp::MIN,
             applied: BTreeMap::new(),
             raised: BTreeMap::new(),
             late_events: BTreeMap::new(),
+            foreign_signals: 0,
+            dropped_groups: BTreeMap::new(),
         }
     }
 
@@ -118,6 +130,8 @@ impl CorrelationEngine {
             buffered_events: self.groups.values().map(|group| group.events().len()).sum(),
             watermark: self.watermark,
             late_events: self.late_events.clone(),
+            foreign_signals: self.foreign_signals,
+            dropped_groups: self.dropped_groups.clone(),
         }
     }
 
@@ -126,7 +140,11 @@ impl CorrelationEngine {
             return;
         }
         let plans = self.plans.clone();
-        if let Some(rule) = plans.detections.get(&signal.rule_id).filter(|_| signal.rule_id == signal.matched_rule_id) {
+        if let Some(rule) = plans
+            .detections
+            .get(&signal.rule_id)
+            .filter(|_| signal.rule_id == signal.matched_rule_id)
+        {
             self.on_detection(rule, signal, out);
         } else if let Some(plan) = plans.correlations.get(&signal.rule_id) {
             if signal.event.time < self.watermark {
@@ -134,6 +152,8 @@ impl CorrelationEngine {
             } else {
                 self.on_match(plan, signal, out);
             }
+        } else {
+            self.foreign_signals += 1;
         }
     }
 
@@ -155,30 +175,65 @@ impl CorrelationEngine {
     fn on_match(&mut self, plan: &Arc<CorrelationPlan>, signal: Signal, out: &mut Vec<Alert>) {
         let members = plan.member_bits(&signal.matched_rule_id);
         if members == 0 || signal.group.len() != plan.group_by.len() {
+            self.foreign_signals += 1;
             return;
         }
         let key = (signal.rule_id, signal.group);
-        let group = self.groups.entry(key.clone()).or_insert_with(|| Group::new(plan, key.1.clone()));
+        let group = self
+            .groups
+            .entry(key.clone())
+            .or_insert_with(|| Group::new(plan, key.1.clone()));
         let due = group.due(plan);
         let mut reports = Vec::new();
         group.insert(plan, members, signal.event, self.config.provisional, &mut reports);
-        out.extend(reports.into_iter().map(|report| correlation_alert(plan, group.events(), &group.values, report)));
+        out.extend(
+            reports
+                .into_iter()
+                .map(|report| correlation_alert(plan, group.events(), &group.values, report)),
+        );
         let now_due = group.due(plan);
-        if let Some(now_due) = now_due.filter(|_| now_due != due) {
-            self.due.push(Reverse((now_due, key)));
+        if now_due != due {
+            let key = match due {
+                None => key,
+                Some(due) => {
+                    let entry = (due, key);
+                    self.due.remove(&entry);
+                    entry.1
+                }
+            };
+            self.due.extend(now_due.map(|due| (due, key)));
         }
     }
 
     /// Whether this signal was not applied before. A worker that reads a partition again sends its signals again.
     fn is_new(&mut self, signal: &Signal) -> bool {
-        let Position { topic, partition, offset, index } = &signal.event.position;
-        let partition = Partition { topic: topic.clone(), partition: *partition };
-        let what = (signal.rule_id.clone(), signal.matched_rule_id.clone(), signal.group.clone());
+        let Position {
+            topic,
+            partition,
+            offset,
+            index,
+        } = &signal.event.position;
+        let partition = Partition {
+            topic: topic.clone(),
+            partition: *partition,
+        };
+        let what = (
+            signal.rule_id.clone(),
+            signal.matched_rule_id.clone(),
+            signal.group.clone(),
+        );
         match self.applied.get_mut(&partition) {
             Some(applied) if (*offset, *index) < (applied.offset, applied.index) => false,
             Some(applied) if (*offset, *index) == (applied.offset, applied.index) => applied.signals.insert(what),
             _ => {
-                self.applied.insert(partition, Applied { offset: *offset, index: *index, signals: BTreeSet::from([what]) });
+                self.applied.insert(
+                    partition,
+                    Applied {
+                        offset: *offset,
+                        index: *index,
+                        signals: BTreeSet::from([what]),
+                    },
+                );
                 true
             }
         }
@@ -189,33 +244,45 @@ impl CorrelationEngine {
             return;
         }
         self.watermark = to;
-        let still_open = if to == Timestamp::MAX { BTreeMap::new() } else { self.raised.split_off(&to) };
+        let still_open = if to == Timestamp::MAX {
+            BTreeMap::new()
+        } else {
+            self.raised.split_off(&to)
+        };
         for ((rule_id, _), event) in std::mem::replace(&mut self.raised, still_open).into_values().flatten() {
             if let (Some(event), Some(rule)) = (event, self.plans.detections.get(&rule_id)) {
                 out.push(detection_alert(rule, event));
             }
         }
-        while self.due.peek().is_some_and(|Reverse((due, _))| *due < to || to == Timestamp::MAX) {
-            if let Some(Reverse((_, key))) = self.due.pop() {
+        while self
+            .due
+            .first()
+            .is_some_and(|(due, _)| *due < to || to == Timestamp::MAX)
+        {
+            if let Some((_, key)) = self.due.pop_first() {
                 self.close(key, out);
             }
         }
     }
 
     fn close(&mut self, key: GroupKey, out: &mut Vec<Alert>) {
-        let Some(plan) = self.plans.correlations.get(&key.0) else { return };
+        let Some(plan) = self.plans.correlations.get(&key.0) else {
+            return;
+        };
         let Some(group) = self.groups.get_mut(&key) else { return };
-        group.close(plan, self.watermark, &mut |events, values, report| out.push(correlation_alert(plan, events, values, report)));
+        group.close(plan, self.watermark, &mut |events, values, report| {
+            out.push(correlation_alert(plan, events, values, report))
+        });
         match group.due(plan) {
             None => drop(self.groups.remove(&key)),
-            Some(due) => self.due.push(Reverse((due, key))),
+            Some(due) => drop(self.due.insert((due, key))),
         }
     }
 
     /// Puts a restored group in its place.
     pub(crate) fn adopt(&mut self, key: GroupKey, plan: &CorrelationPlan, group: Group) {
         if let Some(due) = group.due(plan) {
-            self.due.push(Reverse((due, key.clone())));
+            self.due.insert((due, key.clone()));
             self.groups.insert(key, group);
         }
     }

@@ -33,7 +33,8 @@ pub(crate) enum Inserted {
 /// Events in order. Appending in order of time is cheap; so is everything near the end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Events {
-    all: VecDeque<Entry>,
+    /// Boxed, because an event that is not the last has others moved aside for it.
+    all: VecDeque<Box<Entry>>,
     /// For a sequence: the events of each member, in order. Empty where nobody asks for them.
     by_member: Vec<VecDeque<(Key, u32)>>,
 }
@@ -41,7 +42,10 @@ pub(crate) struct Events {
 impl Events {
     /// No events; those of the first `members` members are kept apart as well.
     pub(crate) fn new(members: usize) -> Self {
-        Self { all: VecDeque::new(), by_member: vec![VecDeque::new(); members] }
+        Self {
+            all: VecDeque::new(),
+            by_member: vec![VecDeque::new(); members],
+        }
     }
 
     /// Puts an event in its place.
@@ -59,7 +63,7 @@ impl Events {
                 before
             }
             _ => {
-                self.all.insert(at, Entry { members, event });
+                self.all.insert(at, Box::new(Entry { members, event }));
                 0
             }
         };
@@ -67,7 +71,12 @@ impl Events {
         if now == before {
             return Inserted::Duplicate;
         }
-        for (member, list) in self.by_member.iter_mut().enumerate().filter(|(member, _)| now & (1 << member) != 0) {
+        for (member, list) in self
+            .by_member
+            .iter_mut()
+            .enumerate()
+            .filter(|(member, _)| now & (1 << member) != 0)
+        {
             let at = list.partition_point(|(k, _)| *k < key);
             let entry = (key, now.count_ones());
             if before & (1 << member) == 0 {
@@ -88,13 +97,17 @@ impl Events {
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.all.iter()
+        self.all.iter().map(Box::as_ref)
     }
 
     /// The entries from the first at or after `first` to the last at `to`.
-    pub(crate) fn between(&self, first: Timestamp, to: Timestamp) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
+    pub(crate) fn between(
+        &self,
+        first: Timestamp,
+        to: Timestamp,
+    ) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
         let (start, end) = (self.at_or_after(first), self.after(to));
-        self.all.range(start..end.max(start))
+        self.all.range(start..end.max(start)).map(Box::as_ref)
     }
 
     /// The index of the first event at or after `time`.

@@ -1,6 +1,6 @@
 //! One group of one correlation: its events, and what was said of them so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use casebook_event::{AlertStatus, EventRef, Timestamp};
 use compact_str::CompactString;
@@ -29,7 +29,7 @@ pub(crate) struct Group {
     pub values: Vec<CompactString>,
     events: Events,
     /// Monotone plans that report early: the windows in the events as they are, in order.
-    windows: Vec<Window>,
+    windows: VecDeque<Window>,
     /// The last revision of every id that was reported and may be again.
     revisions: BTreeMap<CompactString, u32>,
 }
@@ -40,14 +40,23 @@ pub(crate) struct GroupState {
     pub rule_id: String,
     pub values: Vec<CompactString>,
     pub events: Vec<Entry>,
-    pub windows: Vec<Window>,
+    pub windows: VecDeque<Window>,
     pub revisions: BTreeMap<CompactString, u32>,
 }
 
 impl Group {
     pub(crate) fn new(plan: &CorrelationPlan, values: Vec<CompactString>) -> Self {
-        let members = if plan.kind == CorrelationKind::TemporalOrdered { plan.members.len() } else { 0 };
-        Self { values, events: Events::new(members), windows: Vec::new(), revisions: BTreeMap::new() }
+        let members = if plan.kind == CorrelationKind::TemporalOrdered {
+            plan.members.len()
+        } else {
+            0
+        };
+        Self {
+            values,
+            events: Events::new(members),
+            windows: VecDeque::new(),
+            revisions: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn restore(plan: &CorrelationPlan, state: GroupState) -> Self {
@@ -82,85 +91,129 @@ impl Group {
     /// The earliest watermark at which [`Group::close`] has something to do: it must be passed.
     pub(crate) fn due(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
         let first = plan.window_end(self.events.get(0)?.time);
-        Some(self.windows.first().map_or(first, |window| window.to.min(first)))
+        Some(self.windows.front().map_or(first, |window| window.to.min(first)))
     }
 
     /// Takes an event. With `provisional`, `reports` gets what is now to be said at once.
-    pub(crate) fn insert(&mut self, plan: &CorrelationPlan, members: u64, event: EventRef, provisional: bool, reports: &mut Vec<Report>) {
+    pub(crate) fn insert(
+        &mut self,
+        plan: &CorrelationPlan,
+        members: u64,
+        event: EventRef,
+        provisional: bool,
+        reports: &mut Vec<Report>,
+    ) {
         let time = event.time;
         if self.events.insert(members, event) == Inserted::Changed && provisional && plan.is_monotone() {
             self.look_again(plan, time, reports);
         }
     }
 
-    /// Finds the windows anew from where an event at `time` can have changed them, and reports the difference.
+    /// Finds the windows anew where an event at `time` can have changed them, and reports the difference.
+    ///
+    /// Windows that end before the event are as they were: what they use up lies before it. Of the others, none begins
+    /// further back than the timespan. Behind the event, a different window can begin only among the events that were used
+    /// up before and now are not.
     fn look_again(&mut self, plan: &CorrelationPlan, time: Timestamp, reports: &mut Vec<Report>) {
         let kept = self.windows.partition_point(|window| window.to < time);
-        let old = self.windows.split_off(kept);
-        let mut rest = old.iter().copied().peekable();
-        let mut start = self.windows.last().map_or(0, |window| self.events.after(window.to));
-        while let Some(window) = first_window(plan, &self.events, start) {
-            while rest.next_if(|old| old.first < window.first).is_some() {}
-            // Behind the event, a window that is found again brings all that followed it.
-            let same = rest.peek() == Some(&window);
-            self.windows.push(window);
-            if same && window.first > time {
-                rest.next();
-                self.windows.extend(rest);
-                break;
-            }
+        let old: Vec<Window> = self.windows.split_off(kept).into();
+        let reach = self.events.at_or_after(time.saturating_add_nanos(-plan.timespan_nanos));
+        let mut start = self
+            .windows
+            .back()
+            .map_or(0, |window| self.events.after(window.to))
+            .max(reach);
+        let mut changed_to = time;
+        while let Some(window) = first_window(plan, &self.events, start, changed_to) {
+            self.windows.push_back(window);
             start = self.events.after(window.to);
+            let begun = old.partition_point(|old| old.first <= window.to);
+            let freed_to = old[..begun].last().map_or(window.to, |old| old.to.max(window.to));
+            changed_to = changed_to.max(freed_to);
         }
-        self.report_difference(plan, &old, kept, reports);
+        let changed = old.partition_point(|old| old.first <= changed_to);
+        self.report_difference(plan, &old[..changed], kept, reports);
+        self.windows.extend(&old[changed..]);
     }
 
     fn report_difference(&mut self, plan: &CorrelationPlan, old: &[Window], kept: usize, reports: &mut Vec<Report>) {
-        let new = &self.windows[kept..];
+        let new: Vec<Window> = self.windows.range(kept..).copied().collect();
         let id = |window: &Window| alert_id(&plan.rule.id, &self.values, window.anchor);
+        let mut report = |window: &Window, status: AlertStatus, superseded_by: Option<CompactString>| {
+            let id = id(window);
+            let revision = self.revisions.get(&id).copied().unwrap_or(0) + 1;
+            self.revisions.insert(id.clone(), revision);
+            reports.push(Report {
+                id,
+                revision,
+                status,
+                superseded_by,
+                window: *window,
+            });
+        };
         for gone in old.iter().filter(|old| !new.iter().any(|new| new.anchor == old.anchor)) {
             let teller = new.iter().find(|new| new.to >= gone.first).or(new.last()).map(id);
-            let id = id(gone);
-            let revision = self.revisions.get(&id).copied().unwrap_or(0) + 1;
-            self.revisions.insert(id.clone(), revision);
-            reports.push(Report { id, revision, status: AlertStatus::Withdrawn, superseded_by: teller, window: *gone });
+            report(gone, AlertStatus::Withdrawn, teller);
         }
         for found in new.iter().filter(|new| !old.iter().any(|old| new.anchor == old.anchor)) {
-            let id = id(found);
-            let revision = self.revisions.get(&id).copied().unwrap_or(0) + 1;
-            self.revisions.insert(id.clone(), revision);
-            reports.push(Report { id, revision, status: AlertStatus::Provisional, superseded_by: None, window: *found });
+            report(found, AlertStatus::Provisional, None);
         }
     }
 
     /// Says what can no longer change once no event before `watermark` comes any more, and forgets what is of no more use.
     /// `say` is called while the events of the report are still there.
-    pub(crate) fn close(&mut self, plan: &CorrelationPlan, watermark: Timestamp, say: &mut dyn FnMut(&Events, &[CompactString], Report)) {
-        if plan.is_monotone() { self.close_monotone(plan, watermark, say) } else { self.close_counts(plan, watermark, say) }
+    pub(crate) fn close(
+        &mut self,
+        plan: &CorrelationPlan,
+        watermark: Timestamp,
+        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+    ) {
+        if plan.is_monotone() {
+            self.close_monotone(plan, watermark, say)
+        } else {
+            self.close_counts(plan, watermark, say)
+        }
         if self.is_empty() {
             self.revisions.clear();
         }
     }
 
-    fn close_monotone(&mut self, plan: &CorrelationPlan, watermark: Timestamp, say: &mut dyn FnMut(&Events, &[CompactString], Report)) {
-        while let Some(window) = first_window(plan, &self.events, 0) {
+    fn close_monotone(
+        &mut self,
+        plan: &CorrelationPlan,
+        watermark: Timestamp,
+        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+    ) {
+        while let Some(window) = first_window(plan, &self.events, 0, Timestamp::MAX) {
             if window.to >= watermark && watermark != Timestamp::MAX {
                 self.forget_before(plan, watermark, Some(window.first));
                 return;
             }
             self.say_final(plan, window, say);
             self.events.remove_to(window.to);
-            self.windows.retain(|pending| pending.first > window.to);
+            let told = self.windows.partition_point(|pending| pending.first <= window.to);
+            self.windows.drain(..told);
         }
         self.forget_before(plan, watermark, None);
     }
 
     /// Forgets the events that can begin no window any more and belong to none.
     fn forget_before(&mut self, plan: &CorrelationPlan, watermark: Timestamp, pending: Option<Timestamp>) {
+        if watermark == Timestamp::MAX && pending.is_none() {
+            // The end of time takes the events at the end of time with it.
+            return self.events.remove_to(Timestamp::MAX);
+        }
         let useful = watermark.saturating_add_nanos(-plan.timespan_nanos);
-        self.events.remove_before(pending.map_or(useful, |pending| useful.min(pending)));
+        self.events
+            .remove_before(pending.map_or(useful, |pending| useful.min(pending)));
     }
 
-    fn close_counts(&mut self, plan: &CorrelationPlan, watermark: Timestamp, say: &mut dyn FnMut(&Events, &[CompactString], Report)) {
+    fn close_counts(
+        &mut self,
+        plan: &CorrelationPlan,
+        watermark: Timestamp,
+        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+    ) {
         while let Some(first) = self.events.get(0).map(|event| event.time) {
             if plan.window_end(first) >= watermark && watermark != Timestamp::MAX {
                 return;
@@ -175,10 +228,21 @@ impl Group {
         }
     }
 
-    fn say_final(&mut self, plan: &CorrelationPlan, window: Window, say: &mut dyn FnMut(&Events, &[CompactString], Report)) {
+    fn say_final(
+        &mut self,
+        plan: &CorrelationPlan,
+        window: Window,
+        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+    ) {
         let id = alert_id(&plan.rule.id, &self.values, window.anchor);
         let revision = self.revisions.remove(&id).unwrap_or(0) + 1;
-        let report = Report { id, revision, status: AlertStatus::Final, superseded_by: None, window };
+        let report = Report {
+            id,
+            revision,
+            status: AlertStatus::Final,
+            superseded_by: None,
+            window,
+        };
         say(&self.events, &self.values, report);
     }
 }

@@ -33,7 +33,11 @@ impl CorrelationPlan {
 
     /// The bits of the members that are the base rule `id`: several, where a sequence names it several times.
     pub(crate) fn member_bits(&self, id: &str) -> u64 {
-        self.members.iter().enumerate().filter(|(_, member)| &***member == id).fold(0, |bits, (n, _)| bits | 1 << n)
+        self.members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| &***member == id)
+            .fold(0, |bits, (n, _)| bits | 1 << n)
     }
 
     /// Whether more events can never make its condition fail, so that an alert may be raised before its window ends.

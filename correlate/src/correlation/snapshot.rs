@@ -14,13 +14,16 @@ use crate::rule_set::RuleSet;
 /// The version of the format; another one is refused.
 const VERSION: u32 = 1;
 
+/// A match of a base rule; without its event where it was raised already.
+type RaisedState = (Arc<str>, EventId, Option<EventRef>);
+
 #[derive(Serialize, Deserialize)]
 struct Snapshot {
     version: u32,
     watermark: i64,
     partitions: Vec<(Partition, i64)>,
     applied: Vec<(Partition, Applied)>,
-    raised: Vec<(Timestamp, Vec<(Arc<str>, EventId, Option<EventRef>)>)>,
+    raised: Vec<(Timestamp, Vec<RaisedState>)>,
     late_events: Vec<(Source, u64)>,
     /// The version of each correlation whose groups follow.
     rules: BTreeMap<String, String>,
@@ -47,18 +50,43 @@ impl CorrelationEngine {
     pub fn snapshot(&self) -> Vec<u8> {
         let mut groups: Vec<GroupState> = self.groups.iter().map(|((rule, _), group)| group.state(rule)).collect();
         groups.sort_by(|a, b| (&a.rule_id, &a.values).cmp(&(&b.rule_id, &b.values)));
-        let version = |id: &String| Some((id.clone(), self.plans.correlations.get(id.as_str())?.rule.version.to_string()));
+        let version = |id: &String| {
+            Some((
+                id.clone(),
+                self.plans.correlations.get(id.as_str())?.rule.version.to_string(),
+            ))
+        };
         let snapshot = Snapshot {
             version: VERSION,
             watermark: self.watermark.as_nanos(),
-            partitions: self.partitions.iter().map(|(partition, time)| (partition.clone(), time.as_nanos())).collect(),
-            applied: self.applied.iter().map(|(partition, applied)| (partition.clone(), applied.clone())).collect(),
+            partitions: self
+                .partitions
+                .iter()
+                .map(|(partition, time)| (partition.clone(), time.as_nanos()))
+                .collect(),
+            applied: self
+                .applied
+                .iter()
+                .map(|(partition, applied)| (partition.clone(), applied.clone()))
+                .collect(),
             raised: self
                 .raised
                 .iter()
-                .map(|(time, raised)| (*time, raised.iter().map(|((rule, id), event)| (rule.clone(), *id, event.clone())).collect()))
+                .map(|(time, raised)| {
+                    (
+                        *time,
+                        raised
+                            .iter()
+                            .map(|((rule, id), event)| (rule.clone(), *id, event.clone()))
+                            .collect(),
+                    )
+                })
                 .collect(),
-            late_events: self.late_events.iter().map(|(source, count)| (*source, *count)).collect(),
+            late_events: self
+                .late_events
+                .iter()
+                .map(|(source, count)| (*source, *count))
+                .collect(),
             rules: groups.iter().map(|group| &group.rule_id).filter_map(version).collect(),
             groups,
         };
@@ -66,8 +94,8 @@ impl CorrelationEngine {
         serde_json::to_vec(&snapshot).unwrap_or_default()
     }
 
-    /// An engine that goes on from a snapshot. Groups of rules that are gone or mean something else now are dropped: their
-    /// events were matched by another rule.
+    /// An engine that goes on from a snapshot. Groups of rules that are gone or mean something else now are dropped, and
+    /// counted in the stats: their events were matched by another rule.
     ///
     /// # Errors
     /// The bytes are no snapshot of this version.
@@ -75,26 +103,48 @@ impl CorrelationEngine {
         Self::restore_plans(Arc::new(Plans::of(rules)), config, bytes)
     }
 
-    pub(crate) fn restore_plans(plans: Arc<Plans>, config: CorrelationConfig, bytes: &[u8]) -> Result<Self, SnapshotError> {
+    pub(crate) fn restore_plans(
+        plans: Arc<Plans>,
+        config: CorrelationConfig,
+        bytes: &[u8],
+    ) -> Result<Self, SnapshotError> {
         let snapshot: Snapshot = serde_json::from_slice(bytes)?;
         if snapshot.version != VERSION {
-            return Err(SnapshotError::Version { found: snapshot.version });
+            return Err(SnapshotError::Version {
+                found: snapshot.version,
+            });
         }
         let mut engine = Self::with_plans(plans.clone(), config);
         engine.watermark = Timestamp::from_nanos(snapshot.watermark);
-        engine.partitions = snapshot.partitions.into_iter().map(|(partition, time)| (partition, Timestamp::from_nanos(time))).collect();
+        engine.partitions = snapshot
+            .partitions
+            .into_iter()
+            .map(|(partition, time)| (partition, Timestamp::from_nanos(time)))
+            .collect();
         engine.applied = snapshot.applied.into_iter().collect();
         engine.raised = snapshot
             .raised
             .into_iter()
-            .map(|(time, raised)| (time, raised.into_iter().map(|(rule, id, event)| ((rule, id), event)).collect()))
+            .map(|(time, raised)| {
+                (
+                    time,
+                    raised
+                        .into_iter()
+                        .map(|(rule, id, event)| ((rule, id), event))
+                        .collect(),
+                )
+            })
             .collect();
         engine.late_events = snapshot.late_events.into_iter().collect();
         for state in snapshot.groups {
-            let Some((id, plan)) = plans.correlations.get_key_value(state.rule_id.as_str()) else { continue };
-            if snapshot.rules.get(&state.rule_id).is_some_and(|version| *version == *plan.rule.version) {
-                let key = (id.clone(), state.values.clone());
-                engine.adopt(key, plan, Group::restore(plan, state));
+            let plan = plans.correlations.get_key_value(state.rule_id.as_str());
+            let version = snapshot.rules.get(&state.rule_id);
+            match plan.filter(|(_, plan)| version.is_some_and(|version| *version == *plan.rule.version)) {
+                Some((id, plan)) => {
+                    let key = (id.clone(), state.values.clone());
+                    engine.adopt(key, plan, Group::restore(plan, state));
+                }
+                None => *engine.dropped_groups.entry(state.rule_id.into()).or_default() += 1,
             }
         }
         Ok(engine)

@@ -23,23 +23,46 @@ pub(crate) struct Window {
     pub met: Timestamp,
 }
 
-/// The first window among the events from index `start` on, for a monotone plan. `start` is the first event of its time.
-pub(crate) fn first_window(plan: &CorrelationPlan, events: &Events, start: usize) -> Option<Window> {
+/// The first window that begins among the events from index `start` on, and not after `last_anchor`, for a monotone plan.
+/// `start` is the first event of its time.
+pub(crate) fn first_window(
+    plan: &CorrelationPlan,
+    events: &Events,
+    start: usize,
+    last_anchor: Timestamp,
+) -> Option<Window> {
     match &plan.kind {
-        CorrelationKind::EventCount(condition) => first_count(plan, usize::try_from(condition.first_count()?).ok()?, events, start),
-        CorrelationKind::TemporalOrdered => first_sequence(plan, events, start),
+        CorrelationKind::EventCount(condition) => first_count(
+            plan,
+            usize::try_from(condition.first_count()?).ok()?,
+            events,
+            start,
+            last_anchor,
+        ),
+        CorrelationKind::TemporalOrdered => first_sequence(plan, events, start, last_anchor),
     }
 }
 
 /// The earliest time from which on `threshold` events lie within the timespan.
-fn first_count(plan: &CorrelationPlan, threshold: usize, events: &Events, start: usize) -> Option<Window> {
+fn first_count(
+    plan: &CorrelationPlan,
+    threshold: usize,
+    events: &Events,
+    start: usize,
+    last_anchor: Timestamp,
+) -> Option<Window> {
     let mut at = start;
     loop {
-        let first = events.get(at)?;
+        let first = events.get(at).filter(|first| first.time <= last_anchor)?;
         let met = events.get(at.checked_add(threshold - 1)?)?.time;
         let to = plan.window_end(first.time);
         if met <= to {
-            return Some(Window { first: first.time, to, anchor: first.event_id, met });
+            return Some(Window {
+                first: first.time,
+                to,
+                anchor: first.event_id,
+                met,
+            });
         }
         at = events.after(first.time);
     }
@@ -47,23 +70,35 @@ fn first_count(plan: &CorrelationPlan, threshold: usize, events: &Events, start:
 
 /// The window of a count that is not monotone, anchored at the first event. All its events must be known.
 pub(crate) fn decided_count(plan: &CorrelationPlan, events: &Events) -> Option<Window> {
-    let CorrelationKind::EventCount(condition) = &plan.kind else { return None };
+    let CorrelationKind::EventCount(condition) = &plan.kind else {
+        return None;
+    };
     let first = events.get(0)?;
     let to = plan.window_end(first.time);
     let count = events.after(to);
     let met = events.get(count.checked_sub(1)?)?.time;
-    condition.holds(count as u64).then_some(Window { first: first.time, to, anchor: first.event_id, met })
+    condition.holds(count as u64).then_some(Window {
+        first: first.time,
+        to,
+        anchor: first.event_id,
+        met,
+    })
 }
 
 /// The earliest first member from which the sequence completes within the timespan.
-fn first_sequence(plan: &CorrelationPlan, events: &Events, start: usize) -> Option<Window> {
+fn first_sequence(plan: &CorrelationPlan, events: &Events, start: usize, last_anchor: Timestamp) -> Option<Window> {
     let mut from = events.get(start)?.time;
     loop {
-        let anchor = next_of(plan, events, 0, from, &[])?;
+        let anchor = next_of(plan, events, 0, from, &[]).filter(|anchor| anchor.0 <= last_anchor)?;
         // A member that never comes never comes for a later anchor either.
         let last = complete(plan, events, anchor)?;
         if last <= plan.window_end(anchor.0) {
-            return Some(Window { first: anchor.0, to: last, anchor: anchor.1, met: last });
+            return Some(Window {
+                first: anchor.0,
+                to: last,
+                anchor: anchor.1,
+                met: last,
+            });
         }
         // No later anchor completes before `last`, so none that is further back than the timespan is of use.
         let next = events.get(events.after(anchor.0))?.time;
@@ -71,7 +106,13 @@ fn first_sequence(plan: &CorrelationPlan, events: &Events, start: usize) -> Opti
     }
 }
 
-fn next_of(plan: &CorrelationPlan, events: &Events, member: usize, time: Timestamp, used: &[(Timestamp, EventId)]) -> Option<(Timestamp, EventId)> {
+fn next_of(
+    plan: &CorrelationPlan,
+    events: &Events,
+    member: usize,
+    time: Timestamp,
+    used: &[(Timestamp, EventId)],
+) -> Option<(Timestamp, EventId)> {
     let least = plan.member_bits(plan.members.get(member)?).count_ones();
     events.next_of(member, least, time, used)
 }

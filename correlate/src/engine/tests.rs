@@ -10,7 +10,10 @@ use super::reference::matches;
 use crate::rule_set::{RuleFile, RuleSet};
 
 fn rules(text: &str) -> RuleSet {
-    let loaded = RuleSet::load([RuleFile { path: "rules.yml".into(), text: text.to_owned() }]);
+    let loaded = RuleSet::load([RuleFile {
+        path: "rules.yml".into(),
+        text: text.to_owned(),
+    }]);
     let shown: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     loaded.rules.unwrap_or_else(|| panic!("{}\n{text}", shown.join("\n")))
 }
@@ -28,7 +31,12 @@ fn event(source: Source, native: &str, fields: &[(FieldId, &str)]) -> Event {
         time: Timestamp::from_seconds(1),
         ingested: Timestamp::from_seconds(2),
         source,
-        position: Position { topic: "t".into(), partition: 0, offset: 1, index: 0 },
+        position: Position {
+            topic: "t".into(),
+            partition: 0,
+            offset: 1,
+            index: 0,
+        },
         fields: normalized,
         native: serde_json::from_str(native).unwrap_or(Value::Null),
         raw: native.into(),
@@ -56,7 +64,11 @@ fn selects(selection: &str, native: &str) -> bool {
         "title: t\nid: r\nlogsource: {{product: aws}}\ndetection:\n    selection: {selection}\n    condition: selection\n"
     );
     let rules = Arc::new(rules(&text));
-    let event = event(Source::CloudTrail, native, &[(FieldId::SourceIp, "10.1.2.3"), (FieldId::ProcessPid, "42")]);
+    let event = event(
+        Source::CloudTrail,
+        native,
+        &[(FieldId::SourceIp, "10.1.2.3"), (FieldId::ProcessPid, "42")],
+    );
     !detect(&rules, &mut Detector::new(rules.clone()), &event).is_empty()
 }
 
@@ -200,8 +212,10 @@ correlation: {type: temporal_ordered, rules: [id-a, b], group-by: [who], timespa
     let mut check = |source: Source, native: &str, fields: &[(FieldId, &str)], want: &[(&str, &[&str])]| {
         let mut signals = Vec::new();
         detector.detect(&event(source, native, fields), &mut signals);
-        let found: Vec<_> =
-            signals.iter().map(|s| (&*s.rule_id, s.group.iter().map(|g| g.as_str()).collect::<Vec<_>>())).collect();
+        let found: Vec<_> = signals
+            .iter()
+            .map(|s| (&*s.rule_id, s.group.iter().map(|g| g.as_str()).collect::<Vec<_>>()))
+            .collect();
         let want: Vec<_> = want.iter().map(|(id, group)| (*id, group.to_vec())).collect();
         assert_eq!(found, want, "{native}");
     };
@@ -211,14 +225,27 @@ correlation: {type: temporal_ordered, rules: [id-a, b], group-by: [who], timespa
         &[],
         &[("id-a", &[]), ("count", &["bob", "eu"]), ("sequence", &["bob"])],
     );
-    check(Source::CloudTrail, r#"{"kind":"a","userName":"bob"}"#, &[], &[("id-a", &[]), ("sequence", &["bob"])]);
+    check(
+        Source::CloudTrail,
+        r#"{"kind":"a","userName":"bob"}"#,
+        &[],
+        &[("id-a", &[]), ("sequence", &["bob"])],
+    );
     check(Source::CloudTrail, r#"{"kind":"a"}"#, &[], &[("id-a", &[])]);
-    check(Source::Auth, "text", &[(FieldId::UserName, "bob")], &[("id-b", &[]), ("sequence", &["bob"])]);
+    check(
+        Source::Auth,
+        "text",
+        &[(FieldId::UserName, "bob")],
+        &[("id-b", &[]), ("sequence", &["bob"])],
+    );
     check(Source::CloudTrail, "{}", &[(FieldId::UserName, "bob")], &[]);
     let info = |id: &str| rules.get(id).unwrap();
     assert!(info("id-a").alerts && info("count").alerts);
     assert_eq!(info("sequence").sources, [Source::CloudTrail, Source::Auth]);
-    assert_eq!(info("sequence").members.iter().map(|m| &**m).collect::<Vec<_>>(), ["id-a", "id-b"]);
+    assert_eq!(
+        info("sequence").members.iter().map(|m| &**m).collect::<Vec<_>>(),
+        ["id-a", "id-b"]
+    );
 }
 
 #[test]
@@ -231,8 +258,11 @@ fn long_group_values_are_bounded_and_stay_apart() {
 const FIELDS: &[&str] = &["user.name", "Image", "a.b", "list", "n", "UserName"];
 
 fn text() -> impl Strategy<Value = String> + Clone {
-    prop::collection::vec(prop::sample::select(vec!["a", "A", "b", "ä", "Ä", "-x", "1", " ", "\\", "k", "\u{212a}"]), 0..5)
-        .prop_map(|parts| parts.concat())
+    prop::collection::vec(
+        prop::sample::select(vec!["a", "A", "b", "ä", "Ä", "-x", "1", " ", "\\", "k", "\u{212a}"]),
+        0..5,
+    )
+    .prop_map(|parts| parts.concat())
 }
 
 fn rule_text() -> impl Strategy<Value = String> + Clone {
@@ -243,21 +273,52 @@ fn rule_text() -> impl Strategy<Value = String> + Clone {
 fn item() -> impl Strategy<Value = String> + Clone {
     let field = prop::sample::select(FIELDS.to_vec());
     let modifiers = prop::sample::select(vec![
-        "", "", "|contains", "|startswith", "|endswith", "|contains|all", "|all", "|cased", "|contains|cased", "|neq",
-        "|contains|neq", "|windash|contains", "|base64offset|contains", "|startswith|cased", "|fieldref",
+        "",
+        "",
+        "|contains",
+        "|startswith",
+        "|endswith",
+        "|contains|all",
+        "|all",
+        "|cased",
+        "|contains|cased",
+        "|neq",
+        "|contains|neq",
+        "|windash|contains",
+        "|base64offset|contains",
+        "|startswith|cased",
+        "|fieldref",
     ]);
-    let plain = (field.clone(), modifiers, prop::collection::vec(rule_text(), 1..4)).prop_map(|(field, modifiers, values)| {
-        let literal = modifiers.contains("base64") || modifiers.contains("fieldref");
-        let quoted: Vec<_> = values
-            .iter()
-            .map(|value| if literal { value.replace(['*', '?', '\\'], "") } else { value.clone() })
-            .map(|value| format!("'{value}'"))
-            .collect();
-        format!("{field}{modifiers}: [{}]", quoted.join(", "))
-    });
+    let plain =
+        (field.clone(), modifiers, prop::collection::vec(rule_text(), 1..4)).prop_map(|(field, modifiers, values)| {
+            let literal = modifiers.contains("base64") || modifiers.contains("fieldref");
+            let quoted: Vec<_> = values
+                .iter()
+                .map(|value| {
+                    if literal {
+                        value.replace(['*', '?', '\\'], "")
+                    } else {
+                        value.clone()
+                    }
+                })
+                .map(|value| format!("'{value}'"))
+                .collect();
+            format!("{field}{modifiers}: [{}]", quoted.join(", "))
+        });
     let special = prop::sample::select(vec![
-        "|exists: true", "|exists: false", ": null", ": 1", ": [1, a]", "|gt: 1", "|lte: 1", "|re: 'a.?b'", "|re|i: '^A'",
-        "|cidr: 10.0.0.0/8", "|fieldref: user.name", "|fieldref|contains: list", ": ''",
+        "|exists: true",
+        "|exists: false",
+        ": null",
+        ": 1",
+        ": [1, a]",
+        "|gt: 1",
+        "|lte: 1",
+        "|re: 'a.?b'",
+        "|re|i: '^A'",
+        "|cidr: 10.0.0.0/8",
+        "|fieldref: user.name",
+        "|fieldref|contains: list",
+        ": ''",
     ]);
     prop_oneof![4 => plain, 1 => (field, special).prop_map(|(field, rest)| format!("{field}{rest}"))]
 }
@@ -266,7 +327,10 @@ fn selection() -> impl Strategy<Value = String> {
     let map = prop::collection::vec(item(), 1..4).prop_map(|items| {
         // A key may stand only once in a mapping.
         let mut seen = std::collections::HashSet::new();
-        let items: Vec<_> = items.into_iter().filter(|item| seen.insert(item.split(": ").next().map(str::to_owned))).collect();
+        let items: Vec<_> = items
+            .into_iter()
+            .filter(|item| seen.insert(item.split(": ").next().map(str::to_owned)))
+            .collect();
         format!("{{{}}}", items.join(", "))
     });
     let map = map.boxed();
@@ -280,41 +344,72 @@ fn selection() -> impl Strategy<Value = String> {
 
 fn rule() -> impl Strategy<Value = String> {
     let condition = prop::sample::select(vec![
-        "s1", "s1 and s2", "s1 or s2", "s1 and not s2", "not s1", "not (s1 or s2) or s3", "1 of s*", "all of them",
-        "s3 and (s1 or not s2)", "1 of s* and not s3",
+        "s1",
+        "s1 and s2",
+        "s1 or s2",
+        "s1 and not s2",
+        "not s1",
+        "not (s1 or s2) or s3",
+        "1 of s*",
+        "all of them",
+        "s3 and (s1 or not s2)",
+        "1 of s* and not s3",
     ]);
     let logsource = prop::sample::select(vec!["{product: aws}", "{product: linux}", "{category: application}"]);
     (logsource, selection(), selection(), selection(), condition).prop_map(|(logsource, s1, s2, s3, condition)| {
-        format!("logsource: {logsource}\ndetection:\n    s1: {s1}\n    s2: {s2}\n    s3: {s3}\n    condition: {condition}\n")
+        format!(
+            "logsource: {logsource}\ndetection:\n    s1: {s1}\n    s2: {s2}\n    s3: {s3}\n    condition: {condition}\n"
+        )
     })
 }
 
 fn value() -> impl Strategy<Value = String> {
     let quoted = text().prop_map(|text| serde_json::to_string(&text).unwrap());
-    let other = prop::sample::select(vec!["null", "[]", "1", "1.0", "2", "true", r#""10.1.2.3""#, r#""1""#, r#"{"b":"a"}"#]);
+    let other = prop::sample::select(vec![
+        "null",
+        "[]",
+        "1",
+        "1.0",
+        "2",
+        "true",
+        r#""10.1.2.3""#,
+        r#""1""#,
+        r#"{"b":"a"}"#,
+    ]);
     let leaf = prop_oneof![4 => quoted, 1 => other.prop_map(str::to_owned)];
     prop_oneof![3 => leaf.clone(), 1 => prop::collection::vec(leaf, 1..3).prop_map(|all| format!("[{}]", all.join(",")))]
 }
 
 fn random_event() -> impl Strategy<Value = Event> {
     let source = prop::sample::select(Source::ALL.to_vec());
-    let native = (prop::option::of(value()), prop::option::of(value()), prop::option::of(value()), value()).prop_map(
-        |(ab, list, n, user)| {
+    let native = (
+        prop::option::of(value()),
+        prop::option::of(value()),
+        prop::option::of(value()),
+        value(),
+    )
+        .prop_map(|(ab, list, n, user)| {
             let mut entries = vec![format!("\"UserName\":{user}")];
             entries.extend(ab.map(|v| format!("\"a\":{{\"b\":{v}}}")));
             entries.extend(list.map(|v| format!("\"list\":{v}")));
             entries.extend(n.map(|v| format!("\"n\":{v}")));
             format!("{{{}}}", entries.join(","))
-        },
-    );
+        });
     (source, native, text(), text(), any::<bool>()).prop_map(|(source, native, user, image, is_text)| {
         let native = if is_text { user.clone() } else { native };
-        event(source, &native, &[(FieldId::UserName, &user), (FieldId::ProcessExecutable, &image)])
+        event(
+            source,
+            &native,
+            &[(FieldId::UserName, &user), (FieldId::ProcessExecutable, &image)],
+        )
     })
 }
 
 fn cases() -> u32 {
-    std::env::var("CASEBOOK_PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500)
+    std::env::var("CASEBOOK_PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(500)
 }
 
 proptest! {

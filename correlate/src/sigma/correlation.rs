@@ -69,7 +69,9 @@ impl CountCondition {
     /// The condition that all of these make.
     #[cfg(test)]
     pub(crate) fn of(comparisons: &[(Comparator, u64)]) -> Self {
-        Self { comparisons: comparisons.to_vec() }
+        Self {
+            comparisons: comparisons.to_vec(),
+        }
     }
 
     /// Whether the condition holds of `count`.
