@@ -34,7 +34,11 @@ pub struct FileRecords<R: Read> {
     /// The rest of an array that is read in pieces.
     piece: Option<Piece>,
     max_bytes: usize,
+    failed: bool,
 }
+
+/// U+FEFF in UTF-8, which some editors put at the beginning of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An array of events of which some members have been given out.
 struct Piece {
@@ -59,6 +63,7 @@ impl<R: Read> FileRecords<R> {
             text_only: kind == SourceKind::Source(Source::Auth),
             piece: None,
             max_bytes: MAX_RECORD_BYTES,
+            failed: false,
         }
     }
 
@@ -96,6 +101,9 @@ impl<R: Read> FileRecords<R> {
             let appended = self.lines.append(&mut buffer, self.max_bytes + 1)?;
             if appended == Appended::Nothing {
                 return Ok(None);
+            }
+            if line == 1 && buffer.starts_with(BYTE_ORDER_MARK) {
+                buffer.drain(..BYTE_ORDER_MARK.len());
             }
             let Some(first) = buffer.trim_ascii_start().first().copied() else {
                 continue;
@@ -201,9 +209,17 @@ impl<R: Read> FileRecords<R> {
 impl<R: Read> Iterator for FileRecords<R> {
     type Item = std::io::Result<RawRecord>;
 
-    /// The next record; an error of the reader, which ends the reading as far as the caller is concerned.
+    /// The next record; or an error of the reader, which says where it happened and is the last item.
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
+        if self.failed {
+            return None;
+        }
+        let read = self.read().map_err(|error| {
+            self.failed = true;
+            let place = format!("{}, line {}: {error}", self.topic, self.lines.number());
+            std::io::Error::new(error.kind(), place)
+        });
+        read.transpose()
     }
 }
 
@@ -234,6 +250,7 @@ mod tests {
     #[test]
     fn lines_and_values() {
         check("", &[]);
+        check("\u{feff}{\n}\n", &[(1, "{\n}")]);
         check("a\n\nb\r\n", &[(1, "a"), (3, "b")]);
         check("{\"a\":1}\n{\"b\":2}", &[(1, "{\"a\":1}"), (2, "{\"b\":2}")]);
         check("\n[\n {\"a\":\n1}\n]\nx", &[(2, "[\n {\"a\":\n1}\n]"), (6, "x")]);
@@ -284,6 +301,24 @@ mod tests {
         assert_eq!(got, [(1, 0, "012345678".into()), (2, 0, "next".into())]);
         let got = records(b"{\"a\":\"0123456789abcdef\"}\nnext", 8);
         assert_eq!(got, [(1, 0, "{\"a\":\"012".into()), (2, 0, "next".into())]);
+    }
+
+    #[test]
+    fn a_reader_s_error_says_where_and_is_the_last() {
+        struct Failing(bool);
+        impl Read for Failing {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                if std::mem::replace(&mut self.0, true) {
+                    return Err(std::io::Error::other("gone"));
+                }
+                buffer[..2].copy_from_slice(b"a\n");
+                Ok(2)
+            }
+        }
+        let mut records = FileRecords::new(Failing(false), "dir/f", SourceKind::Auto);
+        assert!(records.next().unwrap().is_ok());
+        assert_eq!(records.next().unwrap().unwrap_err().to_string(), "dir/f, line 2: gone");
+        assert!(records.next().is_none());
     }
 
     #[test]

@@ -7,6 +7,9 @@ pub const MAX_RECORD_BYTES: usize = 16 << 20;
 /// Most events of one record (`Records`, `EventList`, arrays). What follows them becomes one dead letter (`too_many`).
 pub const MAX_EVENTS_PER_RECORD: u32 = 200_000;
 
+/// Most values of one record that may be broken. Behind the last of them, the rest of the record is one dead letter.
+pub(crate) const MAX_BROKEN_VALUES: u32 = 64;
+
 /// Deepest nesting of JSON, in levels: the parser's own bound. Deeper records become dead letters (`too_deep`).
 pub const MAX_JSON_DEPTH: usize = 128;
 

@@ -2,6 +2,12 @@
 //!
 //! The samples lie beside the workspace and are no part of it. Where they are absent, these tests say so and pass.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's helpers may fail and speak as a test does"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +15,9 @@ use casebook_event::{Event, EventBatch, FieldId, Source, Timestamp, Value};
 use casebook_ingest::{Decoder, FileRecords, SourceKind, detect_source};
 
 fn samples(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data")
+        .join(path);
     if path.exists() {
         return Some(path);
     }
@@ -22,7 +30,10 @@ fn files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
     }
-    let mut found: Vec<PathBuf> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut found: Vec<PathBuf> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     found.sort();
     found.iter().flat_map(|path| files(path)).collect()
 }
@@ -54,19 +65,37 @@ fn reasons(batch: &EventBatch) -> Vec<(&'static str, usize)> {
 }
 
 fn text(event: &Event, id: FieldId) -> String {
-    event.fields.get(id).map(|value| value.to_text().into_owned()).unwrap_or_default()
+    event
+        .fields
+        .get(id)
+        .map(|value| value.to_text().into_owned())
+        .unwrap_or_default()
 }
 
 /// Decodes the samples at `path` as `source`, and again as `auto`.
 fn check(path: &str, source: Source, events: usize, dead: &[(&'static str, usize)]) -> Vec<Event> {
     let Some(path) = samples(path) else { return Vec::new() };
     let batch = decode(&path, SourceKind::Source(source));
-    let letters = || batch.dead_letters.iter().map(|letter| format!("{} {}: {}", letter.position, letter.reason, letter.detail));
-    assert_eq!(batch.events.len(), events, "{path:?}: {:#?}", letters().collect::<Vec<_>>());
+    let letters = || {
+        batch
+            .dead_letters
+            .iter()
+            .map(|letter| format!("{} {}: {}", letter.position, letter.reason, letter.detail))
+    };
+    assert_eq!(
+        batch.events.len(),
+        events,
+        "{path:?}: {:#?}",
+        letters().collect::<Vec<_>>()
+    );
     assert_eq!(reasons(&batch), dead, "{path:?}: {:#?}", letters().collect::<Vec<_>>());
     let auto = decode(&path, SourceKind::Auto);
     let differ = auto.events.iter().find(|event| event.source != source);
-    assert!(differ.is_none(), "{path:?}: detected as {:?}", differ.map(|event| (event.source, &event.raw)));
+    assert!(
+        differ.is_none(),
+        "{path:?}: detected as {:?}",
+        differ.map(|event| (event.source, &event.raw))
+    );
     assert_eq!(auto.events.len(), events, "{path:?} as auto: {:?}", reasons(&auto));
     let mut places: Vec<_> = batch.events.iter().map(|event| event.position.clone()).collect();
     places.sort();
@@ -100,38 +129,68 @@ fn kubernetes_audit() {
         assert_eq!(text(first, FieldId::UserEffectiveName), "bob");
         assert_eq!(text(first, FieldId::EventOutcome), "failure");
         assert_eq!(identities(&events), 37);
-        assert!(events.iter().all(|event| matches!(event.native, Value::Map(_)) && event.raw.starts_with("{\"kind\"")));
+        assert!(
+            events
+                .iter()
+                .all(|event| matches!(event.native, Value::Map(_)) && event.raw.starts_with("{\"kind\""))
+        );
     }
-    check("schema_classification/k8s_audit/test_event.json", Source::KubernetesAudit, 1, &[]);
+    check(
+        "schema_classification/k8s_audit/test_event.json",
+        Source::KubernetesAudit,
+        1,
+        &[],
+    );
 }
 
 #[test]
 fn kubernetes_audit_of_attacks() {
-    let Some(path) = samples("k8s_audit/falco_traces") else { return };
+    let Some(path) = samples("k8s_audit/falco_traces") else {
+        return;
+    };
     let mut events = Vec::new();
-    for path in files(&path).iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+    for path in files(&path)
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+    {
         let batch = decode(path, SourceKind::Auto);
         assert!(batch.dead_letters.is_empty(), "{path:?}: {:?}", reasons(&batch));
-        assert!(batch.events.iter().all(|event| event.source == Source::KubernetesAudit), "{path:?}");
+        assert!(
+            batch.events.iter().all(|event| event.source == Source::KubernetesAudit),
+            "{path:?}"
+        );
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         if name == "exec_pod" {
             let event = &batch.events[0];
             assert_eq!(text(event, FieldId::ProcessCommandLine), "bash");
             assert_eq!(text(event, FieldId::ContainerName), "nginx1");
-            assert_eq!(text(event, FieldId::KubernetesPodName), "nginx-deployment-7998647bdf-phvq7");
+            assert_eq!(
+                text(event, FieldId::KubernetesPodName),
+                "nginx-deployment-7998647bdf-phvq7"
+            );
             assert_eq!(text(event, FieldId::EventCategory), r#"["process"]"#);
         }
         if name == "create_nginx_pod_privileged" {
             let event = &batch.events[0];
             assert_eq!(text(event, FieldId::ContainerImageName), "nginx");
-            assert_eq!(text(event, FieldId::KubernetesPodName), "nginx-deployment-5cdcc99dbf-rgw6z");
-            assert_eq!(text(event, FieldId::KubernetesServiceAccount), "kube-system:replicaset-controller");
+            assert_eq!(
+                text(event, FieldId::KubernetesPodName),
+                "nginx-deployment-5cdcc99dbf-rgw6z"
+            );
+            assert_eq!(
+                text(event, FieldId::KubernetesServiceAccount),
+                "kube-system:replicaset-controller"
+            );
             assert_eq!(event.time.to_string(), "2018-10-25T14:09:12.581541Z");
         }
         events.extend(batch.events);
     }
     assert_eq!(events.len(), 26);
-    assert!(events.iter().all(|event| !text(event, FieldId::OrchestratorResourceType).is_empty()));
+    assert!(
+        events
+            .iter()
+            .all(|event| !text(event, FieldId::OrchestratorResourceType).is_empty())
+    );
 }
 
 #[test]
@@ -150,10 +209,20 @@ fn container_logs() {
         assert_eq!(identities(&events), 10);
     }
     let events = check("container/fluentbit_kubernetes/log", Source::ContainerLog, 95, &[]);
-    assert!(events.iter().all(|event| event.time.to_string().starts_with("2019-04-01T17:58:33.")));
-    let nested = events.iter().find(|event| event.raw.contains("embedded") && event.raw.contains("stringified-json"));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.time.to_string().starts_with("2019-04-01T17:58:33."))
+    );
+    let nested = events
+        .iter()
+        .find(|event| event.raw.contains("embedded") && event.raw.contains("stringified-json"));
     if let Some(nested) = nested {
-        assert!(nested.native.str_at(&["text"]).unwrap().starts_with("quoted"), "{:?}", nested.native);
+        assert!(
+            nested.native.str_at(&["text"]).unwrap().starts_with("quoted"),
+            "{:?}",
+            nested.native
+        );
     }
     // These say nothing but their text: they are told apart by where they stand.
     for (name, lines) in [
@@ -163,7 +232,12 @@ fn container_logs() {
         ("dockermode_splitted_multiple_lines", 8),
         ("dockermode_firstline_detection", 9),
     ] {
-        let events = check(&format!("container/fluentbit_tail/log/{name}.log"), Source::ContainerLog, lines, &[]);
+        let events = check(
+            &format!("container/fluentbit_tail/log/{name}.log"),
+            Source::ContainerLog,
+            lines,
+            &[],
+        );
         assert_eq!(identities(&events), events.len());
     }
     check("app/opsagent_parse_json/input.log", Source::ContainerLog, 1, &[]);
@@ -175,18 +249,33 @@ fn cloudtrail() {
     if !events.is_empty() {
         assert_eq!(identities(&events), 1452);
         assert!(events.iter().all(|event| !text(event, FieldId::EventAction).is_empty()));
-        let unnamed: Vec<_> = events.iter().filter(|event| text(event, FieldId::UserName).is_empty()).collect();
-        assert!(unnamed.iter().all(|event| event.native.get("userIdentity").is_none_or(|user| user.get("arn").is_none())), "{unnamed:?}");
+        let unnamed: Vec<_> = events
+            .iter()
+            .filter(|event| text(event, FieldId::UserName).is_empty())
+            .collect();
+        assert!(
+            unnamed.iter().all(|event| event
+                .native
+                .get("userIdentity")
+                .is_none_or(|user| user.get("arn").is_none())),
+            "{unnamed:?}"
+        );
         // Each event has its own bytes, whole.
         for event in &events {
             assert_eq!(serde_json::from_str::<Value>(&event.raw).unwrap(), event.native);
         }
         let outcomes = count(&events, FieldId::EventOutcome);
-        let failed = events.iter().filter(|event| event.native.get("errorCode").is_some()).count();
+        let failed = events
+            .iter()
+            .filter(|event| event.native.get("errorCode").is_some())
+            .count();
         assert_eq!(outcomes["failure"], failed);
     }
     let events = check("cloud/aws_stratus", Source::CloudTrail, 59, &[]);
-    if let Some(event) = events.iter().find(|event| text(event, FieldId::EventAction) == "AttachUserPolicy") {
+    if let Some(event) = events
+        .iter()
+        .find(|event| text(event, FieldId::EventAction) == "AttachUserPolicy")
+    {
         assert_eq!(text(event, FieldId::UserTargetName), "malicious-iam-user");
         assert_eq!(text(event, FieldId::UserName), "christophe");
     }
@@ -201,19 +290,30 @@ fn cloudtrail() {
         assert_eq!(event.time.to_string(), "2022-02-07T22:23:37Z");
         assert_eq!(text(event, FieldId::CloudRegion), "ap-southeast-2");
     }
-    check("schema_classification/aws_cloudtrail/test_event.json", Source::CloudTrail, 1, &[]);
+    check(
+        "schema_classification/aws_cloudtrail/test_event.json",
+        Source::CloudTrail,
+        1,
+        &[],
+    );
 }
 
 #[test]
 fn auth_agrees_with_the_beats_module() {
     let events = check("os/beats_system_auth/secure-rhel7.log", Source::Auth, 1000, &[]);
-    let Some(path) = samples("os/beats_system_auth/secure-rhel7.log-expected.json") else { return };
+    let Some(path) = samples("os/beats_system_auth/secure-rhel7.log-expected.json") else {
+        return;
+    };
     let expected: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let expected = expected.as_list().unwrap();
     assert_eq!(expected.len(), 100);
     let mut outcomes = 0;
     for (event, want) in events.iter().zip(expected) {
-        let want = |key: &str| want.get(key).map(|value| value.to_text().into_owned()).unwrap_or_default();
+        let want = |key: &str| {
+            want.get(key)
+                .map(|value| value.to_text().into_owned())
+                .unwrap_or_default()
+        };
         assert_eq!(text(event, FieldId::HostName), want("host.hostname"));
         assert_eq!(text(event, FieldId::ProcessName), want("process.name"));
         assert_eq!(text(event, FieldId::ProcessPid), want("process.pid"));
@@ -232,12 +332,24 @@ fn auth_agrees_with_the_beats_module() {
         ] {
             assert_eq!(text(event, id), want(key), "{key} of {}", event.raw);
         }
-        assert_eq!(event.native.str_at(&["method"]).unwrap_or_default(), want("system.auth.ssh.method"));
+        assert_eq!(
+            event.native.str_at(&["method"]).unwrap_or_default(),
+            want("system.auth.ssh.method")
+        );
     }
     assert_eq!(outcomes, 35);
     let actions = count(&events, FieldId::EventAction);
-    assert_eq!((actions["ssh_login"], actions["pam_authentication"], actions["sudo"]), (355, 152, 2));
-    assert!(events.iter().all(|event| event.time.to_string().starts_with("2026-02-2")), "{}", events[999].time);
+    assert_eq!(
+        (actions["ssh_login"], actions["pam_authentication"], actions["sudo"]),
+        (355, 152, 2)
+    );
+    assert!(
+        events
+            .iter()
+            .all(|event| event.time.to_string().starts_with("2026-02-2")),
+        "{}",
+        events[999].time
+    );
 }
 
 #[test]
@@ -253,7 +365,11 @@ fn syslog_of_every_layout() {
     }
     check("syslog_chromeos", 8, 1);
     let events = check("syslog_cron.log", 9, 0);
-    assert!(events.iter().all(|event| text(event, FieldId::EventAction) == "cron_command"));
+    assert!(
+        events
+            .iter()
+            .all(|event| text(event, FieldId::EventAction) == "cron_command")
+    );
     check("syslog_osx", 2, 0);
     check("syslog_rsyslog", 5, 0);
     check("syslog_rsyslog_ForwardFormat", 1, 1);
@@ -264,7 +380,10 @@ fn syslog_of_every_layout() {
     let events = check("syslog_ssh.log", 9, 0);
     let outcomes: Vec<_> = events.iter().map(|event| text(event, FieldId::EventOutcome)).collect();
     if !outcomes.is_empty() {
-        assert_eq!(outcomes.join(" "), " success success failure  failure success success success");
+        assert_eq!(
+            outcomes.join(" "),
+            " success success failure  failure success success success"
+        );
         assert_eq!(text(&events[2], FieldId::SourceIp), "2001:db8:a0b:12f0::1");
         assert_eq!(text(&events[3], FieldId::SourceIp), "1:db8:a0b:12f0::1");
     }
@@ -272,23 +391,56 @@ fn syslog_of_every_layout() {
 
 #[test]
 fn application_logs() {
-    let events = check("app/opsagent_elasticsearch-json-ecs/input.log", Source::ApplicationJson, 6, &[]);
+    let events = check(
+        "app/opsagent_elasticsearch-json-ecs/input.log",
+        Source::ApplicationJson,
+        6,
+        &[],
+    );
     if !events.is_empty() {
-        assert_eq!(count(&events, FieldId::LogLevel), BTreeMap::from([("fatal".into(), 1), ("info".into(), 2), ("warn".into(), 3)]));
+        assert_eq!(
+            count(&events, FieldId::LogLevel),
+            BTreeMap::from([("fatal".into(), 1), ("info".into(), 2), ("warn".into(), 3)])
+        );
         assert_eq!(text(&events[0], FieldId::ServiceName), "ES_ECS");
         assert_eq!(text(&events[0], FieldId::LogLogger), "org.elasticsearch.node.Node");
         assert_eq!(events[0].time.to_string(), "2025-09-19T02:20:17.920Z");
     }
-    check("app/opsagent_mongodb/input.log", Source::ApplicationJson, 59, &[("invalid_json", 1)]);
-    let events = check("container/fluentbit_tail/log/multiline_001.log", Source::ApplicationJson, 6, &[]);
-    assert!(events.iter().all(|event| event.time.to_string() == "2006-07-28T13:22:04Z"));
+    check(
+        "app/opsagent_mongodb/input.log",
+        Source::ApplicationJson,
+        59,
+        &[("invalid_json", 1)],
+    );
+    let events = check(
+        "container/fluentbit_tail/log/multiline_001.log",
+        Source::ApplicationJson,
+        6,
+        &[],
+    );
+    assert!(
+        events
+            .iter()
+            .all(|event| event.time.to_string() == "2006-07-28T13:22:04Z")
+    );
 }
 
 #[test]
 fn other_sources_are_not_taken_for_these() {
-    let Some(path) = samples("schema_classification") else { return };
-    for path in files(&path).iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
-        let name = path.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    let Some(path) = samples("schema_classification") else {
+        return;
+    };
+    for path in files(&path)
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+    {
+        let name = path
+            .parent()
+            .unwrap()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         let want = match name.as_str() {
             "aws_cloudtrail" => Some(Source::CloudTrail),
             "k8s_audit" => Some(Source::KubernetesAudit),
@@ -310,5 +462,32 @@ fn other_sources_are_not_taken_for_these() {
         let batch = decode(&path, SourceKind::Auto);
         assert_eq!(batch.events.len(), 0, "{path:?}: {:?}", batch.events.first());
         assert_eq!(reasons(&batch), [("unknown_source", count)], "{path:?}");
+    }
+}
+
+/// Whole events, of records of our own: `tests/normalized/SOURCE.log` becomes `SOURCE.json`, an event a line without what
+/// the others repeat (`event.original`, `event.ingested`, `casebook`). `UPDATE_EXPECTED=1` writes what is now.
+#[test]
+fn whole_events() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/normalized");
+    for source in Source::ALL {
+        let batch = decode(&directory.join(format!("{source}.log")), SourceKind::Source(*source));
+        assert!(batch.dead_letters.is_empty(), "{source}: {:?}", batch.dead_letters);
+        let mut got = String::new();
+        for event in &batch.events {
+            let mut ecs: serde_json::Value =
+                serde_json::from_slice(&serde_json::to_vec(&event.to_ecs()).unwrap()).unwrap();
+            ecs.as_object_mut().unwrap().remove("casebook").unwrap();
+            let inner = ecs["event"].as_object_mut().unwrap();
+            inner.remove("original").unwrap();
+            inner.remove("ingested").unwrap();
+            got += &serde_json::to_string_pretty(&ecs).unwrap();
+            got.push('\n');
+        }
+        let path = directory.join(format!("{source}.json"));
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            std::fs::write(&path, &got).unwrap();
+        }
+        assert_eq!(got, std::fs::read_to_string(&path).unwrap(), "{}", path.display());
     }
 }

@@ -29,7 +29,7 @@ use members::Members;
 pub use reject::Reject;
 pub(crate) use syslog::SyslogLine;
 
-use crate::limits::{MAX_EVENTS_PER_RECORD, MAX_RECORD_BYTES};
+use crate::limits::{MAX_BROKEN_VALUES, MAX_EVENTS_PER_RECORD, MAX_RECORD_BYTES};
 use crate::normalize::{self, Context, Normalized};
 
 /// What a topic's records are said to be.
@@ -89,6 +89,7 @@ impl Decoder {
             ingested,
             out,
             index: 0,
+            broken_values: 0,
         };
         if record.payload.len() > MAX_RECORD_BYTES {
             let detail = format!("{} bytes are more than {MAX_RECORD_BYTES}", record.payload.len());
@@ -145,7 +146,7 @@ impl Decoder {
                 {
                     self.decode_members(slice, members, sink);
                 } else {
-                    match self.normalize(value, slice, sink.record) {
+                    match self.normalize(value, slice, sink) {
                         Ok((source, normalized)) => sink.event(source, normalized, slice.into()),
                         Err(reject) => sink.reject(reject, slice.as_bytes()),
                     }
@@ -153,13 +154,13 @@ impl Decoder {
                 end.max(1)
             }
             Some(Err(error)) => {
-                // In a record of several lines, the next line is a new chance.
+                // In a record of several lines, the next line is a new chance: but not for ever, since each costs a look
+                // at all that follows.
+                sink.broken_values += 1;
                 let line = first_line(text);
-                let broken = if text[line.len()..].trim_ascii_start().starts_with('{') {
-                    line
-                } else {
-                    text
-                };
+                let again =
+                    text[line.len()..].trim_ascii_start().starts_with('{') && sink.broken_values < MAX_BROKEN_VALUES;
+                let broken = if again { line } else { text };
                 sink.reject(Reject::json(&error), broken.as_bytes());
                 broken.len().max(1)
             }
@@ -218,7 +219,7 @@ impl Decoder {
             let slice = slice.trim_ascii_end();
             let result = serde_json::from_str::<Value>(slice)
                 .map_err(|error| Reject::json(&error))
-                .and_then(|value| self.normalize(value, slice, sink.record));
+                .and_then(|value| self.normalize(value, slice, sink));
             match result {
                 Ok((source, normalized)) => sink.event(source, normalized, slice.into()),
                 Err(reject) => sink.reject(reject.in_member(n), slice.as_bytes()),
@@ -232,7 +233,7 @@ impl Decoder {
         }
     }
 
-    fn normalize(&self, value: Value, raw: &str, record: &RawRecord) -> Result<(Source, Normalized), Reject> {
+    fn normalize(&self, value: Value, raw: &str, sink: &Sink<'_>) -> Result<(Source, Normalized), Reject> {
         if !matches!(value, Value::Map(_)) {
             return Err(Reject::new(
                 reject::WRONG_SHAPE,
@@ -243,7 +244,7 @@ impl Decoder {
             SourceKind::Source(source) => source,
             SourceKind::Auto => detect::detect_object(&value)?.0,
         };
-        normalize::object(source, value, &Context { raw, record }).map(|normalized| (source, normalized))
+        normalize::object(source, value, &sink.context(raw)).map(|normalized| (source, normalized))
     }
 
     fn decode_line(&self, payload: &[u8], sink: &mut Sink<'_>) {
@@ -257,10 +258,7 @@ impl Decoder {
             }
             _ => String::from_utf8_lossy(payload),
         };
-        let context = Context {
-            raw: &text,
-            record: sink.record,
-        };
+        let context = sink.context(&text);
         let result = match self.kind {
             SourceKind::Auto => detect::detect_line(&text).map(|(source, _)| source),
             SourceKind::Source(source) => Ok(source),
@@ -285,9 +283,21 @@ struct Sink<'a> {
     ingested: Timestamp,
     out: &'a mut EventBatch,
     index: u32,
+    broken_values: u32,
 }
 
-impl Sink<'_> {
+impl<'a> Sink<'a> {
+    fn context<'b>(&self, raw: &'b str) -> Context<'b>
+    where
+        'a: 'b,
+    {
+        Context {
+            raw,
+            record: self.record,
+            index: self.index,
+        }
+    }
+
     fn position(&mut self) -> casebook_event::Position {
         let mut position = self.record.position.clone();
         position.index = position.index.saturating_add(self.index);

@@ -54,7 +54,9 @@ impl<'a> SyslogLine<'a> {
         match stamp(rest) {
             Some(Stamp::YearLess(..)) => true,
             Some(Stamp::Full(_, _, rest)) => {
-                let named = |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
+                let named = |host: &str| {
+                    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b))
+                };
                 let tagged = |rest: &str| tag(rest).0.is_some();
                 let host = rest.strip_prefix(' ').and_then(|rest| rest.split_once(' '));
                 priority.is_some() || host.is_some_and(|(host, rest)| named(host) && tagged(rest))

@@ -6,8 +6,17 @@ use proptest::prelude::*;
 use super::*;
 
 fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
-    let position = Position { topic: "t".into(), partition: 2, offset: 7, index: 0 };
-    let record = RawRecord { position, timestamp: Timestamp::from_seconds(1_700_000_000), payload: payload.to_vec() };
+    let position = Position {
+        topic: "t".into(),
+        partition: 2,
+        offset: 7,
+        index: 0,
+    };
+    let record = RawRecord {
+        position,
+        timestamp: Timestamp::from_seconds(1_700_000_000),
+        payload: payload.to_vec(),
+    };
     let mut batch = EventBatch::default();
     Decoder::new(kind).decode(&record, Timestamp::from_seconds(1_700_000_001), &mut batch);
     batch
@@ -34,16 +43,27 @@ const SAMPLES: &[(&str, Source)] = &[
 ];
 
 fn kinds() -> Vec<SourceKind> {
-    std::iter::once(SourceKind::Auto).chain(Source::ALL.iter().map(|source| SourceKind::Source(*source))).collect()
+    std::iter::once(SourceKind::Auto)
+        .chain(Source::ALL.iter().map(|source| SourceKind::Source(*source)))
+        .collect()
 }
 
 #[test]
 fn samples_are_known_by_their_content_and_keep_their_bytes() {
     for (text, source) in SAMPLES {
-        assert_eq!(detect_source(text.as_bytes()).map(|(source, _)| source), Ok(*source), "{text}");
+        assert_eq!(
+            detect_source(text.as_bytes()).map(|(source, _)| source),
+            Ok(*source),
+            "{text}"
+        );
         for kind in [SourceKind::Auto, SourceKind::Source(*source)] {
             let batch = decode(kind, format!("{text}\n").as_bytes());
-            assert_eq!((batch.events.len(), batch.dead_letters.len()), (1, 0), "{text}: {:?}", batch.dead_letters);
+            assert_eq!(
+                (batch.events.len(), batch.dead_letters.len()),
+                (1, 0),
+                "{text}: {:?}",
+                batch.dead_letters
+            );
             let event = &batch.events[0];
             assert_eq!(event.raw, *text);
             assert_eq!(event.source, *source);
@@ -58,25 +78,62 @@ fn check(kind: &str, payload: impl AsRef<[u8]>, want: &str) {
     let payload = payload.as_ref();
     let batch = decode(kind.parse().unwrap(), payload);
     let events = batch.events.iter().map(|event| (event.position.index, "event"));
-    let letters = batch.dead_letters.iter().map(|letter| (letter.position.index, letter.reason));
+    let letters = batch
+        .dead_letters
+        .iter()
+        .map(|letter| (letter.position.index, letter.reason));
     let mut all: Vec<_> = events.chain(letters).collect();
     all.sort();
     let got: Vec<_> = all.iter().map(|(index, what)| format!("{index}:{what}")).collect();
-    assert_eq!(got.join(" "), want, "{kind} {:?}: {:?}", String::from_utf8_lossy(payload), batch.dead_letters);
+    assert_eq!(
+        got.join(" "),
+        want,
+        "{kind} {:?}: {:?}",
+        String::from_utf8_lossy(payload),
+        batch.dead_letters
+    );
 }
 
 #[test]
 fn batches_cost_their_broken_members_only() {
     check("auto", format!("[{CLOUDTRAIL}, {AUDIT}]"), "0:event 1:event");
-    check("auto", format!("{{\"Records\":[{CLOUDTRAIL},{{\"eventName\":}},{CLOUDTRAIL}]}}"), "0:event 1:invalid_json 2:event");
-    check("cloudtrail", format!("{{\"x\":1,\"Records\":[{CLOUDTRAIL},7,{CLOUDTRAIL}]}}"), "0:event 1:wrong_shape 2:event");
-    check("cloudtrail", format!("{{\"Records\":[{CLOUDTRAIL},{}", &CLOUDTRAIL[..40]), "0:event 1:invalid_json");
-    check("kubernetes_audit", format!("{{\"kind\":\"EventList\",\"items\":[{AUDIT},{{}}]}}"), "0:event 1:wrong_shape");
-    check("auto", format!("{{\"items\":[{AUDIT}],\"apiVersion\":\"audit.k8s.io/v1\",\"kind\":\"EventList\"}}"), "0:event");
+    check(
+        "auto",
+        format!("{{\"Records\":[{CLOUDTRAIL},{{\"eventName\":}},{CLOUDTRAIL}]}}"),
+        "0:event 1:invalid_json 2:event",
+    );
+    check(
+        "cloudtrail",
+        format!("{{\"x\":1,\"Records\":[{CLOUDTRAIL},7,{CLOUDTRAIL}]}}"),
+        "0:event 1:wrong_shape 2:event",
+    );
+    check(
+        "cloudtrail",
+        format!("{{\"Records\":[{CLOUDTRAIL},{}", &CLOUDTRAIL[..40]),
+        "0:event 1:invalid_json",
+    );
+    check(
+        "kubernetes_audit",
+        format!("{{\"kind\":\"EventList\",\"items\":[{AUDIT},{{}}]}}"),
+        "0:event 1:wrong_shape",
+    );
+    check(
+        "auto",
+        format!("{{\"items\":[{AUDIT}],\"apiVersion\":\"audit.k8s.io/v1\",\"kind\":\"EventList\"}}"),
+        "0:event",
+    );
     check("auto", r#"{"Records":[]}"#, "");
-    check("application", r#"{"msg":"m","items":[{"a":1}],"Records":[1]}"#, "0:event");
+    check(
+        "application",
+        r#"{"msg":"m","items":[{"a":1}],"Records":[1]}"#,
+        "0:event",
+    );
     check("auto", format!("{AUDIT}\n{CLOUDTRAIL}\n"), "0:event 1:event");
-    check("auto", format!("{AUDIT},\n{{\"a\":\n{CLOUDTRAIL}"), "0:event 1:invalid_json 2:event");
+    check(
+        "auto",
+        format!("{AUDIT},\n{{\"a\":\n{CLOUDTRAIL}"),
+        "0:event 1:invalid_json 2:event",
+    );
     check("auto", format!("[{AUDIT}] {AUDIT}"), "0:event 1:event");
     check("auto", format!("{AUDIT} junk"), "0:event 1:invalid_json");
 }
@@ -93,14 +150,28 @@ fn dead_letters_say_why_and_where() {
     check("kubernetes_audit", "7", "0:wrong_shape");
     check("kubernetes_audit", r#"{"auditID":"a","verb":"get"}"#, "0:no_timestamp");
     check("cloudtrail", r#"{"eventName":"a","eventSource":"b"}"#, "0:no_timestamp");
-    check("cloudtrail", r#"{"CloudTrailEvent":"{\"eventName\":"}"#, "0:invalid_json");
+    check(
+        "cloudtrail",
+        r#"{"CloudTrailEvent":"{\"eventName\":"}"#,
+        "0:invalid_json",
+    );
     check("cloudtrail", AUDIT, "0:wrong_shape");
     check("container", "hello", "0:wrong_shape");
     check("auth", "hello", "0:wrong_shape");
     check("auth", "Feb 30 00:00:00 h p: m", "0:no_timestamp");
-    check("application", format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200)), "0:too_deep");
+    check(
+        "application",
+        format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200)),
+        "0:too_deep",
+    );
+    let lines = "{\"a\":}\n".repeat(200);
+    assert_eq!(decode(SourceKind::Auto, lines.as_bytes()).dead_letters.len(), 64);
     check("auto", "a".repeat(MAX_RECORD_BYTES + 1), "0:too_large");
-    let letters = decode(SourceKind::Auto, format!("{{\"Records\":[{CLOUDTRAIL},{{\"a\" 1}}]}}").as_bytes()).dead_letters;
+    let letters = decode(
+        SourceKind::Auto,
+        format!("{{\"Records\":[{CLOUDTRAIL},{{\"a\" 1}}]}}").as_bytes(),
+    )
+    .dead_letters;
     assert_eq!(letters[0].payload, b"{\"a\" 1}");
     assert_eq!(letters[0].detail, "member 1: expected `:` at line 1 column 6");
     assert_eq!(letters[0].position.to_string(), "t[2]@7.1");
@@ -108,7 +179,10 @@ fn dead_letters_say_why_and_where() {
 
 #[test]
 fn broken_text_is_repaired_and_marked() {
-    let batch = decode(SourceKind::Auto, b"\xef\xbb\xbf\0\0Jan  2 03:04:05 h su[1]: (to root) \xff on \0x");
+    let batch = decode(
+        SourceKind::Auto,
+        b"\xef\xbb\xbf\0\0Jan  2 03:04:05 h su[1]: (to root) \xff on \0x",
+    );
     let event = &batch.events[0];
     assert_eq!(event.native.get("invalid_utf8"), Some(&Value::Bool(true)));
     assert_eq!(event.raw, "Jan  2 03:04:05 h su[1]: (to root) \u{fffd} on \0x");
@@ -118,23 +192,44 @@ fn broken_text_is_repaired_and_marked() {
 fn identity_is_the_source_s_own_or_the_content() {
     let id = |payload: &str| decode(SourceKind::Auto, payload.as_bytes()).events[0].id;
     let at = |offset: i64, payload: &str| {
-        let position = Position { topic: "t".into(), partition: 0, offset, index: 0 };
-        let record = RawRecord { position, timestamp: Timestamp::from_seconds(offset), payload: payload.as_bytes().to_vec() };
+        let position = Position {
+            topic: "t".into(),
+            partition: 0,
+            offset,
+            index: 0,
+        };
+        let record = RawRecord {
+            position,
+            timestamp: Timestamp::from_seconds(offset),
+            payload: payload.as_bytes().to_vec(),
+        };
         let mut batch = EventBatch::default();
         Decoder::new(SourceKind::Auto).decode(&record, Timestamp::MIN, &mut batch);
         batch.events.iter().map(|event| event.id).collect::<Vec<_>>()
     };
     for (text, _) in SAMPLES {
         if *text != SSHD {
-            assert_eq!(at(1, text), at(99, text), "a duplicate elsewhere is the same event: {text}");
+            assert_eq!(
+                at(1, text),
+                at(99, text),
+                "a duplicate elsewhere is the same event: {text}"
+            );
         }
     }
-    assert_eq!(id(AUDIT), id(&AUDIT.replace("\"code\":101", "\"code\":200")), "auditID and stage");
+    assert_eq!(
+        id(AUDIT),
+        id(&AUDIT.replace("\"code\":101", "\"code\":200")),
+        "auditID and stage"
+    );
     assert_ne!(id(AUDIT), id(&AUDIT.replace("ResponseComplete", "Panic")));
     assert_ne!(id(CRI), id(&CRI.replace("202Z", "203Z")));
     assert_ne!(id(DOCKER), id(&DOCKER.replace("stderr", "stdout")));
     let timeless = r#"{"level":"info","msg":"m"}"#;
-    assert_ne!(at(1, timeless), at(2, timeless), "without a time of its own, the place tells events apart");
+    assert_ne!(
+        at(1, timeless),
+        at(2, timeless),
+        "without a time of its own, the place tells events apart"
+    );
     let twice = at(1, &format!("{timeless}\n{timeless}"));
     assert_ne!(twice[0], twice[1]);
     assert_eq!(at(1, timeless), at(1, timeless));
@@ -142,10 +237,18 @@ fn identity_is_the_source_s_own_or_the_content() {
 
 #[test]
 fn a_container_s_own_json_is_reached_and_cannot_pose_as_another_pod() {
-    let line = CRI.replace("\"user\"", r#""kubernetes":{"pod":{"name":"other"}},"host":"other","stream":"x","user""#);
+    let line = CRI.replace(
+        "\"user\"",
+        r#""kubernetes":{"pod":{"name":"other"}},"host":"other","stream":"x","user""#,
+    );
     let event = &decode(SourceKind::Auto, line.as_bytes()).events[0];
-    let text = |name: &str| event.text(&casebook_event::FieldRef::resolve(name)).map(|text| text.to_string());
-    assert_eq!(text("message").as_deref(), Some("m"));
+    let text = |name: &str| {
+        event
+            .text(&casebook_event::FieldRef::resolve(name))
+            .map(|text| text.to_string())
+    };
+    assert!(text("message").is_some_and(|text| text.starts_with("{\"level\"")));
+    assert_eq!(text("msg").as_deref(), Some("m"));
     assert_eq!(text("log.level").as_deref(), Some("info"));
     assert_eq!(text("user.name").as_deref(), Some("u"));
     assert_eq!(event.fields.str(casebook_event::FieldId::KubernetesPodName), None);
@@ -161,7 +264,11 @@ fn check_any(payload: &[u8]) -> Result<(), TestCaseError> {
         indexes.extend(batch.dead_letters.iter().map(|letter| letter.position.index));
         indexes.sort_unstable();
         let parts = indexes.len() as u32;
-        prop_assert_eq!(indexes, (0..parts).collect::<Vec<_>>(), "positions are unique and without gaps");
+        prop_assert_eq!(
+            indexes,
+            (0..parts).collect::<Vec<_>>(),
+            "positions are unique and without gaps"
+        );
         for event in &batch.events {
             prop_assert!(serde_json::to_vec(&event.to_ecs()).is_ok());
         }

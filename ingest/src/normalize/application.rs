@@ -66,6 +66,7 @@ mod tests {
         let context = Context {
             raw: json,
             record: &record,
+            index: 0,
         };
         let normalized = normalize(serde_json::from_str(json).unwrap(), &context);
         assert_eq!(normalized.time.to_string(), time, "{json}");

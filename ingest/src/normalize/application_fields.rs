@@ -46,7 +46,10 @@ fn set_names(record: &Value, inner: bool, fields: &mut Fields) {
             message_rank = rank;
         }
         // Inside a pod the host's name is the pod's, not the machine's.
-        if !(inner && HOST_KEYS.contains(&key.as_str())) {
+        let host = inner && HOST_KEYS.contains(&key.as_str());
+        // A path is a URL's where there is a request; else it may as well be a file's.
+        let file = key == "path" && !entries.iter().any(|(key, _)| REQUEST_KEYS.contains(&key.as_str()));
+        if !host && !file {
             set_name(key, value, fields);
         }
     }
@@ -54,6 +57,10 @@ fn set_names(record: &Value, inner: bool, fields: &mut Fields) {
     let clef = record.get("@t").is_some() && (record.get("@m").is_some() || record.get("@mt").is_some());
     if clef && fields.get(FieldId::LogLevel).is_none() {
         fields.set(FieldId::LogLevel, "information");
+    }
+    // bunyan and pino, which write levels as numbers, name the program where others name the logger.
+    if let (Some(Value::Int(_)), Some(name)) = (record.get("level"), record.get("name")) {
+        set_text(fields, FieldId::ServiceName, name);
     }
     if fields.get(FieldId::Message).is_some()
         && let Some(action) = record.get("event").and_then(Value::as_str)
@@ -77,6 +84,15 @@ const MESSAGE_KEYS: &[&str] = &[
     "body",
 ];
 
+const REQUEST_KEYS: &[&str] = &[
+    "method",
+    "http_method",
+    "requestMethod",
+    "status",
+    "status_code",
+    "statusCode",
+    "http_status",
+];
 const HOST_KEYS: &[&str] = &["hostname", "host", "MachineName"];
 
 fn set_name(key: &str, value: &Value, fields: &mut Fields) {

@@ -125,8 +125,13 @@ pub(crate) fn normalize(line: &SyslogLine<'_>) -> Normalized {
     draft.note("msgid", line.message_id.unwrap_or_default());
     draft.note("structured_data", line.structured_data.unwrap_or_default());
     draft.note("message", line.message);
-    draft.fields.set(FieldId::Message, line.message.trim_end());
-    read_message(program, line.message.trim(), &mut draft);
+    draft.fields.set(FieldId::Message, line.message.trim());
+    let mut text = line.message.trim();
+    if let Some((times, inner)) = repeated(text) {
+        draft.native.push(("repeated".into(), Value::Int(times)));
+        text = inner;
+    }
+    read_message(program, text, &mut draft);
     let id = EventId::from_parts(
         Source::Auth,
         &[
@@ -143,6 +148,12 @@ pub(crate) fn normalize(line: &SyslogLine<'_>) -> Normalized {
         fields: draft.fields,
         native: Value::Map(draft.native),
     }
+}
+
+/// `message repeated 5 times: [ text]`, with which rsyslog stands for lines that it leaves out.
+fn repeated(message: &str) -> Option<(i64, &str)> {
+    let (times, rest) = message.strip_prefix("message repeated ")?.split_once(" times: [")?;
+    Some((times.parse().ok()?, rest.strip_suffix(']')?.trim()))
 }
 
 fn read_message(program: &str, message: &str, draft: &mut Draft) {
@@ -212,6 +223,13 @@ pub(crate) mod tests {
             .map(|id| fields.get(*id).map_or("-".into(), |value| value.to_text().into_owned()))
             .collect();
         assert_eq!(got.join(" "), want, "{program_and_message}");
+    }
+
+    #[test]
+    fn a_repeated_message_is_read() {
+        let line = "sshd[1]: message repeated 5 times: [ Failed password for root from 10.0.0.1 port 4 ssh2]";
+        check(line, "ssh_login failure root - - 10.0.0.1 4");
+        assert_eq!(fields(line).1.get("repeated"), Some(&Value::Int(5)));
     }
 
     #[test]

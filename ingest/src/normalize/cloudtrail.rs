@@ -225,6 +225,7 @@ mod tests {
         let context = Context {
             raw: json,
             record: &record,
+            index: 0,
         };
         let fields = normalize(serde_json::from_str(json).unwrap(), &context).unwrap().fields;
         for (id, want) in want {

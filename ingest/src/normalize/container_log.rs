@@ -132,9 +132,8 @@ fn set_message(message: &str, fields: &mut Fields) -> Option<Value> {
     if let Some(value) = &nested {
         application_fields::set_inner(value, fields);
     }
-    if fields.get(FieldId::Message).is_none() || nested.is_none() {
-        fields.set(FieldId::Message, message);
-    }
+    // The whole line, so that a rule on the text sees what is in the object's other fields too.
+    fields.set(FieldId::Message, message);
     nested
 }
 

@@ -5,7 +5,7 @@ use casebook_event::{Timestamp, Value};
 /// Reads a time from a text, a number, `{"$date":…}` (MongoDB) or `{"epochSecond":…,"nanoOfSecond":…}` (log4j2).
 ///
 /// A number's unit is told by its size: below 10^11 seconds (until the year 5138), below 10^14 milliseconds, below
-/// 10^17 microseconds, else nanoseconds.
+/// 10^17 microseconds, else nanoseconds. Below 10^8 (March 1973) it is a duration or a counter, and no time.
 pub(crate) fn parse(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Str(text) => parse_text(text.trim()),
@@ -42,19 +42,23 @@ fn parse_text(text: &str) -> Option<Timestamp> {
         if number.unsigned_abs() >= SECONDS_BELOW || !fraction.bytes().all(|b| b.is_ascii_digit()) {
             return text.parse().ok().and_then(from_float);
         }
+        if number.unsigned_abs() < TIMES_FROM {
+            return None;
+        }
         let digits = &fraction[..fraction.len().min(9)];
         let nanos: i64 = digits.parse::<i64>().ok()? * 10i64.pow(9 - digits.len() as u32);
         Some(Timestamp::from_seconds(number).saturating_add_nanos(if number < 0 { -nanos } else { nanos }))
     })
 }
 
+const TIMES_FROM: u64 = 100_000_000;
 const SECONDS_BELOW: u64 = 100_000_000_000;
 const MILLIS_BELOW: u64 = SECONDS_BELOW * 1_000;
 const MICROS_BELOW: u64 = MILLIS_BELOW * 1_000;
 
 fn from_integer(number: i64) -> Option<Timestamp> {
     Some(match number.unsigned_abs() {
-        0 => return None,
+        n if n < TIMES_FROM => return None,
         n if n < SECONDS_BELOW => Timestamp::from_nanos(number.checked_mul(1_000_000_000)?),
         n if n < MILLIS_BELOW => Timestamp::from_millis(number),
         n if n < MICROS_BELOW => Timestamp::from_nanos(number.checked_mul(1_000)?),
@@ -64,7 +68,7 @@ fn from_integer(number: i64) -> Option<Timestamp> {
 
 /// A float holds microseconds at most at today's magnitude: what is finer is noise and is rounded away.
 fn from_float(number: f64) -> Option<Timestamp> {
-    if !number.is_finite() || number == 0.0 {
+    if !number.is_finite() || number.abs() < TIMES_FROM as f64 {
         return None;
     }
     let micros = match number.abs() {
@@ -104,6 +108,9 @@ mod tests {
             Some("2023-11-14T22:13:20.000000005Z"),
         );
         check("0", None);
+        check("12.5", None);
+        check("99999999", None);
+        check(r#""5.25""#, None);
         check("1e300", None);
         check(r#""soon""#, None);
         check("null", None);

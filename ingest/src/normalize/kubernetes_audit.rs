@@ -199,15 +199,16 @@ fn set_users(parts: &Parts<'_>, fields: &mut Fields) {
             Some(Value::Str(text)) => Some(text.as_str()),
             _ => None,
         };
-        fields.set_str(
-            FieldId::KubernetesPodName,
-            extra("authentication.kubernetes.io/pod-name"),
-        );
-        fields.set_str(FieldId::KubernetesPodUid, extra("authentication.kubernetes.io/pod-uid"));
-        fields.set_str(
-            FieldId::KubernetesNodeName,
-            extra("authentication.kubernetes.io/node-name"),
-        );
+        // Where the request is about a pod, `kubernetes.*` is about that one.
+        if parts.object("resource") != Some("pods") {
+            for (id, key) in [
+                (FieldId::KubernetesPodName, "authentication.kubernetes.io/pod-name"),
+                (FieldId::KubernetesPodUid, "authentication.kubernetes.io/pod-uid"),
+                (FieldId::KubernetesNodeName, "authentication.kubernetes.io/node-name"),
+            ] {
+                fields.set_str(id, extra(key));
+            }
+        }
         if let Some(account) = name.and_then(service_account) {
             fields.set(FieldId::KubernetesServiceAccount, account);
         }
@@ -352,11 +353,29 @@ mod tests {
                 (FieldId::ContainerName, "app"),
                 (FieldId::KubernetesServiceAccount, "shop:builder"),
                 (FieldId::KubernetesPodName, "web"),
-                (FieldId::KubernetesNodeName, "n1"),
+                (FieldId::KubernetesNodeName, ""),
                 (FieldId::UrlPath, "/api/v1/namespaces/shop/pods/web/exec"),
                 (FieldId::OrchestratorApiVersion, "v1"),
                 (FieldId::OrchestratorResourceSubresource, "exec"),
             ],
+        );
+    }
+
+    #[test]
+    fn a_token_s_pod_is_named_where_no_other_is() {
+        let event = |resource: &str| {
+            format!(
+                r#"{{"auditID":"a","stage":"s","verb":"get","stageTimestamp":"2024-01-01T00:00:00Z","objectRef":{{"resource":"{resource}"}},
+                "user":{{"username":"u","extra":{{"authentication.kubernetes.io/pod-name":["ci-0"],"authentication.kubernetes.io/pod-uid":["7"]}}}}}}"#
+            )
+        };
+        check(
+            &event("secrets"),
+            &[(FieldId::KubernetesPodName, "ci-0"), (FieldId::KubernetesPodUid, "7")],
+        );
+        check(
+            &event("pods"),
+            &[(FieldId::KubernetesPodName, ""), (FieldId::KubernetesPodUid, "")],
         );
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Context<'a> {
     pub(crate) raw: &'a str,
     /// The record it stands in.
     pub(crate) record: &'a RawRecord,
+    /// Its place in the record.
+    pub(crate) index: u32,
 }
 
 /// An event without what the reading of it adds.
@@ -79,22 +81,9 @@ fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: 
         Some(time) => EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]),
         None => {
             let position = &context.record.position;
-            // The place inside a record needs no part of its own: the same slice of it is the same address.
-            let place = context.raw.as_ptr() as usize;
-            let start = context.record.payload.as_ptr() as usize;
-            let within = place
-                .checked_sub(start)
-                .filter(|at| *at < context.record.payload.len())
-                .unwrap_or(0) as u64;
-            let offset = position.offset.to_le_bytes();
-            let partition = position.partition.to_le_bytes();
-            let parts: &[&[u8]] = &[
-                content,
-                position.topic.as_bytes(),
-                &partition,
-                &offset,
-                &within.to_le_bytes(),
-            ];
+            let (partition, offset) = (position.partition.to_le_bytes(), position.offset.to_le_bytes());
+            let index = position.index.saturating_add(context.index).to_le_bytes();
+            let parts: &[&[u8]] = &[content, position.topic.as_bytes(), &partition, &offset, &index];
             EventId::from_parts(source, parts)
         }
     }
