@@ -16,6 +16,7 @@ mod correlation;
 mod diagnostic;
 mod engine;
 pub mod limits;
+mod linker;
 mod rule_set;
 mod sigma;
 mod text;

@@ -1,9 +1,6 @@
 //! The rule pack of this repository loads without an error.
 
-#![expect(
-    clippy::unwrap_used
-    reason = "a test says what it skips, and fails loudly"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 use std::path::Path;
 
