@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use casebook_event::{AlertStatus, EventRef, Timestamp};
+use casebook_event::{AlertStatus, EventId, EventRef, Timestamp};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,8 @@ pub(crate) struct Group {
     events: Events,
     /// Monotone plans that report early: the windows in the events as they are, in order.
     windows: VecDeque<Window>,
-    /// The last revision of every id that was reported and may be again.
-    revisions: BTreeMap<CompactString, u32>,
+    /// The last revision that was reported of every window that may be reported again, by the event that begins it.
+    revisions: BTreeMap<(Timestamp, EventId), u32>,
 }
 
 /// A [`Group`] as a snapshot holds it; the windows follow from the events.
@@ -41,7 +41,7 @@ pub(crate) struct GroupState {
     pub values: Vec<CompactString>,
     pub events: Vec<Entry>,
     pub windows: VecDeque<Window>,
-    pub revisions: BTreeMap<CompactString, u32>,
+    pub revisions: Vec<((Timestamp, EventId), u32)>,
 }
 
 impl Group {
@@ -65,7 +65,7 @@ impl Group {
             group.events.insert(entry.members, entry.event);
         }
         group.windows = state.windows;
-        group.revisions = state.revisions;
+        group.revisions = state.revisions.into_iter().collect();
         group
     }
 
@@ -75,17 +75,16 @@ impl Group {
             values: self.values.clone(),
             events: self.events.entries().cloned().collect(),
             windows: self.windows.clone(),
-            revisions: self.revisions.clone(),
+            revisions: self
+                .revisions
+                .iter()
+                .map(|(anchor, revision)| (*anchor, *revision))
+                .collect(),
         }
     }
 
     pub(crate) fn events(&self) -> &Events {
         &self.events
-    }
-
-    /// Whether nothing is kept any more.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.events.len() == 0
     }
 
     /// The earliest watermark at which [`Group::close`] has something to do: it must be passed.
@@ -140,12 +139,11 @@ impl Group {
         let new: Vec<Window> = self.windows.range(kept..).copied().collect();
         let id = |window: &Window| alert_id(&plan.rule.id, &self.values, window.anchor);
         let mut report = |window: &Window, status: AlertStatus, superseded_by: Option<CompactString>| {
-            let id = id(window);
-            let revision = self.revisions.get(&id).copied().unwrap_or(0) + 1;
-            self.revisions.insert(id.clone(), revision);
+            let revision = self.revisions.entry((window.first, window.anchor)).or_default();
+            *revision += 1;
             reports.push(Report {
-                id,
-                revision,
+                id: id(window),
+                revision: *revision,
                 status,
                 superseded_by,
                 window: *window,
@@ -173,9 +171,11 @@ impl Group {
         } else {
             self.close_counts(plan, watermark, say)
         }
-        if self.is_empty() {
-            self.revisions.clear();
-        }
+        // An event that is gone begins no window any more.
+        self.revisions = match self.events.get(0) {
+            Some(first) => self.revisions.split_off(&(first.time, EventId::from_u128(0))),
+            None => BTreeMap::new(),
+        };
     }
 
     fn close_monotone(
@@ -235,7 +235,7 @@ impl Group {
         say: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
         let id = alert_id(&plan.rule.id, &self.values, window.anchor);
-        let revision = self.revisions.remove(&id).unwrap_or(0) + 1;
+        let revision = self.revisions.remove(&(window.first, window.anchor)).unwrap_or(0) + 1;
         let report = Report {
             id,
             revision,
