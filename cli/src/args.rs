@@ -6,7 +6,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Detection and investigation for Kubernetes security incidents.
 #[derive(Debug, Parser)]
-#[command(name = "casebook", version, about, max_term_width = 110, after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines.")]
+#[command(
+    name = "casebook",
+    version,
+    about,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -32,12 +32,18 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 /// not an error.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
     };
     if error.chain().any(broken_pipe) {
         return OK;
     }
     eprintln!("casebook: {}", crate::output::escape(&format!("{error:#}")));
     let config = error.downcast_ref::<casebook_pipeline::ConfigError>().is_some();
-    if config || error.downcast_ref::<UsageError>().is_some() { USAGE.into() } else { FAILED.into() }
+    if config || error.downcast_ref::<UsageError>().is_some() {
+        USAGE.into()
+    } else {
+        FAILED.into()
+    }
 }

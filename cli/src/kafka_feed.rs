@@ -32,7 +32,10 @@ impl Feed {
             .set("queue.buffering.max.kbytes", "65536")
             .create()
             .context("kafka producer")?;
-        Ok(Self { producer, brokers: brokers.to_owned() })
+        Ok(Self {
+            producer,
+            brokers: brokers.to_owned(),
+        })
     }
 
     /// Hands one record over. Call it on a thread that may wait.
@@ -72,5 +75,6 @@ impl Feed {
 
 /// Whether `next` has reached `ends` on every partition that holds anything.
 pub fn reached(next: &BTreeMap<Partition, i64>, ends: &BTreeMap<Partition, i64>) -> bool {
-    ends.iter().all(|(partition, end)| *end == 0 || next.get(partition).is_some_and(|next| next >= end))
+    ends.iter()
+        .all(|(partition, end)| *end == 0 || next.get(partition).is_some_and(|next| next >= end))
 }

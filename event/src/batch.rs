@@ -7,7 +7,7 @@ use crate::{Checkpoint, Event, Position, Timestamp};
 /// A record as it was read, before any decoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRecord {
-    /// Where it was read; `index` is 0.
+    /// Where it was read; `index` is 0, but for the later pieces of a file's array that is too large for one record.
     pub position: Position,
     /// The time the broker (or the file's reader) put on it: the fallback for records that carry no full date.
     pub timestamp: Timestamp,

@@ -15,9 +15,19 @@ pub fn data_model_markdown() -> String {
         let logsources: Vec<String> = source
             .logsources()
             .iter()
-            .map(|l| [l.product, l.category, l.service].map(|part| if part.is_empty() { "–" } else { part }).join(" / "))
+            .map(|l| {
+                [l.product, l.category, l.service]
+                    .map(|part| if part.is_empty() { "–" } else { part })
+                    .join(" / ")
+            })
             .collect();
-        let _ = writeln!(text, "| `{source}` | {} | {} | {} |", source.module(), source.dataset(), logsources.join("; "));
+        let _ = writeln!(
+            text,
+            "| `{source}` | {} | {} | {} |",
+            source.module(),
+            source.dataset(),
+            logsources.join("; ")
+        );
     }
     text.push_str(
         "\n## Columns of every event\n\n| column | type | what it is |\n|---|---|---|\n\
@@ -62,6 +72,9 @@ mod tests {
             std::fs::write(path, &want).unwrap();
         }
         let found = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(found == want, "docs/data-model.md is not current: UPDATE_DOCS=1 cargo test --release -p casebook-event");
+        assert!(
+            found == want,
+            "docs/data-model.md is not current: UPDATE_DOCS=1 cargo test --release -p casebook-event"
+        );
     }
 }

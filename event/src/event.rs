@@ -72,7 +72,9 @@ pub struct Fields {
 impl Fields {
     /// No fields, with room for what a typical record has.
     pub fn new() -> Self {
-        Self { entries: Vec::with_capacity(24) }
+        Self {
+            entries: Vec::with_capacity(24),
+        }
     }
 
     /// Sets a field. `null`, empty texts and empty arrays leave it unset; a text set on a field of several texts becomes
@@ -120,7 +122,10 @@ impl Fields {
 
     /// The value of a field.
     pub fn get(&self, id: FieldId) -> Option<&Value> {
-        self.entries.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| &self.entries[at].1)
+        self.entries
+            .binary_search_by_key(&id, |(id, _)| *id)
+            .ok()
+            .map(|at| &self.entries[at].1)
     }
 
     /// The text of a field of one text.
@@ -202,15 +207,25 @@ impl Event {
         insert(&mut root, "event.original", Value::Str(self.raw.clone()));
         insert(&mut root, "casebook.source", Value::from(self.source.name()));
         insert(&mut root, "casebook.position.topic", Value::str(&*self.position.topic));
-        insert(&mut root, "casebook.position.partition", Value::Int(i64::from(self.position.partition)));
+        insert(
+            &mut root,
+            "casebook.position.partition",
+            Value::Int(i64::from(self.position.partition)),
+        );
         insert(&mut root, "casebook.position.offset", Value::Int(self.position.offset));
-        insert(&mut root, "casebook.position.index", Value::Int(i64::from(self.position.index)));
+        insert(
+            &mut root,
+            "casebook.position.index",
+            Value::Int(i64::from(self.position.index)),
+        );
         Value::Map(root)
     }
 }
 
 fn insert(entries: &mut Vec<(CompactString, Value)>, path: &str, value: Value) {
-    let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+    let (key, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(key, rest)| (key, Some(rest)));
     let at = entries.iter().position(|(k, _)| k == key);
     match (rest, at) {
         (None, None) => entries.push((key.into(), value)),
@@ -243,7 +258,12 @@ mod tests {
             time: Timestamp::from_seconds(1),
             ingested: Timestamp::from_seconds(2),
             source: Source::Auth,
-            position: Position { topic: "t".into(), partition: 3, offset: 9, index: 0 },
+            position: Position {
+                topic: "t".into(),
+                partition: 3,
+                offset: 9,
+                index: 0,
+            },
             fields,
             native: serde_json::from_str(r#"{"user":{"name":"native","extra":["x","y"]},"host.name":"n1"}"#).unwrap(),
             raw: "raw".into(),
@@ -257,7 +277,11 @@ mod tests {
         assert_eq!(text("user.name").as_deref(), Some("alice"));
         assert_eq!(text("User").as_deref(), Some("alice"));
         assert_eq!(text("user.extra").as_deref(), Some("x"));
-        assert_eq!(text("host.name").as_deref(), Some("n1"), "an unset normalized field falls back to the native one");
+        assert_eq!(
+            text("host.name").as_deref(),
+            Some("n1"),
+            "an unset normalized field falls back to the native one"
+        );
         assert_eq!(text("nothing"), None);
     }
 
@@ -266,7 +290,10 @@ mod tests {
         let json = serde_json::to_string(&event().to_ecs()).unwrap();
         assert!(json.contains(r#""user":{"name":"alice"}"#), "{json}");
         assert!(json.contains(r#""category":["process","session"]"#), "{json}");
-        assert!(json.contains(r#""position":{"topic":"t","partition":3,"offset":9,"index":0}"#), "{json}");
+        assert!(
+            json.contains(r#""position":{"topic":"t","partition":3,"offset":9,"index":0}"#),
+            "{json}"
+        );
     }
 
     #[test]

@@ -193,7 +193,10 @@ pub const TAXONOMY: &[(&str, &[FieldId])] = &[
     ("CommandLine", &[FieldId::ProcessCommandLine]),
     ("CurrentDirectory", &[FieldId::ProcessWorkingDirectory]),
     ("ProcessId", &[FieldId::ProcessPid]),
-    ("ParentImage", &[FieldId::ProcessParentExecutable, FieldId::ProcessParentName]),
+    (
+        "ParentImage",
+        &[FieldId::ProcessParentExecutable, FieldId::ProcessParentName],
+    ),
     ("ParentCommandLine", &[FieldId::ProcessParentCommandLine]),
     ("ParentProcessId", &[FieldId::ProcessParentPid]),
     ("User", &[FieldId::UserName]),
@@ -204,7 +207,10 @@ pub const TAXONOMY: &[(&str, &[FieldId])] = &[
     ("SourceHostname", &[FieldId::SourceAddress]),
     ("DestinationIp", &[FieldId::DestinationIp]),
     ("DestinationPort", &[FieldId::DestinationPort]),
-    ("DestinationHostname", &[FieldId::DestinationDomain, FieldId::DestinationAddress]),
+    (
+        "DestinationHostname",
+        &[FieldId::DestinationDomain, FieldId::DestinationAddress],
+    ),
     ("Protocol", &[FieldId::NetworkTransport, FieldId::NetworkProtocol]),
     ("Computer", &[FieldId::HostName]),
     ("Hostname", &[FieldId::HostName]),
@@ -228,9 +234,15 @@ impl FieldRef {
     pub fn resolve(name: &str) -> Self {
         let normalized = match FieldId::from_name(name) {
             Some(id) => std::slice::from_ref(&FieldId::ALL[id as usize]),
-            None => TAXONOMY.iter().find(|(alias, _)| *alias == name).map_or(&[][..], |(_, ids)| ids),
+            None => TAXONOMY
+                .iter()
+                .find(|(alias, _)| *alias == name)
+                .map_or(&[][..], |(_, ids)| ids),
         };
-        Self { name: name.to_owned(), normalized }
+        Self {
+            name: name.to_owned(),
+            normalized,
+        }
     }
 
     /// The name as written.
@@ -263,7 +275,10 @@ mod tests {
     #[test]
     fn names_resolve_in_order() {
         assert_eq!(FieldRef::resolve("user.name").normalized(), [FieldId::UserName]);
-        assert_eq!(FieldRef::resolve("Image").normalized(), [FieldId::ProcessExecutable, FieldId::ProcessName]);
+        assert_eq!(
+            FieldRef::resolve("Image").normalized(),
+            [FieldId::ProcessExecutable, FieldId::ProcessName]
+        );
         assert!(FieldRef::resolve("objectRef.resource").normalized().is_empty());
     }
 }

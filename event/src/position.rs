@@ -18,7 +18,10 @@ pub struct Partition {
 impl Partition {
     /// Partition `partition` of `topic`.
     pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
-        Self { topic: topic.into(), partition }
+        Self {
+            topic: topic.into(),
+            partition,
+        }
     }
 }
 
@@ -47,7 +50,11 @@ impl fmt::Display for Position {
     /// `topic[partition]@offset`, and `.index` where the record held several events.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]@{}", self.topic, self.partition, self.offset)?;
-        if self.index > 0 { write!(f, ".{}", self.index) } else { Ok(()) }
+        if self.index > 0 {
+            write!(f, ".{}", self.index)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -80,7 +87,11 @@ pub struct NotContiguous {
 
 impl fmt::Display for NotContiguous {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: the next batch starts at offset {}, not at {}", self.partition, self.found, self.expected)
+        write!(
+            f,
+            "{}: the next batch starts at offset {}, not at {}",
+            self.partition, self.found, self.expected
+        )
     }
 }
 
@@ -102,7 +113,13 @@ impl Checkpoint {
         match self.ranges.get_mut(partition) {
             Some(range) => range.end = range.end.max(offset + 1),
             None => {
-                self.ranges.insert(partition.clone(), OffsetRange { start: start.min(offset), end: offset + 1 });
+                self.ranges.insert(
+                    partition.clone(),
+                    OffsetRange {
+                        start: start.min(offset),
+                        end: offset + 1,
+                    },
+                );
             }
         }
     }
@@ -116,11 +133,18 @@ impl Checkpoint {
             if let Some(own) = self.ranges.get(partition)
                 && own.end != range.start
             {
-                return Err(NotContiguous { partition: partition.clone(), expected: own.end, found: range.start });
+                return Err(NotContiguous {
+                    partition: partition.clone(),
+                    expected: own.end,
+                    found: range.start,
+                });
             }
         }
         for (partition, range) in &later.ranges {
-            self.ranges.entry(partition.clone()).and_modify(|own| own.end = range.end).or_insert(*range);
+            self.ranges
+                .entry(partition.clone())
+                .and_modify(|own| own.end = range.end)
+                .or_insert(*range);
         }
         Ok(())
     }

@@ -53,12 +53,22 @@ impl EventRef {
         let entities = ENTITY_FIELDS
             .iter()
             .filter_map(|&id| {
-                let text = event.fields.get(id).map(Value::to_text).filter(|text| !text.is_empty())?;
+                let text = event
+                    .fields
+                    .get(id)
+                    .map(Value::to_text)
+                    .filter(|text| !text.is_empty())?;
                 let end = text.floor_char_boundary(MAX_ENTITY_BYTES.min(text.len()));
                 Some((CompactString::const_new(id.name()), CompactString::new(&text[..end])))
             })
             .collect();
-        Self { event_id: event.id, time: event.time, source: event.source, position: event.position.clone(), entities }
+        Self {
+            event_id: event.id,
+            time: event.time,
+            source: event.source,
+            position: event.position.clone(),
+            entities,
+        }
     }
 }
 

@@ -38,7 +38,11 @@ pub struct Logsource {
 }
 
 const fn logsource(product: &'static str, category: &'static str, service: &'static str) -> Logsource {
-    Logsource { product, category, service }
+    Logsource {
+        product,
+        category,
+        service,
+    }
 }
 
 /// In the order of the enum. The first logsource is the source's own; the others are what rule authors also write.
@@ -48,14 +52,20 @@ const SOURCES: &[SourceInfo] = &[
         name: "kubernetes_audit",
         module: "kubernetes",
         dataset: "kubernetes.audit_logs",
-        logsources: &[logsource("kubernetes", "application", "audit"), logsource("kubernetes", "", "kube-audit")],
+        logsources: &[
+            logsource("kubernetes", "application", "audit"),
+            logsource("kubernetes", "", "kube-audit"),
+        ],
     },
     SourceInfo {
         source: Source::ContainerLog,
         name: "container",
         module: "kubernetes",
         dataset: "kubernetes.container_logs",
-        logsources: &[logsource("kubernetes", "container", "container"), logsource("container", "application", "container")],
+        logsources: &[
+            logsource("kubernetes", "container", "container"),
+            logsource("container", "application", "container"),
+        ],
     },
     SourceInfo {
         source: Source::CloudTrail,
@@ -88,8 +98,13 @@ const SOURCES: &[SourceInfo] = &[
 
 impl Source {
     /// Every source, in order.
-    pub const ALL: &[Source] =
-        &[Source::KubernetesAudit, Source::ContainerLog, Source::CloudTrail, Source::Auth, Source::ApplicationJson];
+    pub const ALL: &[Source] = &[
+        Source::KubernetesAudit,
+        Source::ContainerLog,
+        Source::CloudTrail,
+        Source::Auth,
+        Source::ApplicationJson,
+    ];
 
     fn info(self) -> &'static SourceInfo {
         &SOURCES[self as usize]
@@ -142,7 +157,11 @@ impl FromStr for Source {
     type Err = UnknownSource;
 
     fn from_str(name: &str) -> Result<Self, UnknownSource> {
-        SOURCES.iter().find(|info| info.name == name).map(|info| info.source).ok_or_else(|| UnknownSource(name.to_owned()))
+        SOURCES
+            .iter()
+            .find(|info| info.name == name)
+            .map(|info| info.source)
+            .ok_or_else(|| UnknownSource(name.to_owned()))
     }
 }
 
@@ -170,6 +189,9 @@ mod tests {
             assert_eq!(source.name().parse::<Source>(), Ok(source));
         }
         let error = "nope".parse::<Source>().unwrap_err().to_string();
-        assert!(error.contains("kubernetes_audit") && error.contains("`nope`"), "{error}");
+        assert!(
+            error.contains("kubernetes_audit") && error.contains("`nope`"),
+            "{error}"
+        );
     }
 }

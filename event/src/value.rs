@@ -90,11 +90,13 @@ impl Value {
     /// An array at the end is given as its members; an empty one is given as itself.
     pub fn visit_path(&self, path: &str, visit: &mut dyn FnMut(&Value) -> bool) -> bool {
         match self {
-            Self::Map(entries) => entries.iter().any(|(key, value)| match path.strip_prefix(key.as_str()) {
-                Some("") => value.visit_members(visit),
-                Some(rest) => rest.strip_prefix('.').is_some_and(|rest| value.visit_path(rest, visit)),
-                None => false,
-            }),
+            Self::Map(entries) => entries
+                .iter()
+                .any(|(key, value)| match path.strip_prefix(key.as_str()) {
+                    Some("") => value.visit_members(visit),
+                    Some(rest) => rest.strip_prefix('.').is_some_and(|rest| value.visit_path(rest, visit)),
+                    None => false,
+                }),
             Self::List(items) => items.iter().any(|item| item.visit_path(path, visit)),
             _ => false,
         }
@@ -274,7 +276,10 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_kind() {
-        assert_eq!(json("[1,-1,1.5,18446744073709551615]").as_list().unwrap()[2], Value::Float(1.5));
+        assert_eq!(
+            json("[1,-1,1.5,18446744073709551615]").as_list().unwrap()[2],
+            Value::Float(1.5)
+        );
         assert!(matches!(json("18446744073709551615"), Value::Float(_)));
         assert_eq!(json("9223372036854775807"), Value::Int(i64::MAX));
     }

@@ -35,8 +35,14 @@ pub struct ConsumerConfig {
 }
 
 /// Properties that delivery depends on: the table's commit alone says what was read (design: "one commit").
-pub const RESERVED_PROPERTIES: &[&str] =
-    &["bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "enable.partition.eof"];
+pub const RESERVED_PROPERTIES: &[&str] = &[
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "enable.partition.eof",
+];
 
 /// The properties every consumer starts from. Memory: librdkafka holds at most 16 MiB of fetched records.
 pub(crate) const DEFAULT_PROPERTIES: &[(&str, &str)] = &[

@@ -21,7 +21,10 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, warn};
 
-use crate::config::{BROKER_TIMEOUT, ConsumerConfig, DEFAULT_PROPERTIES, FULL_CHANNEL_WAIT, PAUSE_AFTER, POLL_INTERVAL, RESERVED_PROPERTIES};
+use crate::config::{
+    BROKER_TIMEOUT, ConsumerConfig, DEFAULT_PROPERTIES, FULL_CHANNEL_WAIT, PAUSE_AFTER, POLL_INTERVAL,
+    RESERVED_PROPERTIES,
+};
 use crate::rebalance::{RebalanceContext, new_context};
 
 /// Where reading goes on: the next offset of each partition, as the last commit left it.
@@ -119,14 +122,32 @@ impl Consumer {
         offsets: Arc<dyn OffsetSource>,
         events: mpsc::Sender<ConsumerEvent>,
     ) -> Result<Self, ConsumerError> {
-        let kafka = |source| ConsumerError::Kafka { group: config.group.clone(), source };
-        let consumer: BaseConsumer<RebalanceContext> = client_config(&config)?.create_with_context(new_context(offsets)).map_err(kafka)?;
+        let kafka = |source| ConsumerError::Kafka {
+            group: config.group.clone(),
+            source,
+        };
+        let consumer: BaseConsumer<RebalanceContext> = client_config(&config)?
+            .create_with_context(new_context(offsets))
+            .map_err(kafka)?;
         let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(kafka)?;
         let (commands, receiver) = channel();
-        let poller = Poller { consumer, config, events, commands: receiver, records: Vec::new(), bytes: 0, backlog: VecDeque::new() };
-        let thread = std::thread::Builder::new().name("kafka-consumer".into()).spawn(move || poller.run())?;
-        Ok(Self { commands, thread: Some(thread) })
+        let poller = Poller {
+            consumer,
+            config,
+            events,
+            commands: receiver,
+            records: Vec::new(),
+            bytes: 0,
+            backlog: VecDeque::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("kafka-consumer".into())
+            .spawn(move || poller.run())?;
+        Ok(Self {
+            commands,
+            thread: Some(thread),
+        })
     }
 
     /// Reads these partitions again from these offsets; a [`ConsumerEvent::Restarted`] says when it does.
@@ -173,7 +194,10 @@ fn client_config(config: &ConsumerConfig) -> Result<ClientConfig, ConsumerError>
     for (name, value) in &config.properties {
         if RESERVED_PROPERTIES.contains(&name.as_str()) {
             let reason = "is set by Casebook, which keeps positions in its table; remove it".to_owned();
-            return Err(ConsumerError::Property { name: name.clone(), reason });
+            return Err(ConsumerError::Property {
+                name: name.clone(),
+                reason,
+            });
         }
         client.set(name, value);
     }
@@ -212,7 +236,11 @@ impl Poller {
     fn turn(&mut self) -> Flow {
         self.obey()?;
         // With records at hand, only those that are already fetched are added: nothing waits for a full batch.
-        let wait = if self.records.is_empty() { POLL_INTERVAL } else { std::time::Duration::ZERO };
+        let wait = if self.records.is_empty() {
+            POLL_INTERVAL
+        } else {
+            std::time::Duration::ZERO
+        };
         let polled = match self.consumer.poll(wait) {
             None => None,
             Some(Ok(message)) => Some(Ok(raw_record(&message))),
@@ -247,7 +275,11 @@ impl Poller {
 
     fn on_error(&mut self, error: KafkaError) -> Flow {
         let fatal = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => true,
+            Some(
+                RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed,
+            ) => true,
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 warn!(group = self.config.group, topics = ?self.config.topics, "a topic does not exist yet");
                 false
@@ -259,7 +291,10 @@ impl Poller {
         };
         if fatal {
             let source = error;
-            self.emit(ConsumerEvent::Failed(ConsumerError::Kafka { group: self.config.group.clone(), source }))?;
+            self.emit(ConsumerEvent::Failed(ConsumerError::Kafka {
+                group: self.config.group.clone(),
+                source,
+            }))?;
             return STOP;
         }
         CONTINUE
@@ -278,12 +313,16 @@ impl Poller {
 
     fn seek(&mut self, to: Vec<(Partition, i64)>) -> Flow {
         let assigned = self.consumer.context().assigned();
-        let to: Vec<_> = to.into_iter().filter(|(partition, _)| assigned.contains(partition)).collect();
+        let to: Vec<_> = to
+            .into_iter()
+            .filter(|(partition, _)| assigned.contains(partition))
+            .collect();
         if to.is_empty() {
             return CONTINUE;
         }
         self.records.retain(|record| {
-            !to.iter().any(|(p, _)| p.partition == record.position.partition && p.topic == record.position.topic)
+            !to.iter()
+                .any(|(p, _)| p.partition == record.position.partition && p.topic == record.position.topic)
         });
         self.bytes = self.records.iter().map(|record| record.payload.len()).sum();
         let result = offsets_list(&to)
@@ -292,7 +331,10 @@ impl Poller {
         match result {
             Ok(()) => self.emit(ConsumerEvent::Restarted(to)),
             Err(source) => {
-                self.emit(ConsumerEvent::Failed(ConsumerError::Kafka { group: self.config.group.clone(), source }))?;
+                self.emit(ConsumerEvent::Failed(ConsumerError::Kafka {
+                    group: self.config.group.clone(),
+                    source,
+                }))?;
                 STOP
             }
         }
@@ -390,7 +432,10 @@ impl Poller {
         }
     }
 
-    fn on_assignment(&self, act: impl Fn(&BaseConsumer<RebalanceContext>, &TopicPartitionList) -> Result<(), KafkaError>) {
+    fn on_assignment(
+        &self,
+        act: impl Fn(&BaseConsumer<RebalanceContext>, &TopicPartitionList) -> Result<(), KafkaError>,
+    ) {
         if let Err(error) = self.consumer.assignment().and_then(|list| act(&self.consumer, &list)) {
             warn!(group = self.config.group, %error, "partitions could not be paused or resumed");
         }
@@ -407,8 +452,16 @@ fn offsets_list(offsets: &[(Partition, i64)]) -> Result<TopicPartitionList, Kafk
 
 fn raw_record(message: &BorrowedMessage<'_>) -> RawRecord {
     RawRecord {
-        position: Position { topic: message.topic().into(), partition: message.partition(), offset: message.offset(), index: 0 },
-        timestamp: message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis),
+        position: Position {
+            topic: message.topic().into(),
+            partition: message.partition(),
+            offset: message.offset(),
+            index: 0,
+        },
+        timestamp: message
+            .timestamp()
+            .to_millis()
+            .map_or(Timestamp::MIN, Timestamp::from_millis),
         payload: message.payload().unwrap_or_default().to_vec(),
     }
 }

@@ -30,7 +30,10 @@ struct State {
 }
 
 pub(crate) fn new_context(offsets: Arc<dyn OffsetSource>) -> RebalanceContext {
-    RebalanceContext { offsets, state: Mutex::default() }
+    RebalanceContext {
+        offsets,
+        state: Mutex::default(),
+    }
 }
 
 impl RebalanceContext {
@@ -57,29 +60,36 @@ impl RebalanceContext {
 
     fn on_assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
         let partitions = partitions_of(list);
-        let result = self.offsets.next_offsets(&partitions).map_err(ConsumerError::Offsets).and_then(|next| {
-            let mut assigned = Vec::with_capacity(partitions.len());
-            for partition in partitions {
-                let offset = next.get(&partition).copied();
-                if let Some(offset) = offset {
-                    check_topic_holds(consumer, &partition, offset)?;
+        let result = self
+            .offsets
+            .next_offsets(&partitions)
+            .map_err(ConsumerError::Offsets)
+            .and_then(|next| {
+                let mut assigned = Vec::with_capacity(partitions.len());
+                for partition in partitions {
+                    let offset = next.get(&partition).copied();
+                    if let Some(offset) = offset {
+                        check_topic_holds(consumer, &partition, offset)?;
+                    }
+                    let start = offset.map_or(Offset::Beginning, Offset::Offset);
+                    list.set_partition_offset(&partition.topic, partition.partition, start)
+                        .map_err(kafka)?;
+                    assigned.push((partition, offset));
                 }
-                let start = offset.map_or(Offset::Beginning, Offset::Offset);
-                list.set_partition_offset(&partition.topic, partition.partition, start).map_err(kafka)?;
-                assigned.push((partition, offset));
-            }
-            match consumer.rebalance_protocol() {
-                RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
-                _ => consumer.assign(list),
-            }
-            .map_err(kafka)?;
-            Ok(assigned)
-        });
+                match consumer.rebalance_protocol() {
+                    RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+                    _ => consumer.assign(list),
+                }
+                .map_err(kafka)?;
+                Ok(assigned)
+            });
         let mut state = self.state();
         match result {
             Ok(assigned) => {
                 info!(partitions = assigned.len(), "partitions assigned");
-                state.assigned.extend(assigned.iter().map(|(partition, _)| partition.clone()));
+                state
+                    .assigned
+                    .extend(assigned.iter().map(|(partition, _)| partition.clone()));
                 state.events.push(ConsumerEvent::Assigned(assigned));
             }
             Err(error) => state.events.push(ConsumerEvent::Failed(error)),
@@ -105,17 +115,28 @@ impl RebalanceContext {
 }
 
 fn kafka(source: KafkaError) -> ConsumerError {
-    ConsumerError::Kafka { group: "rebalance".into(), source }
+    ConsumerError::Kafka {
+        group: "rebalance".into(),
+        source,
+    }
 }
 
 /// Refuses to read a topic that was made anew, and says what retention deleted before it was read. Where the brokers do
 /// not answer in time, the check is left out: the consumer will tell of them by itself.
-fn check_topic_holds(consumer: &BaseConsumer<RebalanceContext>, partition: &Partition, committed: i64) -> Result<(), ConsumerError> {
+fn check_topic_holds(
+    consumer: &BaseConsumer<RebalanceContext>,
+    partition: &Partition,
+    committed: i64,
+) -> Result<(), ConsumerError> {
     let Ok((low, high)) = consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT) else {
         return Ok(());
     };
     if committed > high {
-        return Err(ConsumerError::TopicRecreated { partition: partition.clone(), committed, end: high });
+        return Err(ConsumerError::TopicRecreated {
+            partition: partition.clone(),
+            committed,
+            end: high,
+        });
     }
     if committed < low {
         warn!(%partition, lost_records = low - committed, from = committed, to = low, "records were deleted by retention before they were read");
@@ -124,7 +145,10 @@ fn check_topic_holds(consumer: &BaseConsumer<RebalanceContext>, partition: &Part
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
-    list.elements().iter().map(|element| Partition::new(element.topic(), element.partition())).collect()
+    list.elements()
+        .iter()
+        .map(|element| Partition::new(element.topic(), element.partition()))
+        .collect()
 }
 
 impl ClientContext for RebalanceContext {

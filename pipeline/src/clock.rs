@@ -6,6 +6,13 @@ use casebook_event::Timestamp;
 
 /// Now, by the machine's clock.
 pub fn now() -> Timestamp {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX));
+    at(SystemTime::now())
+}
+
+/// A time of the machine's clock as event time; the epoch for what lies before it.
+pub(crate) fn at(time: SystemTime) -> Timestamp {
+    let nanos = time
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX));
     Timestamp::from_nanos(nanos)
 }

@@ -51,8 +51,16 @@ struct OpenBatch {
 }
 
 enum Outcome {
-    Committed { checkpoint: Vec<(Partition, i64)>, committed: Committed, raw_bytes: u64 },
-    Overtaken { partition: Partition, expected: i64, found: i64 },
+    Committed {
+        checkpoint: Vec<(Partition, i64)>,
+        committed: Committed,
+        raw_bytes: u64,
+    },
+    Overtaken {
+        partition: Partition,
+        expected: i64,
+        found: i64,
+    },
     Failed(PipelineError),
 }
 
@@ -114,7 +122,8 @@ async fn wait_for(in_flight: &mut Option<JoinHandle<Outcome>>) -> Outcome {
 impl Running {
     fn is_full(&self) -> bool {
         self.open.as_ref().is_some_and(|open| {
-            open.batch.input_bytes as usize >= self.stage.config.commit.max_bytes || open.batch.events.len() >= MAX_BATCH_ROWS
+            open.batch.input_bytes as usize >= self.stage.config.commit.max_bytes
+                || open.batch.events.len() >= MAX_BATCH_ROWS
         })
     }
 
@@ -123,7 +132,9 @@ impl Running {
     }
 
     fn deadline(&self) -> Instant {
-        self.open.as_ref().map_or_else(Instant::now, |open| open.since + self.stage.config.commit.interval.0)
+        self.open
+            .as_ref()
+            .map_or_else(Instant::now, |open| open.since + self.stage.config.commit.interval.0)
     }
 
     async fn on_detected(&mut self, item: Detected) -> Result<(), PipelineError> {
@@ -158,7 +169,10 @@ impl Running {
         if batch.checkpoint.is_empty() {
             return Ok(());
         }
-        let open = self.open.get_or_insert_with(|| OpenBatch { batch: EventBatch::default(), since: Instant::now() });
+        let open = self.open.get_or_insert_with(|| OpenBatch {
+            batch: EventBatch::default(),
+            since: Instant::now(),
+        });
         if let Err(error) = open.batch.checkpoint.extend(&batch.checkpoint) {
             error!(%error, "records out of order; reading again from the table's positions");
             return self.restart().await;
@@ -178,7 +192,12 @@ impl Running {
         let commit = Commit {
             store: stage.store.clone(),
             group: stage.config.kafka.group.clone(),
-            dead_letters: stage.config.kafka.dead_letters_topic.as_deref().map(|topic| TopicWriter::new(stage.producer.clone(), topic)),
+            dead_letters: stage
+                .config
+                .kafka
+                .dead_letters_topic
+                .as_deref()
+                .map(|topic| TopicWriter::new(stage.producer.clone(), topic)),
             signals: self.stage.signals.take_deliveries(),
             batch: open.batch,
             metrics: self.stage.metrics.clone(),
@@ -190,13 +209,21 @@ impl Running {
     async fn on_outcome(&mut self, outcome: Outcome) -> Result<(), PipelineError> {
         self.in_flight = None;
         match outcome {
-            Outcome::Committed { checkpoint, committed, raw_bytes } => {
+            Outcome::Committed {
+                checkpoint,
+                committed,
+                raw_bytes,
+            } => {
                 self.failed_commits = 0;
                 self.stage.progress.logs_committed(&checkpoint, &committed, raw_bytes);
                 self.stage.consumer.commit(checkpoint);
                 Ok(())
             }
-            Outcome::Overtaken { partition, expected, found } => {
+            Outcome::Overtaken {
+                partition,
+                expected,
+                found,
+            } => {
                 warn!(%partition, expected, found, "another worker has committed this partition; reading again from there");
                 self.restart().await
             }
@@ -220,7 +247,11 @@ impl Running {
         }
         let offsets = self.stage.store.offsets(&self.stage.config.kafka.group).await?;
         // A partition of which nothing was ever committed starts at its beginning.
-        let to: Vec<_> = self.assigned.iter().map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(0))).collect();
+        let to: Vec<_> = self
+            .assigned
+            .iter()
+            .map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(0)))
+            .collect();
         self.awaiting_restart = self.assigned.clone();
         self.stage.consumer.seek(to);
         Ok(())
@@ -249,7 +280,9 @@ impl Running {
         // Watermarks that belong to no batch may still be on their way.
         self.stage.signals.take_deliveries().confirmed().await?;
         let consumer = self.stage.consumer;
-        tokio::task::spawn_blocking(move || consumer.stop()).await.map_err(|_| PipelineError::StagePanicked("consumer"))?;
+        tokio::task::spawn_blocking(move || consumer.stop())
+            .await
+            .map_err(|_| PipelineError::StagePanicked("consumer"))?;
         info!("ingest stopped");
         Ok(())
     }
@@ -257,7 +290,9 @@ impl Running {
 
 fn remove_partitions(batch: &mut EventBatch, partitions: &BTreeSet<Partition>) {
     let removed = |position: &casebook_event::Position| {
-        partitions.iter().any(|p| p.partition == position.partition && p.topic == position.topic)
+        partitions
+            .iter()
+            .any(|p| p.partition == position.partition && p.topic == position.topic)
     };
     batch.events.retain(|event| !removed(&event.position));
     batch.dead_letters.retain(|letter| !removed(&letter.position));
@@ -279,12 +314,21 @@ struct Commit {
 impl Commit {
     async fn run(self) -> Outcome {
         let started = Instant::now();
-        debug!(events = self.batch.events.len(), dead_letters = self.batch.dead_letters.len(), "commit started");
+        debug!(
+            events = self.batch.events.len(),
+            dead_letters = self.batch.dead_letters.len(),
+            "commit started"
+        );
         let metrics = self.metrics.clone();
         let outcome = self.try_run().await.unwrap_or_else(Outcome::Failed);
         if let Outcome::Committed { committed, .. } = &outcome {
             metrics.committed(committed, started.elapsed());
-            debug!(version = committed.version, rows = committed.rows, took_ms = started.elapsed().as_millis(), "events committed");
+            debug!(
+                version = committed.version,
+                rows = committed.rows,
+                took_ms = started.elapsed().as_millis(),
+                "events committed"
+            );
         }
         outcome
     }
@@ -294,22 +338,41 @@ impl Commit {
         if let Some(writer) = &mut self.dead_letters {
             for letter in &self.batch.dead_letters {
                 let header = serde_json::json!({ "position": letter.position, "reason": letter.reason, "detail": letter.detail });
-                writer.write(None, header.to_string().as_bytes(), &letter.payload).await?;
+                writer
+                    .write(None, header.to_string().as_bytes(), &letter.payload)
+                    .await?;
             }
             writer.take_deliveries().confirmed().await?;
         }
-        let checkpoint: Vec<_> = self.batch.checkpoint.iter().map(|(partition, range)| (partition.clone(), range.end)).collect();
+        let checkpoint: Vec<_> = self
+            .batch
+            .checkpoint
+            .iter()
+            .map(|(partition, range)| (partition.clone(), range.end))
+            .collect();
         let raw_bytes = self.batch.input_bytes;
         let commit = EventsCommit {
-            group: self.group,
+            group: &self.group,
             events: self.batch.events,
             dead_letters: self.batch.dead_letters,
             checkpoint: self.batch.checkpoint,
             now: clock::now(),
         };
         match self.store.commit_events(commit).await {
-            Ok(committed) => Ok(Outcome::Committed { checkpoint, committed, raw_bytes }),
-            Err(CommitError::Fenced { partition, expected, found }) => Ok(Outcome::Overtaken { partition, expected, found }),
+            Ok(committed) => Ok(Outcome::Committed {
+                checkpoint,
+                committed,
+                raw_bytes,
+            }),
+            Err(CommitError::Fenced {
+                partition,
+                expected,
+                found,
+            }) => Ok(Outcome::Overtaken {
+                partition,
+                expected,
+                found,
+            }),
             Err(CommitError::Store(error)) => Err(error.into()),
         }
     }

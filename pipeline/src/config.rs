@@ -150,7 +150,11 @@ impl LatenessConfig {
     /// works"), audit webhooks and shippers within seconds.
     pub fn of(&self, source: Source) -> Duration {
         self.sources.get(&source).or(self.default.as_ref()).map_or(
-            if source == Source::CloudTrail { Duration::from_secs(900) } else { Duration::from_secs(60) },
+            if source == Source::CloudTrail {
+                Duration::from_secs(900)
+            } else {
+                Duration::from_secs(60)
+            },
             |duration| duration.0,
         )
     }
@@ -200,9 +204,15 @@ impl Config {
     /// # Errors
     /// It cannot be read, is no YAML (with line and column), names an unknown key, or says something out of bounds.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError { path: path.into(), reason: error.to_string() })?;
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+            path: path.into(),
+            reason: error.to_string(),
+        })?;
         let base = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, base).map_err(|reason| ConfigError { path: path.into(), reason })
+        Self::parse(&text, base).map_err(|reason| ConfigError {
+            path: path.into(),
+            reason,
+        })
     }
 
     fn parse(text: &str, base: &Path) -> Result<Self, String> {
@@ -216,10 +226,16 @@ impl Config {
             }
         }
         if !COMMIT_BYTES.contains(&config.commit.max_bytes) {
-            return Err(format!("commit.max_bytes: {} is not within {COMMIT_BYTES:?}", config.commit.max_bytes));
+            return Err(format!(
+                "commit.max_bytes: {} is not within {COMMIT_BYTES:?}",
+                config.commit.max_bytes
+            ));
         }
         if !(1..=1024).contains(&config.kafka.signals_partitions) {
-            return Err(format!("kafka.signals_partitions: {} is not within 1..=1024", config.kafka.signals_partitions));
+            return Err(format!(
+                "kafka.signals_partitions: {} is not within 1..=1024",
+                config.kafka.signals_partitions
+            ));
         }
         for path in &mut config.rules {
             *path = base.join(&*path);
@@ -248,9 +264,18 @@ mod tests {
         };
         check("kafka:\n  brokers: b\n  topics:\n    - nmae: x\n", "line 4 column 7");
         check("kafka:\n  brokers: b\n  topics: []\n", "at least one topic");
-        check("kafka:\n  brokers: b\n  topics: [{name: x, source: nope}]\n", "kubernetes_audit");
+        check(
+            "kafka:\n  brokers: b\n  topics: [{name: x, source: nope}]\n",
+            "kubernetes_audit",
+        );
         check("kafka:\n  brokers: b\n  topics: [{name: '^('}]\n", "^(");
-        check("kafka: {brokers: b, topics: [{name: x}]}\ncommit: {interval: 5}\n", "duration");
-        check("kafka: {brokers: b, topics: [{name: x}]}\ncommit: {max_bytes: 5}\n", "commit.max_bytes");
+        check(
+            "kafka: {brokers: b, topics: [{name: x}]}\ncommit: {interval: 5}\n",
+            "duration",
+        );
+        check(
+            "kafka: {brokers: b, topics: [{name: x}]}\ncommit: {max_bytes: 5}\n",
+            "commit.max_bytes",
+        );
     }
 }

@@ -84,8 +84,21 @@ pub(crate) fn correlate_group(group: &str) -> String {
 
 impl CorrelateStage {
     pub(crate) fn new(parts: CorrelateParts) -> Self {
-        let CorrelateParts { config, rules, store, consumer, producer, metrics, progress, shutdown } = parts;
-        let sink = config.kafka.alerts_topic.as_deref().map(|topic| TopicWriter::new(producer, topic));
+        let CorrelateParts {
+            config,
+            rules,
+            store,
+            consumer,
+            producer,
+            metrics,
+            progress,
+            shutdown,
+        } = parts;
+        let sink = config
+            .kafka
+            .alerts_topic
+            .as_deref()
+            .map(|topic| TopicWriter::new(producer, topic));
         Self {
             config,
             rules,
@@ -124,14 +137,21 @@ impl CorrelateStage {
         }
         self.commit().await?;
         let consumer = self.consumer;
-        tokio::task::spawn_blocking(move || consumer.stop()).await.map_err(|_| PipelineError::StagePanicked("consumer"))?;
+        tokio::task::spawn_blocking(move || consumer.stop())
+            .await
+            .map_err(|_| PipelineError::StagePanicked("consumer"))?;
         info!("correlate stopped");
         Ok(())
     }
 
     fn deadline(&self) -> Instant {
         let commit = &self.config.commit;
-        self.since + if self.pending > 0 { commit.alert_interval.0 } else { commit.interval.0 }
+        self.since
+            + if self.pending > 0 {
+                commit.alert_interval.0
+            } else {
+                commit.interval.0
+            }
     }
 
     async fn on_event(&mut self, event: ConsumerEvent) -> Result<(), PipelineError> {
@@ -167,25 +187,40 @@ impl CorrelateStage {
 
     async fn restore(&mut self, partition: Partition, offset: Option<i64>) -> Result<(), PipelineError> {
         let group = correlate_group(&self.config.kafka.group);
-        let bad = |reason: String| PipelineError::State { partition: partition.clone(), reason };
+        let bad = |reason: String| PipelineError::State {
+            partition: partition.clone(),
+            reason,
+        };
         let engine = match self.store.correlation_state(&group, &partition).await? {
-            None => CorrelationEngine::new(self.rules.clone(), CorrelationConfig::default()),
+            None => CorrelationEngine::new(&self.rules, CorrelationConfig::default()),
             Some(bytes) => {
                 let state: StateFile = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
                 self.send(&state.committed_alerts).await?;
-                CorrelationEngine::restore(self.rules.clone(), CorrelationConfig::default(), state.engine.as_bytes())
+                CorrelationEngine::restore(&self.rules, CorrelationConfig::default(), state.engine.as_bytes())
                     .map_err(|error| bad(error.to_string()))?
             }
         };
-        self.partitions.insert(partition, PartitionState { engine, alerts: Vec::new(), expected: offset });
+        self.partitions.insert(
+            partition,
+            PartitionState {
+                engine,
+                alerts: Vec::new(),
+                expected: offset,
+            },
+        );
         Ok(())
     }
 
     fn apply(&mut self, record: &RawRecord) -> Result<(), PipelineError> {
-        let partition = Partition { topic: record.position.topic.clone(), partition: record.position.partition };
+        let partition = Partition {
+            topic: record.position.topic.clone(),
+            partition: record.position.partition,
+        };
         let offset = record.position.offset;
         // Records of a partition that is being read again are void until it is.
-        let Some(state) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let Some(state) = self.partitions.get_mut(&partition) else {
+            return Ok(());
+        };
         let start = state.expected.unwrap_or(offset);
         if offset < start {
             return Ok(());
@@ -210,19 +245,38 @@ impl CorrelateStage {
         let mut alerts = Vec::with_capacity(self.pending);
         let mut states = Vec::new();
         for (partition, _) in checkpoint.iter() {
-            let Some(state) = self.partitions.get_mut(partition) else { continue };
+            let Some(state) = self.partitions.get_mut(partition) else {
+                continue;
+            };
             let committed_alerts = std::mem::take(&mut state.alerts);
-            let engine = String::from_utf8(state.engine.snapshot())
-                .map_err(|error| PipelineError::State { partition: partition.clone(), reason: error.to_string() })?;
+            let engine = String::from_utf8(state.engine.snapshot()).map_err(|error| PipelineError::State {
+                partition: partition.clone(),
+                reason: error.to_string(),
+            })?;
             alerts.extend(committed_alerts.iter().cloned());
-            let bytes = serde_json::to_vec(&StateFile { engine, committed_alerts })
-                .map_err(|error| PipelineError::State { partition: partition.clone(), reason: error.to_string() })?;
+            let bytes = serde_json::to_vec(&StateFile {
+                engine,
+                committed_alerts,
+            })
+            .map_err(|error| PipelineError::State {
+                partition: partition.clone(),
+                reason: error.to_string(),
+            })?;
             states.push((partition.clone(), bytes));
         }
         self.pending = 0;
-        let next: Vec<_> = checkpoint.iter().map(|(partition, range)| (partition.clone(), range.end)).collect();
+        let next: Vec<_> = checkpoint
+            .iter()
+            .map(|(partition, range)| (partition.clone(), range.end))
+            .collect();
         let group = correlate_group(&self.config.kafka.group);
-        let commit = AlertsCommit { group, alerts: alerts.clone(), checkpoint, states, now: clock::now() };
+        let commit = AlertsCommit {
+            group: &group,
+            alerts: &alerts,
+            checkpoint,
+            states,
+            now: clock::now(),
+        };
         match self.store.commit_alerts(commit).await {
             Ok(_) => {
                 self.failed_commits = 0;
@@ -232,7 +286,11 @@ impl CorrelateStage {
                 self.consumer.commit(next);
                 Ok(())
             }
-            Err(CommitError::Fenced { partition, expected, found }) => {
+            Err(CommitError::Fenced {
+                partition,
+                expected,
+                found,
+            }) => {
                 warn!(%partition, expected, found, "another worker has committed this partition of the signals; reading again from there");
                 self.restart().await
             }
@@ -250,8 +308,12 @@ impl CorrelateStage {
     /// Forgets what is not committed; the partitions come back when the consumer says that it reads them again.
     async fn restart(&mut self) -> Result<(), PipelineError> {
         let group = correlate_group(&self.config.kafka.group);
-        let offsets = self.store.alert_offsets(&group).await?;
-        let to = self.partitions.keys().map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(0))).collect();
+        let offsets = self.store.signal_offsets(&group).await?;
+        let to = self
+            .partitions
+            .keys()
+            .map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(0)))
+            .collect();
         self.partitions.clear();
         self.consumer.seek(to);
         Ok(())

@@ -77,7 +77,10 @@ impl DetectStage {
             let moved = self.watermarks.advance(now, clock::now());
             if !moved.is_empty() {
                 let messages = moved.into_iter().map(SignalMessage::Watermark).collect();
-                if output.blocking_send(Detected::Batch(EventBatch::default(), messages)).is_err() {
+                if output
+                    .blocking_send(Detected::Batch(EventBatch::default(), messages))
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -132,12 +135,20 @@ impl DetectStage {
 
     fn on_records(&mut self, records: &[RawRecord], bytes: usize, now: Instant) -> Detected {
         let ingested = clock::now();
-        let mut batch = EventBatch { input_bytes: bytes as u64, ..EventBatch::default() };
+        let mut batch = EventBatch {
+            input_bytes: bytes as u64,
+            ..EventBatch::default()
+        };
         let mut messages = Vec::new();
         for record in records {
-            let partition = Partition { topic: record.position.topic.clone(), partition: record.position.partition };
+            let partition = Partition {
+                topic: record.position.topic.clone(),
+                partition: record.position.partition,
+            };
             let offset = record.position.offset;
-            let Some(expected) = self.expected.get_mut(&partition) else { continue };
+            let Some(expected) = self.expected.get_mut(&partition) else {
+                continue;
+            };
             let start = expected.unwrap_or(offset);
             if offset < start {
                 // Fetched before the seek that now begins at `start`.
@@ -180,14 +191,22 @@ impl Decoders {
                 _ => drop(named.insert(topic.name.clone(), decoder)),
             }
         }
-        Self { named, patterns, auto: Decoder::new(SourceKind::Auto) }
+        Self {
+            named,
+            patterns,
+            auto: Decoder::new(SourceKind::Auto),
+        }
     }
 
     fn of(&self, topic: &str) -> &Decoder {
         self.named
             .get(topic)
-            .or_else(|| self.patterns.iter().find(|(pattern, _)| pattern.is_match(topic)).map(|(_, decoder)| decoder))
+            .or_else(|| {
+                self.patterns
+                    .iter()
+                    .find(|(pattern, _)| pattern.is_match(topic))
+                    .map(|(_, decoder)| decoder)
+            })
             .unwrap_or(&self.auto)
     }
 }
-

@@ -17,7 +17,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         "w" => 7 * 86_400_000,
         _ => return None,
     };
-    let millis = number.checked_mul(unit_ms).filter(|ms| *ms <= 10_000 * 7 * 86_400_000)?;
+    let millis = number
+        .checked_mul(unit_ms)
+        .filter(|ms| *ms <= 10_000 * 7 * 86_400_000)?;
     Some(Duration::from_millis(millis))
 }
 
@@ -33,9 +35,11 @@ pub struct ConfigDuration(pub Duration);
 impl<'de> Deserialize<'de> for ConfigDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse_duration(&text)
-            .map(Self)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: write a number and ms, s, m, h, d or w, as in `15m`")))
+        parse_duration(&text).map(Self).ok_or_else(|| {
+            D::Error::custom(format!(
+                "`{text}` is no duration: write a number and ms, s, m, h, d or w, as in `15m`"
+            ))
+        })
     }
 }
 
@@ -45,7 +49,8 @@ mod tests {
 
     #[test]
     fn durations() {
-        let check = |text: &str, want: Option<u64>| assert_eq!(parse_duration(text), want.map(Duration::from_millis), "{text}");
+        let check =
+            |text: &str, want: Option<u64>| assert_eq!(parse_duration(text), want.map(Duration::from_millis), "{text}");
         check("500ms", Some(500));
         check("15m", Some(900_000));
         check("7d", Some(604_800_000));

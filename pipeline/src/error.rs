@@ -23,7 +23,9 @@ pub enum PipelineError {
         reason: String,
     },
     /// A topic of Casebook's own has more partitions than it was first used with.
-    #[error("topic `{topic}` has {found} partitions now and had {expected} at start; stop all workers before changing that")]
+    #[error(
+        "topic `{topic}` has {found} partitions now and had {expected} at start; stop all workers before changing that"
+    )]
     Repartitioned {
         /// The topic.
         topic: String,

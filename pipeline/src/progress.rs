@@ -33,7 +33,9 @@ pub struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { snapshot: watch::Sender::new(Snapshot::default()) }
+        Self {
+            snapshot: watch::Sender::new(Snapshot::default()),
+        }
     }
 }
 

@@ -42,22 +42,17 @@ pub struct Replay {
 impl Replay {
     /// A replay of records of that kind.
     pub fn new(rules: Arc<RuleSet>, kind: SourceKind) -> Self {
-        let config = CorrelationConfig { provisional: false, ..CorrelationConfig::default() };
+        let config = CorrelationConfig { provisional: false };
         Self {
             decoder: Decoder::new(kind),
-            detector: Detector::new(rules.clone()),
-            engine: CorrelationEngine::new(rules, config),
+            engine: CorrelationEngine::new(&rules, config),
+            detector: Detector::new(rules),
             ingested: clock::now(),
             matched: Vec::new(),
             alerts: Vec::new(),
             batch: EventBatch::default(),
             counts: ReplayCounts::default(),
         }
-    }
-
-    /// Takes the next records to be of another kind.
-    pub fn set_kind(&mut self, kind: SourceKind) {
-        self.decoder = Decoder::new(kind);
     }
 
     /// Takes one record, and returns what could not be decoded of it.
@@ -86,21 +81,31 @@ impl Replay {
     /// The final alerts, in order of time and id.
     pub fn finish(mut self) -> Vec<Alert> {
         self.engine.finish(&mut self.alerts);
-        self.alerts.sort_by(|a, b| (a.alert.time, &a.alert.id).cmp(&(b.alert.time, &b.alert.id)));
+        self.alerts
+            .sort_by(|a, b| (a.alert.time, &a.alert.id).cmp(&(b.alert.time, &b.alert.id)));
         self.alerts
     }
 }
 
-/// Opens a file, or standard input for `-`, as records.
+/// Opens a file, or standard input for `-`, as records. Lines that carry no year are taken to be of the time at which the
+/// file was last written, so that a replay gives the same answer on another day.
 ///
 /// # Errors
 /// The file cannot be opened.
 pub fn open_records(path: &Path, kind: SourceKind) -> Result<FileRecords<Box<dyn Read>>, PipelineError> {
     let name = path.display().to_string();
-    let reader: Box<dyn Read> = if name == "-" {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(std::fs::File::open(path).map_err(|source| PipelineError::File { path: name.clone(), source })?)
+    if name == "-" {
+        return Ok(FileRecords::new(Box::new(std::io::stdin()), &name, kind));
+    }
+    let failed = |source| PipelineError::File {
+        path: name.clone(),
+        source,
     };
-    Ok(FileRecords::new(reader, &name, kind))
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(failed(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+    }
+    let written = metadata.modified().map_or_else(|_| clock::now(), clock::at);
+    Ok(FileRecords::new(Box::new(file) as Box<dyn Read>, &name, kind).with_timestamp(written))
 }

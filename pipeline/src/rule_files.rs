@@ -21,7 +21,10 @@ pub fn read_rule_files(paths: &[PathBuf]) -> Result<Vec<RuleFile>, PipelineError
             collect(path, 0, &mut found)?;
             if found.len() == before {
                 let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no .yml or .yaml file in it or below");
-                return Err(PipelineError::File { path: path.display().to_string(), source });
+                return Err(PipelineError::File {
+                    path: path.display().to_string(),
+                    source,
+                });
             }
         } else {
             found.push(path.clone());
@@ -32,17 +35,28 @@ pub fn read_rule_files(paths: &[PathBuf]) -> Result<Vec<RuleFile>, PipelineError
     found
         .into_iter()
         .map(|path| {
-            let text = std::fs::read_to_string(&path).map_err(|source| PipelineError::File { path: path.display().to_string(), source })?;
-            Ok(RuleFile { path: path.display().to_string(), text })
+            let text = std::fs::read_to_string(&path).map_err(|source| PipelineError::File {
+                path: path.display().to_string(),
+                source,
+            })?;
+            Ok(RuleFile {
+                path: path.display().to_string(),
+                text,
+            })
         })
         .collect()
 }
 
 fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), PipelineError> {
-    let failed = |source| PipelineError::File { path: directory.display().to_string(), source };
+    let failed = |source| PipelineError::File {
+        path: directory.display().to_string(),
+        source,
+    };
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if hidden {
             continue;
         }
@@ -50,7 +64,10 @@ fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(
             if depth < MAX_DEPTH {
                 collect(&path, depth + 1, found)?;
             }
-        } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yml" || extension == "yaml")
+        {
             found.push(path);
         }
     }

@@ -45,7 +45,11 @@ struct TableOffsets {
 impl OffsetSource for TableOffsets {
     fn next_offsets(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, i64>, String> {
         let offsets: Result<BTreeMap<Partition, i64>, StoreError> = self.runtime.block_on(async {
-            if self.alerts { self.store.alert_offsets(&self.group).await } else { self.store.offsets(&self.group).await }
+            if self.alerts {
+                self.store.signal_offsets(&self.group).await
+            } else {
+                self.store.offsets(&self.group).await
+            }
         });
         let mut offsets = offsets.map_err(|error| error.to_string())?;
         offsets.retain(|partition, _| partitions.contains(partition));
@@ -98,7 +102,14 @@ impl Pipeline {
 
         let (signal_sender, signal_receiver) = mpsc::channel(CHANNEL_BATCHES);
         let group = correlate_group(&kafka.group);
-        let consumer = start_consumer(&config, group, vec![kafka.signals_topic.clone()], &store, true, signal_sender)?;
+        let consumer = start_consumer(
+            &config,
+            group,
+            vec![kafka.signals_topic.clone()],
+            &store,
+            true,
+            signal_sender,
+        )?;
         let correlate = CorrelateStage::new(CorrelateParts {
             config,
             rules,
@@ -112,7 +123,12 @@ impl Pipeline {
         stages.spawn(correlate.run(signal_receiver));
 
         let task = tokio::spawn(supervise(stages, shutdown.clone()));
-        Ok(Self { task, shutdown, progress, metrics })
+        Ok(Self {
+            task,
+            shutdown,
+            progress,
+            metrics,
+        })
     }
 
     /// How far it has come.
@@ -147,14 +163,22 @@ fn start_consumer(
     alerts: bool,
     events: mpsc::Sender<casebook_ingest::ConsumerEvent>,
 ) -> Result<Consumer, PipelineError> {
-    let offsets = TableOffsets { store: store.clone(), group: group.clone(), alerts, runtime: Handle::current() };
+    let offsets = TableOffsets {
+        store: store.clone(),
+        group: group.clone(),
+        alerts,
+        runtime: Handle::current(),
+    };
     let mut consumer = ConsumerConfig::new(&config.kafka.brokers, group, topics);
     consumer.properties.clone_from(&config.kafka.properties);
     Ok(Consumer::start(consumer, Arc::new(offsets), events)?)
 }
 
 /// Waits for all stages. One that fails stops the others, which then commit what they hold.
-async fn supervise(mut stages: JoinSet<Result<(), PipelineError>>, shutdown: CancellationToken) -> Result<(), PipelineError> {
+async fn supervise(
+    mut stages: JoinSet<Result<(), PipelineError>>,
+    shutdown: CancellationToken,
+) -> Result<(), PipelineError> {
     let mut outcome = Ok(());
     while let Some(ended) = stages.join_next().await {
         let ended = ended.unwrap_or(Err(PipelineError::StagePanicked("pipeline")));

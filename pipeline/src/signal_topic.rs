@@ -24,11 +24,14 @@ pub(crate) fn producer(kafka: &KafkaConfig) -> Result<FutureProducer, PipelineEr
         .set("compression.type", "lz4")
         .set("queue.buffering.max.kbytes", "32768")
         .create()
-        .map_err(|source| PipelineError::Brokers { brokers: kafka.brokers.clone(), source })
+        .map_err(|source| PipelineError::Brokers {
+            brokers: kafka.brokers.clone(),
+            source,
+        })
 }
 
 /// Messages that were handed to librdkafka and not yet confirmed by the brokers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Deliveries {
     futures: Vec<DeliveryFuture>,
     topic: String,
@@ -43,7 +46,10 @@ impl Deliveries {
                 Ok(Err((error, _))) => Err(error),
                 Err(_) => Err(KafkaError::Canceled),
             };
-            outcome.map_err(|source| PipelineError::Produce { topic: self.topic.clone(), source })?;
+            outcome.map_err(|source| PipelineError::Produce {
+                topic: self.topic.clone(),
+                source,
+            })?;
         }
         Ok(())
     }
@@ -58,12 +64,24 @@ pub(crate) struct TopicWriter {
 
 impl TopicWriter {
     pub(crate) fn new(producer: FutureProducer, topic: &str) -> Self {
-        let deliveries = Deliveries { futures: Vec::new(), topic: topic.to_owned() };
-        Self { producer, topic: topic.to_owned(), deliveries }
+        let deliveries = Deliveries {
+            futures: Vec::new(),
+            topic: topic.to_owned(),
+        };
+        Self {
+            producer,
+            topic: topic.to_owned(),
+            deliveries,
+        }
     }
 
     /// Hands a message over. It waits while too many are on their way.
-    pub(crate) async fn write(&mut self, partition: Option<i32>, key: &[u8], payload: &[u8]) -> Result<(), PipelineError> {
+    pub(crate) async fn write(
+        &mut self,
+        partition: Option<i32>,
+        key: &[u8],
+        payload: &[u8],
+    ) -> Result<(), PipelineError> {
         if self.deliveries.futures.len() >= MAX_IN_FLIGHT_MESSAGES {
             self.take_deliveries().confirmed().await?;
         }
@@ -78,14 +96,22 @@ impl TopicWriter {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     tokio::time::sleep(QUEUE_FULL_WAIT).await;
                 }
-                Err((source, _)) => return Err(PipelineError::Produce { topic: self.topic.clone(), source }),
+                Err((source, _)) => {
+                    return Err(PipelineError::Produce {
+                        topic: self.topic.clone(),
+                        source,
+                    });
+                }
             }
         }
     }
 
     /// What was handed over since this was last called.
     pub(crate) fn take_deliveries(&mut self) -> Deliveries {
-        let empty = Deliveries { futures: Vec::new(), topic: self.topic.clone() };
+        let empty = Deliveries {
+            futures: Vec::new(),
+            topic: self.topic.clone(),
+        };
         std::mem::replace(&mut self.deliveries, empty)
     }
 }
@@ -98,7 +124,10 @@ pub(crate) struct SignalWriter {
 
 impl SignalWriter {
     pub(crate) fn new(producer: FutureProducer, topic: &str, partitions: i32) -> Self {
-        Self { writer: TopicWriter::new(producer, topic), partitions }
+        Self {
+            writer: TopicWriter::new(producer, topic),
+            partitions,
+        }
     }
 
     pub(crate) async fn write(&mut self, message: &SignalMessage) -> Result<(), PipelineError> {

@@ -78,17 +78,49 @@ impl Default for Metrics {
             last_commit: AtomicI64::new(0),
         };
         let registry = &mut metrics.registry;
-        registry.register("ingest_records", "Records read from the log topics", metrics.records.clone());
+        registry.register(
+            "ingest_records",
+            "Records read from the log topics",
+            metrics.records.clone(),
+        );
         registry.register("ingest_bytes", "Bytes of the records read", metrics.bytes.clone());
         registry.register("ingest_events", "Events by source", metrics.events.clone());
-        registry.register("ingest_dead_letters", "Records that could not become events, by reason", metrics.dead_letters.clone());
-        registry.register("detect_signals", "Matches and watermarks sent to correlation", metrics.signals.clone());
-        registry.register("correlate_alerts", "Committed reports of alerts by level, without withdrawals", metrics.alerts.clone());
+        registry.register(
+            "ingest_dead_letters",
+            "Records that could not become events, by reason",
+            metrics.dead_letters.clone(),
+        );
+        registry.register(
+            "detect_signals",
+            "Matches and watermarks sent to correlation",
+            metrics.signals.clone(),
+        );
+        registry.register(
+            "correlate_alerts",
+            "Committed reports of alerts by level, without withdrawals",
+            metrics.alerts.clone(),
+        );
         registry.register("store_commits", "Commits of the events table", metrics.commits.clone());
-        registry.register("store_commit_failures", "Commits that failed and were begun again", metrics.commit_failures.clone());
-        registry.register("store_commit_duration_seconds", "Time of a commit, files included", metrics.commit_seconds.clone());
-        registry.register("store_written_bytes", "Bytes of Parquet files and indexes", metrics.stored_bytes.clone());
-        registry.register("ingest_lag_records", "Records between what was read and the end of the partition", metrics.lag.clone());
+        registry.register(
+            "store_commit_failures",
+            "Commits that failed and were begun again",
+            metrics.commit_failures.clone(),
+        );
+        registry.register(
+            "store_commit_duration_seconds",
+            "Time of a commit, files included",
+            metrics.commit_seconds.clone(),
+        );
+        registry.register(
+            "store_written_bytes",
+            "Bytes of Parquet files and indexes",
+            metrics.stored_bytes.clone(),
+        );
+        registry.register(
+            "ingest_lag_records",
+            "Records between what was read and the end of the partition",
+            metrics.lag.clone(),
+        );
         metrics
     }
 }
@@ -99,10 +131,16 @@ impl Metrics {
         self.bytes.inc_by(batch.input_bytes);
         self.signals.inc_by(signals as u64);
         for event in &batch.events {
-            self.events.get_or_create(&SourceLabel { source: event.source.name() }).inc();
+            self.events
+                .get_or_create(&SourceLabel {
+                    source: event.source.name(),
+                })
+                .inc();
         }
         for letter in &batch.dead_letters {
-            self.dead_letters.get_or_create(&ReasonLabel { reason: letter.reason }).inc();
+            self.dead_letters
+                .get_or_create(&ReasonLabel { reason: letter.reason })
+                .inc();
         }
     }
 
@@ -118,8 +156,15 @@ impl Metrics {
     }
 
     pub(crate) fn alerts(&self, alerts: &[Alert]) {
-        for alert in alerts.iter().filter(|alert| alert.alert.status != AlertStatus::Withdrawn) {
-            self.alerts.get_or_create(&LevelLabel { level: alert.rule.level.name() }).inc();
+        for alert in alerts
+            .iter()
+            .filter(|alert| alert.alert.status != AlertStatus::Withdrawn)
+        {
+            self.alerts
+                .get_or_create(&LevelLabel {
+                    level: alert.rule.level.name(),
+                })
+                .inc();
         }
     }
 
@@ -141,18 +186,30 @@ impl Metrics {
 }
 
 fn label(partition: &Partition) -> PartitionLabel {
-    PartitionLabel { topic: partition.topic.to_string(), partition: partition.partition }
+    PartitionLabel {
+        topic: partition.topic.to_string(),
+        partition: partition.partition,
+    }
 }
 
 /// Serves `/metrics`, `/healthz` (the process runs) and `/readyz` (its stages run) until `shutdown`.
-pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Result<(), PipelineError> {
+pub(crate) async fn serve(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+) -> Result<(), PipelineError> {
     let failed = |source| PipelineError::Http { address, source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
     let ready = shutdown.clone();
     let router = Router::new()
         .route(
             "/metrics",
-            get(|| async move { ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0")], metrics.text()) }),
+            get(|| async move {
+                (
+                    [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0")],
+                    metrics.text(),
+                )
+            }),
         )
         .route("/healthz", get(|| async { "ok\n" }))
         .route(

@@ -38,14 +38,26 @@ struct State {
 impl Watermarks {
     /// None yet.
     pub fn new(lateness: LatenessConfig) -> Self {
-        Self { lateness, partitions: BTreeMap::new() }
+        Self {
+            lateness,
+            partitions: BTreeMap::new(),
+        }
     }
 
     /// A partition is read from now on, at `next` if that is known. Its first watermark holds everything back.
     pub fn assigned(&mut self, partition: &Partition, next: Option<i64>, now: Instant) -> Watermark {
-        let state = State { reached: Timestamp::MIN, told: Timestamp::MIN, active: now, next, end: None };
+        let state = State {
+            reached: Timestamp::MIN,
+            told: Timestamp::MIN,
+            active: now,
+            next,
+            end: None,
+        };
         self.partitions.insert(partition.clone(), state);
-        Watermark { partition: partition.clone(), time: Timestamp::MIN }
+        Watermark {
+            partition: partition.clone(),
+            time: Timestamp::MIN,
+        }
     }
 
     /// A partition is no longer read here.
@@ -55,10 +67,16 @@ impl Watermarks {
 
     /// Takes note of an event.
     pub fn observe(&mut self, event: &Event) {
-        let key = Partition { topic: event.position.topic.clone(), partition: event.position.partition };
+        let key = Partition {
+            topic: event.position.topic.clone(),
+            partition: event.position.partition,
+        };
         if let Some(state) = self.partitions.get_mut(&key) {
             let latest = event.ingested.saturating_add_nanos(as_nanos(MAX_CLOCK_SKEW));
-            let time = event.time.min(latest).saturating_add_nanos(-as_nanos(self.lateness.of(event.source)));
+            let time = event
+                .time
+                .min(latest)
+                .saturating_add_nanos(-as_nanos(self.lateness.of(event.source)));
             state.reached = state.reached.max(time);
         }
     }
@@ -90,7 +108,11 @@ impl Watermarks {
     /// configured time goes along with the clock, `wall`.
     pub fn advance(&mut self, now: Instant, wall: Timestamp) -> Vec<Watermark> {
         let idle = self.lateness.idle();
-        let idle_lateness = casebook_event::Source::ALL.iter().map(|&source| self.lateness.of(source)).max().unwrap_or_default();
+        let idle_lateness = casebook_event::Source::ALL
+            .iter()
+            .map(|&source| self.lateness.of(source))
+            .max()
+            .unwrap_or_default();
         let mut moved = Vec::new();
         for (partition, state) in &mut self.partitions {
             let caught_up = state.end.is_some_and(|end| end <= state.next.unwrap_or(0));
@@ -100,7 +122,10 @@ impl Watermarks {
             let due = state.told.saturating_add_nanos(as_nanos(STEP));
             if state.reached > state.told && (state.told == Timestamp::MIN || state.reached >= due) {
                 state.told = state.reached;
-                moved.push(Watermark { partition: partition.clone(), time: state.reached });
+                moved.push(Watermark {
+                    partition: partition.clone(),
+                    time: state.reached,
+                });
             }
         }
         moved
@@ -119,7 +144,12 @@ mod tests {
             time: Timestamp::from_seconds(seconds),
             ingested: Timestamp::from_seconds(10_000),
             source: Source::Auth,
-            position: Position { topic: "t".into(), partition, offset: 0, index: 0 },
+            position: Position {
+                topic: "t".into(),
+                partition,
+                offset: 0,
+                index: 0,
+            },
             fields: Fields::new(),
             native: Value::Null,
             raw: "".into(),
@@ -136,10 +166,22 @@ mod tests {
         watermarks.observe(&event(0, 900));
         watermarks.observe(&event(7, 99_999));
         let told = watermarks.advance(start, Timestamp::from_seconds(10_000));
-        assert_eq!(told, [Watermark { partition: partition.clone(), time: Timestamp::from_seconds(940) }]);
-        assert!(watermarks.advance(start, Timestamp::from_seconds(10_000)).is_empty(), "nothing moved");
+        assert_eq!(
+            told,
+            [Watermark {
+                partition: partition.clone(),
+                time: Timestamp::from_seconds(940)
+            }]
+        );
+        assert!(
+            watermarks.advance(start, Timestamp::from_seconds(10_000)).is_empty(),
+            "nothing moved"
+        );
         watermarks.observe(&event(0, 4_000_000));
-        assert_eq!(watermarks.advance(start, Timestamp::from_seconds(10_000))[0].time, Timestamp::from_seconds(10_240));
+        assert_eq!(
+            watermarks.advance(start, Timestamp::from_seconds(10_000))[0].time,
+            Timestamp::from_seconds(10_240)
+        );
     }
 
     #[test]
@@ -152,10 +194,16 @@ mod tests {
         watermarks.assigned(&partition, Some(5), start);
         assert!(watermarks.advance(later, wall).is_empty(), "its end is not known");
         watermarks.end_offset(&partition, 6);
-        assert!(watermarks.advance(later, wall).is_empty(), "a record is still to be read");
+        assert!(
+            watermarks.advance(later, wall).is_empty(),
+            "a record is still to be read"
+        );
         watermarks.read(&partition, 6, start);
         assert!(watermarks.advance(start, wall).is_empty(), "it is not idle yet");
-        assert_eq!(watermarks.advance(later, wall)[0].time, Timestamp::from_seconds(100_000 - 900));
+        assert_eq!(
+            watermarks.advance(later, wall)[0].time,
+            Timestamp::from_seconds(100_000 - 900)
+        );
         assert_eq!(watermarks.lag().collect::<Vec<_>>(), [(&partition, 0)]);
     }
 }

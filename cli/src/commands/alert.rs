@@ -21,9 +21,21 @@ pub async fn run(command: AlertCommand) -> Result<ExitCode> {
 
 async fn list(args: AlertListArgs) -> Result<ExitCode> {
     let (from, to) = time_range::parse(&args.time)?;
-    let min_level = args.level.as_deref().map(str::parse::<Level>).transpose().map_err(|error| usage(format!("--level: {error}")))?;
+    let min_level = args
+        .level
+        .as_deref()
+        .map(str::parse::<Level>)
+        .transpose()
+        .map_err(|error| usage(format!("--level: {error}")))?;
     let store = stores::open_existing(&args.store).await?;
-    let filter = AlertFilter { from, to, rule_id: args.rule, min_level, include_withdrawn: args.withdrawn, limit: usize::MAX };
+    let filter = AlertFilter {
+        from,
+        to,
+        rule_id: args.rule,
+        min_level,
+        include_withdrawn: args.withdrawn,
+        ..AlertFilter::default()
+    };
     let mut alerts = store.alerts(filter).await?;
     sort(&mut alerts);
     let total = alerts.len();
@@ -41,7 +53,14 @@ async fn list(args: AlertListArgs) -> Result<ExitCode> {
 /// The gravest first; among equals, those that join more events, then the newest.
 pub fn sort(alerts: &mut [Alert]) {
     alerts.sort_by(|a, b| {
-        let key = |alert: &Alert| (alert.rule.level, alert.rule.kind != "detection", sources(alert).len(), alert.alert.time);
+        let key = |alert: &Alert| {
+            (
+                alert.rule.level,
+                alert.rule.kind != "detection",
+                sources(alert).len(),
+                alert.alert.time,
+            )
+        };
         key(b).cmp(&key(a)).then_with(|| a.alert.id.cmp(&b.alert.id))
     });
 }
@@ -57,7 +76,11 @@ fn sources(alert: &Alert) -> Vec<&'static str> {
 pub fn rows(alerts: &[Alert]) -> Rows {
     let mut rows = Rows::new(&["id", "level", "time", "status", "events", "sources", "group", "rule"]);
     for alert in alerts {
-        let group: Vec<String> = alert.group.iter().map(|(field, value)| format!("{field}={value}")).collect();
+        let group: Vec<String> = alert
+            .group
+            .iter()
+            .map(|(field, value)| format!("{field}={value}"))
+            .collect();
         rows.rows.push(vec![
             Value::str(&alert.alert.id[..alert.alert.id.len().min(12)]),
             Value::str(alert.rule.level.name()),
@@ -75,7 +98,10 @@ pub fn rows(alerts: &[Alert]) -> Rows {
 async fn show(args: AlertShowArgs) -> Result<ExitCode> {
     let store = stores::open_existing(&args.store).await?;
     let Some(alert) = store.alert(&args.id).await? else {
-        eprintln!("casebook: no alert has an id that begins with `{}`; `casebook alert list` lists them", escape(&args.id));
+        eprintln!(
+            "casebook: no alert has an id that begins with `{}`; `casebook alert list` lists them",
+            escape(&args.id)
+        );
         return Ok(exit_code::NO.into());
     };
     match args.output.output {
@@ -93,23 +119,44 @@ fn print_head(alert: &Alert) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let (head, rule) = (&alert.alert, &alert.rule);
     writeln!(out, "{} ({})", escape(&rule.name), rule.level)?;
-    writeln!(out, "alert    {} revision {} ({:?})", head.id, head.revision, head.status)?;
+    writeln!(
+        out,
+        "alert    {} revision {} ({:?})",
+        head.id, head.revision, head.status
+    )?;
     writeln!(out, "rule     {} {} version {}", rule.id, rule.kind, rule.version)?;
-    writeln!(out, "time     {} (events from {} to {})", head.time, alert.window.from, alert.window.to)?;
+    writeln!(
+        out,
+        "time     {} (events from {} to {})",
+        head.time, alert.window.from, alert.window.to
+    )?;
     for (field, value) in &alert.group {
         writeln!(out, "group    {} = {}", escape(field), escape(value))?;
     }
     if !rule.tags.is_empty() {
         writeln!(out, "tags     {}", escape(&rule.tags.join(" ")))?;
     }
-    writeln!(out, "evidence {} events{}\n", alert.evidence_total, if alert.evidence.len() as u64 == alert.evidence_total { "" } else { ", the first of them" })?;
+    writeln!(
+        out,
+        "evidence {} events{}\n",
+        alert.evidence_total,
+        if alert.evidence.len() as u64 == alert.evidence_total {
+            ""
+        } else {
+            ", the first of them"
+        }
+    )?;
     Ok(())
 }
 
 fn evidence(alert: &Alert) -> Rows {
     let mut rows = Rows::new(&["time", "source", "event_id", "position", "rule_id", "entities"]);
     for evidence in &alert.evidence {
-        let entities: Vec<String> = evidence.entities.iter().map(|(field, value)| format!("{field}={value}")).collect();
+        let entities: Vec<String> = evidence
+            .entities
+            .iter()
+            .map(|(field, value)| format!("{field}={value}"))
+            .collect();
         rows.rows.push(vec![
             Value::from(evidence.time.to_string()),
             Value::str(evidence.source.name()),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use casebook_correlate::{RuleFile, RuleSet};
 use casebook_corpus::{Corpus, CorpusConfig};
+use casebook_correlate::{RuleFile, RuleSet};
 use casebook_event::{Source, Timestamp, Value};
 use casebook_ingest::SourceKind;
 use casebook_pipeline::{CommitConfig, Config, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, TopicConfig};
@@ -35,11 +35,18 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
     // Topics of this run's own: whatever else the brokers hold is left alone.
     let run = format!("bench-{}", casebook_pipeline::now().as_nanos());
     let directory = Directory::new(args.keep.clone(), &run)?;
-    let topics: Vec<(String, Source)> = Source::ALL.iter().map(|&s| (format!("{run}.{}", casebook_corpus::topic(s)), s)).collect();
+    let topics: Vec<(String, Source)> = Source::ALL
+        .iter()
+        .map(|&s| (format!("{run}.{}", casebook_corpus::topic(s)), s))
+        .collect();
     create_topics(&brokers, &topics, args.partitions).await?;
     let (records, bytes) = tokio::task::block_in_place(|| feed(&brokers, &run, args.size << 20))?;
 
-    let rule_set = if args.no_rules { no_rules()? } else { rules::load(&[], false)? };
+    let rule_set = if args.no_rules {
+        no_rules()?
+    } else {
+        rules::load(&[], false)?
+    };
     let rule_count = rule_set.rules().count();
     let store = Arc::new(Store::open(&directory.path.to_string_lossy(), StoreConfig::default()).await?);
     let config = config(&brokers, &run, &topics, &directory.path, args.commit_size);
@@ -50,15 +57,20 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
     let (started, cpu) = (Instant::now(), cpu_seconds());
     let pipeline = Pipeline::start(config, rule_set, store).await?;
     let mut progress = pipeline.progress().subscribe();
+    // A pipeline that fails stops itself, and `wait` says why.
+    let stopped = pipeline.shutdown();
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(DEADLINE, progress.wait_for(|snapshot| reached(&snapshot.logs, &ends))) => outcome,
+        () = stopped.cancelled() => {
+            pipeline.wait().await?;
+            bail!("the pipeline stopped early");
+        }
+        outcome = tokio::time::timeout(DEADLINE, progress.wait_for(|snapshot| reached(&snapshot.logs, &ends))) => outcome.map(|done| done.is_ok()),
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     let peak = peak_memory_mib();
     match outcome {
-        Ok(Ok(_)) => {}
-        Ok(Err(_)) => bail!("the pipeline stopped early; the log above says why"),
+        Ok(_) => {}
         Err(_) => bail!("the pipeline did not finish within {} s", DEADLINE.as_secs()),
     }
     let done = pipeline.progress().subscribe().borrow().clone();
@@ -68,7 +80,11 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
     let mib = bytes as f64 / f64::from(1 << 20);
     let mut rows = Rows::new(&["measure", "value", "unit"]);
     let mut row = |name: &str, value: f64, unit: &str| {
-        rows.rows.push(vec![Value::str(name), Value::from(format!("{value:.2}")), Value::str(unit)]);
+        rows.rows.push(vec![
+            Value::str(name),
+            Value::from(format!("{value:.2}")),
+            Value::str(unit),
+        ]);
     };
     row("records", records as f64, "");
     row("events committed", done.events as f64, "");
@@ -94,9 +110,14 @@ struct Directory {
 
 impl Directory {
     fn new(keep: Option<PathBuf>, run: &str) -> Result<Self> {
-        let path = keep.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("casebook-{run}")));
+        let path = keep
+            .clone()
+            .unwrap_or_else(|| std::env::temp_dir().join(format!("casebook-{run}")));
         std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Self { path, keep: keep.is_some() })
+        Ok(Self {
+            path,
+            keep: keep.is_some(),
+        })
     }
 }
 
@@ -112,7 +133,9 @@ impl Drop for Directory {
 fn start_kafka() -> Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/dev/kafka");
     if !script.exists() {
-        bail!("no broker: give --brokers HOST:PORT (this binary was built elsewhere, so deploy/dev/kafka is not at hand)");
+        bail!(
+            "no broker: give --brokers HOST:PORT (this binary was built elsewhere, so deploy/dev/kafka is not at hand)"
+        );
     }
     let output = Command::new(&script)
         .args(["start", "--until-exit", &std::process::id().to_string()])
@@ -123,14 +146,24 @@ fn start_kafka() -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     match text.lines().find_map(|line| line.strip_prefix("KAFKA_BROKERS=")) {
         Some(brokers) if output.status.success() => Ok(brokers.to_owned()),
-        _ => bail!("Kafka did not start ({}); the lines above say why. Or give --brokers HOST:PORT", output.status),
+        _ => bail!(
+            "Kafka did not start ({}); the lines above say why. Or give --brokers HOST:PORT",
+            output.status
+        ),
     }
 }
 
 async fn create_topics(brokers: &str, topics: &[(String, Source)], partitions: i32) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
-    let new: Vec<_> = topics.iter().map(|(name, _)| NewTopic::new(name, partitions, TopicReplication::Fixed(1))).collect();
-    for result in admin.create_topics(&new, &AdminOptions::new()).await.context("creating topics")? {
+    let new: Vec<_> = topics
+        .iter()
+        .map(|(name, _)| NewTopic::new(name, partitions, TopicReplication::Fixed(1)))
+        .collect();
+    for result in admin
+        .create_topics(&new, &AdminOptions::new())
+        .await
+        .context("creating topics")?
+    {
         result.map_err(|(topic, code)| anyhow::anyhow!("topic `{topic}`: {code}"))?;
     }
     Ok(())
@@ -139,11 +172,19 @@ async fn create_topics(brokers: &str, topics: &[(String, Source)], partitions: i
 /// Writes `size` bytes of the corpus; returns the records and bytes written.
 fn feed(brokers: &str, run: &str, size: u64) -> Result<(u64, u64)> {
     let feed = Feed::new(brokers)?;
-    let names: BTreeMap<&str, String> = Source::ALL.iter().map(|&s| casebook_corpus::topic(s)).map(|t| (t, format!("{run}.{t}"))).collect();
+    let names: BTreeMap<&str, String> = Source::ALL
+        .iter()
+        .map(|&s| casebook_corpus::topic(s))
+        .map(|t| (t, format!("{run}.{t}")))
+        .collect();
     let bar = progress_bar::bytes(size, "feed");
     let start = Timestamp::parse_rfc3339("2026-11-01T00:00:00Z").unwrap_or_default();
     let (mut records, mut bytes) = (0, 0);
-    for record in Corpus::new(CorpusConfig { seed: SEED, start, ..CorpusConfig::default() }) {
+    for record in Corpus::new(CorpusConfig {
+        seed: SEED,
+        start,
+        ..CorpusConfig::default()
+    }) {
         let Some(topic) = names.get(record.topic) else { continue };
         feed.write(topic, &record.key, &record.payload)?;
         records += 1;
@@ -161,7 +202,10 @@ fn feed(brokers: &str, run: &str, size: u64) -> Result<(u64, u64)> {
 fn config(brokers: &str, run: &str, topics: &[(String, Source)], store: &Path, commit_mib: Option<usize>) -> Config {
     let topics = topics
         .iter()
-        .map(|(name, source)| TopicConfig { name: name.clone(), source: SourceKindConfig(SourceKind::Source(*source)) })
+        .map(|(name, source)| TopicConfig {
+            name: name.clone(),
+            source: SourceKindConfig(SourceKind::Source(*source)),
+        })
         .collect();
     let mut commit = CommitConfig::default();
     if let Some(mib) = commit_mib {
@@ -185,13 +229,22 @@ fn config(brokers: &str, run: &str, topics: &[(String, Source)], store: &Path, c
 }
 
 fn no_rules() -> Result<Arc<RuleSet>> {
-    RuleSet::load(Vec::<RuleFile>::new()).rules.map(Arc::new).context("an empty rule set")
+    RuleSet::load(Vec::<RuleFile>::new())
+        .rules
+        .map(Arc::new)
+        .context("an empty rule set")
 }
 
 /// User and system time of this process (Linux, proc(5)); clock ticks are hundredths of a second there.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<f64> = stat.rsplit(')').next().unwrap_or("").split_whitespace().map(|f| f.parse().unwrap_or(0.0)).collect();
+    let fields: Vec<f64> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .map(|f| f.parse().unwrap_or(0.0))
+        .collect();
     // After the name in parentheses: utime is the 12th field, stime the 13th.
     (fields.get(11).copied().unwrap_or(0.0) + fields.get(12).copied().unwrap_or(0.0)) / 100.0
 }
@@ -203,6 +256,13 @@ fn forget_peak_memory() {
 
 fn peak_memory_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
-    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap_or("0 kB");
+    line.split_whitespace()
+        .next()
+        .and_then(|kib| kib.parse::<f64>().ok())
+        .unwrap_or(0.0)
+        / 1024.0
 }

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use casebook_event::{Alert, AlertStatus, Source};
-use casebook_pipeline::{CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, TopicConfig};
 use casebook_ingest::SourceKind;
+use casebook_pipeline::{
+    CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, TopicConfig,
+};
 use casebook_store::{AlertFilter, SearchRequest, Store, StoreConfig};
 use rdkafka::mocking::MockCluster;
 
@@ -30,16 +32,30 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     let started = Instant::now();
     let rules = rules::load(&[], false)?;
     let store = Arc::new(Store::open(&args.store.store, StoreConfig::default()).await?);
-    let before: Vec<_> = all_alerts(&store).await?.into_iter().map(|alert| alert.alert.id).collect();
+    let before: Vec<_> = all_alerts(&store)
+        .await?
+        .into_iter()
+        .map(|alert| alert.alert.id)
+        .collect();
 
     // The cluster lives as long as this value; it keeps 5 MiB a partition, and the demo stays below that.
     let cluster = MockCluster::new(1).context("in-process broker")?;
     let brokers = cluster.bootstrap_servers();
     let config = config(&brokers, &args.store.store);
     let topics: Vec<&str> = config.kafka.topics.iter().map(|topic| topic.name.as_str()).collect();
-    let own = [Some(&config.kafka.signals_topic), config.kafka.alerts_topic.as_ref(), config.kafka.dead_letters_topic.as_ref()];
-    for topic in topics.iter().copied().chain(own.into_iter().flatten().map(String::as_str)) {
-        cluster.create_topic(topic, 1, 1).with_context(|| format!("topic {topic}"))?;
+    let own = [
+        Some(&config.kafka.signals_topic),
+        config.kafka.alerts_topic.as_ref(),
+        config.kafka.dead_letters_topic.as_ref(),
+    ];
+    for topic in topics
+        .iter()
+        .copied()
+        .chain(own.into_iter().flatten().map(String::as_str))
+    {
+        cluster
+            .create_topic(topic, 1, 1)
+            .with_context(|| format!("topic {topic}"))?;
     }
     eprintln!("A Kafka broker runs inside this process at {brokers}.");
 
@@ -52,13 +68,21 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
         feed.write(record.topic, &record.key, &record.payload)?;
     }
     feed.flush()?;
-    eprintln!("{} records of {} sources are on its topics ({} KiB).", records.len(), Source::ALL.len(), bytes >> 10);
+    eprintln!(
+        "{} records of {} sources are on its topics ({} KiB).",
+        records.len(),
+        Source::ALL.len(),
+        bytes >> 10
+    );
 
     let signals_topic = config.kafka.signals_topic.clone();
-    let pipeline = Pipeline::start(config, rules.clone(), store.clone()).await?;
+    let pipeline = Pipeline::start(config.clone(), rules.clone(), store.clone()).await?;
     eprintln!("The pipeline reads them with {} rules …", rules.rules().count());
+    // A pipeline that fails stops itself, and `wait` below says why.
+    let stopped = pipeline.shutdown();
     let outcome = tokio::select! {
         outcome = wait_until_final(&pipeline, &feed, &topics, &signals_topic, &store) => outcome,
+        () = stopped.cancelled() => Ok(()),
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
     let committed = pipeline.progress().subscribe().borrow().clone();
@@ -78,14 +102,15 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
         started.elapsed().as_secs_f64()
     );
     output::print(&alert::rows(&alerts), OutputFormat::Table)?;
-    let Some(top) = alerts.first() else { bail!("the demo raised no alert") };
+    let Some(top) = alerts.first() else {
+        bail!("the demo raised no alert")
+    };
     suggest(top, &args.store.store, &store).await?;
     Ok(exit_code::OK)
 }
 
 async fn all_alerts(store: &Store) -> Result<Vec<Alert>> {
-    let filter = AlertFilter { limit: usize::MAX, ..AlertFilter::default() };
-    Ok(store.alerts(filter).await?)
+    Ok(store.alerts(AlertFilter::default()).await?)
 }
 
 fn config(brokers: &str, store: &str) -> Config {
@@ -105,7 +130,10 @@ fn config(brokers: &str, store: &str) -> Config {
             signals_partitions: 1,
             ..KafkaConfig::new(brokers, topics)
         },
-        lateness: LatenessConfig { idle: Some(ConfigDuration(Duration::from_secs(1))), ..LatenessConfig::default() },
+        lateness: LatenessConfig {
+            idle: Some(ConfigDuration(Duration::from_secs(1))),
+            ..LatenessConfig::default()
+        },
         commit: CommitConfig {
             interval: ConfigDuration(Duration::from_secs(1)),
             alert_interval: ConfigDuration(Duration::from_millis(500)),
@@ -116,7 +144,13 @@ fn config(brokers: &str, store: &str) -> Config {
 }
 
 /// Waits until all records are committed, their signals are applied, and no alert waits for its window to end.
-async fn wait_until_final(pipeline: &Pipeline, feed: &Feed, topics: &[&str], signals_topic: &str, store: &Store) -> Result<()> {
+async fn wait_until_final(
+    pipeline: &Pipeline,
+    feed: &Feed,
+    topics: &[&str],
+    signals_topic: &str,
+    store: &Store,
+) -> Result<()> {
     let deadline = Instant::now() + DEADLINE;
     let mut progress = pipeline.progress().subscribe();
     let ends = feed.ends(topics)?;
@@ -125,7 +159,11 @@ async fn wait_until_final(pipeline: &Pipeline, feed: &Feed, topics: &[&str], sig
     wait(deadline, &mut progress, |snapshot| reached(&snapshot.signals, &ends)).await?;
     loop {
         let alerts = all_alerts(store).await?;
-        if !alerts.is_empty() && alerts.iter().all(|alert| alert.alert.status != AlertStatus::Provisional) {
+        if !alerts.is_empty()
+            && alerts
+                .iter()
+                .all(|alert| alert.alert.status != AlertStatus::Provisional)
+        {
             return Ok(());
         }
         if Instant::now() >= deadline {
@@ -149,8 +187,15 @@ async fn wait(
 
 /// Says what to try next, with queries that are known to find something in this store.
 async fn suggest(top: &Alert, path: &str, store: &Store) -> Result<()> {
-    let store_flag = if Path::new(path) == Path::new("./casebook-data") { String::new() } else { format!(" --store {path}") };
-    let address = top.evidence.iter().find_map(|evidence| evidence.entities.get("source.ip"));
+    let store_flag = if Path::new(path) == Path::new("./casebook-data") {
+        String::new()
+    } else {
+        format!(" --store {path}")
+    };
+    let address = top
+        .evidence
+        .iter()
+        .find_map(|evidence| evidence.entities.get("source.ip"));
     let mut lines = vec![format!("casebook alert show {}{store_flag}", &top.alert.id[..12])];
     let mut queries = Vec::new();
     if let Some(address) = address {
@@ -158,7 +203,12 @@ async fn suggest(top: &Alert, path: &str, store: &Store) -> Result<()> {
     }
     queries.push("verb:create AND subresource:exec".to_owned());
     for query in queries {
-        let request = SearchRequest { query: query.clone(), limit: 1, newest_first: true, ..SearchRequest::default() };
+        let request = SearchRequest {
+            query: query.clone(),
+            limit: 1,
+            newest_first: true,
+            ..SearchRequest::default()
+        };
         if store.search(request).await?.matched > 0 {
             lines.push(format!("casebook search '{query}'{store_flag}"));
         }

@@ -13,7 +13,10 @@ use crate::exit_code::{self, usage};
 use crate::output;
 
 pub fn run(args: &NormalizeArgs) -> Result<ExitCode> {
-    let kind: SourceKind = args.source.parse().map_err(|error| usage(format!("--source: {error}")))?;
+    let kind: SourceKind = args
+        .source
+        .parse()
+        .map_err(|error| usage(format!("--source: {error}")))?;
     let decoder = Decoder::new(kind);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut dead_letters = 0;

@@ -17,10 +17,17 @@ use crate::{output, progress_bar, rules};
 const MAX_REPORTED_DEAD_LETTERS: usize = 20;
 
 pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
-    let kind: SourceKind = args.source.parse().map_err(|error| usage(format!("--source: {error}")))?;
+    let kind: SourceKind = args
+        .source
+        .parse()
+        .map_err(|error| usage(format!("--source: {error}")))?;
     let rules = rules::load(&args.rules.rules, args.keep_going)?;
     // All files are opened before the first is read: a name that is wrong is told at once.
-    let files: Vec<_> = args.files.iter().map(|path| casebook_pipeline::open_records(path, kind)).collect::<Result<_, _>>()?;
+    let files: Vec<_> = args
+        .files
+        .iter()
+        .map(|path| casebook_pipeline::open_records(path, kind))
+        .collect::<Result<_, _>>()?;
     let bar = progress_bar::bytes(args.files.iter().map(|path| size(path)).sum(), "replay");
     let mut replay = Replay::new(rules, kind);
     let mut dead_letters = 0;
@@ -55,8 +62,17 @@ fn size(path: &Path) -> u64 {
 
 /// Tells on stderr where and why records are no events; `before` were told already. Returns how many there are.
 pub fn report_dead_letters(batch: &EventBatch, before: usize) -> usize {
-    for letter in batch.dead_letters.iter().take(MAX_REPORTED_DEAD_LETTERS.saturating_sub(before)) {
-        eprintln!("casebook: {}: {}: {}", output::escape(&letter.position.to_string()), letter.reason, output::escape(&letter.detail));
+    for letter in batch
+        .dead_letters
+        .iter()
+        .take(MAX_REPORTED_DEAD_LETTERS.saturating_sub(before))
+    {
+        eprintln!(
+            "casebook: {}: {}: {}",
+            output::escape(&letter.position.to_string()),
+            letter.reason,
+            output::escape(&letter.detail)
+        );
     }
     batch.dead_letters.len()
 }

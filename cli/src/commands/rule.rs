@@ -27,16 +27,36 @@ fn lint(args: &RuleCheckArgs) -> Result<ExitCode> {
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     let mut rows = Rows::new(&["place", "severity", "code", "message"]);
     for d in &diagnostics {
-        let severity = if d.severity == Severity::Error { "error" } else { "warning" };
+        let severity = if d.severity == Severity::Error {
+            "error"
+        } else {
+            "warning"
+        };
         let place = format!("{}:{}:{}", d.file, d.line, d.column);
-        let message = if d.help.is_empty() { d.message.clone() } else { format!("{}; {}", d.message, d.help) };
-        rows.rows.push(vec![Value::from(place), Value::str(severity), Value::str(d.code), Value::from(message)]);
+        let message = if d.help.is_empty() {
+            d.message.clone()
+        } else {
+            format!("{}; {}", d.message, d.help)
+        };
+        rows.rows.push(vec![
+            Value::from(place),
+            Value::str(severity),
+            Value::str(d.code),
+            Value::from(message),
+        ]);
     }
     if !rows.rows.is_empty() || args.output.output != crate::args::OutputFormat::Table {
         output::print(&rows, args.output.output)?;
     }
-    eprintln!("casebook: {count} files, {errors} errors, {} warnings", diagnostics.len() - errors);
-    Ok(if errors > 0 { exit_code::NO.into() } else { exit_code::OK })
+    eprintln!(
+        "casebook: {count} files, {errors} errors, {} warnings",
+        diagnostics.len() - errors
+    );
+    Ok(if errors > 0 {
+        exit_code::NO.into()
+    } else {
+        exit_code::OK
+    })
 }
 
 fn test(args: &RuleCheckArgs) -> Result<ExitCode> {
@@ -55,8 +75,15 @@ fn test(args: &RuleCheckArgs) -> Result<ExitCode> {
     }
     output::print(&rows, args.output.output)?;
     let untested = set.rules().filter(|rule| rule.tests.is_empty()).count();
-    eprintln!("casebook: {} tests passed, {failed} failed; {untested} rules without a test", outcomes.len() - failed);
-    Ok(if failed > 0 { exit_code::NO.into() } else { exit_code::OK })
+    eprintln!(
+        "casebook: {} tests passed, {failed} failed; {untested} rules without a test",
+        outcomes.len() - failed
+    );
+    Ok(if failed > 0 {
+        exit_code::NO.into()
+    } else {
+        exit_code::OK
+    })
 }
 
 fn list(args: &RuleCheckArgs) -> Result<ExitCode> {
@@ -66,7 +93,7 @@ fn list(args: &RuleCheckArgs) -> Result<ExitCode> {
         rows.rows.push(vec![
             Value::str(&*rule.id),
             Value::str(rule.level.name()),
-            Value::str(&rule.kind),
+            Value::str(rule.kind.name()),
             Value::str(&rule.logsource),
             Value::from(rule.tags.join(" ")),
             Value::str(&rule.title),

@@ -21,7 +21,13 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
     let store = Arc::new(Store::open(&config.store, StoreConfig::default()).await?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    info!(store = config.store, brokers = config.kafka.brokers, group = config.kafka.group, rules = rules.rules().count(), "starting");
+    info!(
+        store = config.store,
+        brokers = config.kafka.brokers,
+        group = config.kafka.group,
+        rules = rules.rules().count(),
+        "starting"
+    );
     let pipeline = Pipeline::start(config, rules, store).await?;
     let shutdown = pipeline.shutdown();
     tokio::spawn(async move {

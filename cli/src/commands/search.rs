@@ -13,17 +13,35 @@ use crate::output::{self, Rows};
 use crate::{stores, time_range};
 
 /// What a table shows where no fields are named.
-const DEFAULT_FIELDS: &[&str] = &["time", "source", "user.name", "source.ip", "event.action", "event.outcome", "what"];
+const DEFAULT_FIELDS: &[&str] = &[
+    "time",
+    "source",
+    "user.name",
+    "source.ip",
+    "event.action",
+    "event.outcome",
+    "what",
+];
 
 pub async fn run(args: SearchArgs) -> Result<ExitCode> {
     let (from, to) = time_range::parse(&args.time)?;
     let sources = args
         .source
         .iter()
-        .map(|name| name.parse::<Source>().map_err(|error| usage(format!("--source: {error}"))))
+        .map(|name| {
+            name.parse::<Source>()
+                .map_err(|error| usage(format!("--source: {error}")))
+        })
         .collect::<Result<Vec<_>>>()?;
     let store = stores::open_existing(&args.store).await?;
-    let request = SearchRequest { query: args.query.join(" "), from, to, sources, limit: args.limit, newest_first: true };
+    let request = SearchRequest {
+        query: args.query.join(" "),
+        from,
+        to,
+        sources,
+        limit: args.limit,
+        newest_first: true,
+    };
     let answer = store.search(request).await?;
 
     if args.output.output == OutputFormat::Json && args.fields.is_empty() {
@@ -35,7 +53,11 @@ pub async fn run(args: SearchArgs) -> Result<ExitCode> {
     } else {
         let default = DEFAULT_FIELDS.iter().map(|&f| f.to_owned()).collect();
         let columns: Vec<String> = if args.fields.is_empty() { default } else { args.fields };
-        let rows = answer.rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
+        let rows = answer
+            .rows
+            .iter()
+            .map(|row| columns.iter().map(|column| cell(row, column)).collect())
+            .collect();
         output::print(&Rows { columns, rows }, args.output.output)?;
     }
     let unindexed = answer.files_total - answer.files_pruned - answer.files_indexed;
@@ -58,7 +80,12 @@ fn cell(row: &FoundEvent, column: &str) -> Value {
         "position" => Value::from(row.position.to_string()),
         "raw" | "event.original" => Value::str(&row.raw),
         "what" => what(row),
-        name => FieldRef::resolve(name).normalized().iter().find_map(|&id| row.field(id)).cloned().unwrap_or_else(|| native(row, name)),
+        name => FieldRef::resolve(name)
+            .normalized()
+            .iter()
+            .find_map(|&id| row.field(id))
+            .cloned()
+            .unwrap_or_else(|| native(row, name)),
     }
 }
 
@@ -66,10 +93,14 @@ fn cell(row: &FoundEvent, column: &str) -> Value {
 fn what(row: &FoundEvent) -> Value {
     let text = |id| row.field(id).map(|value| value.to_text().into_owned());
     let object = || {
-        let parts = [FieldId::OrchestratorNamespace, FieldId::OrchestratorResourceType, FieldId::OrchestratorResourceName]
-            .into_iter()
-            .filter_map(text)
-            .collect::<Vec<_>>();
+        let parts = [
+            FieldId::OrchestratorNamespace,
+            FieldId::OrchestratorResourceType,
+            FieldId::OrchestratorResourceName,
+        ]
+        .into_iter()
+        .filter_map(text)
+        .collect::<Vec<_>>();
         (!parts.is_empty()).then(|| parts.join("/"))
     };
     text(FieldId::ProcessCommandLine)
@@ -80,7 +111,9 @@ fn what(row: &FoundEvent) -> Value {
 }
 
 fn native(row: &FoundEvent, path: &str) -> Value {
-    let Ok(document) = serde_json::from_str::<Value>(&row.raw) else { return Value::Null };
+    let Ok(document) = serde_json::from_str::<Value>(&row.raw) else {
+        return Value::Null;
+    };
     let mut found = Value::Null;
     document.visit_path(path, &mut |value| {
         found = value.clone();

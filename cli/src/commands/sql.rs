@@ -12,7 +12,13 @@ pub async fn run(args: SqlArgs) -> Result<ExitCode> {
     let store = stores::open_existing(&args.store).await?;
     let answer = store.sql(&args.query, args.limit).await?;
     let cut = answer.rows.len() >= args.limit;
-    output::print(&Rows { columns: answer.columns, rows: answer.rows }, args.output.output)?;
+    output::print(
+        &Rows {
+            columns: answer.columns,
+            rows: answer.rows,
+        },
+        args.output.output,
+    )?;
     if cut {
         eprintln!("casebook: the first {} rows; --limit shows more", args.limit);
     }

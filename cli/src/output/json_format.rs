@@ -9,7 +9,13 @@ use super::{Rows, is_dangerous};
 
 pub fn write_rows(rows: &Rows, out: &mut impl Write) -> Result<()> {
     for row in &rows.rows {
-        let object = Value::Map(rows.columns.iter().map(|c| c.as_str().into()).zip(row.iter().cloned()).collect());
+        let object = Value::Map(
+            rows.columns
+                .iter()
+                .map(|c| c.as_str().into())
+                .zip(row.iter().cloned())
+                .collect(),
+        );
         write_line(&object, out)?;
     }
     Ok(())

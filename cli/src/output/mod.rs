@@ -25,7 +25,10 @@ pub struct Rows {
 impl Rows {
     /// No rows under these columns.
     pub fn new(columns: &[&str]) -> Self {
-        Self { columns: columns.iter().map(|&c| c.to_owned()).collect(), rows: Vec::new() }
+        Self {
+            columns: columns.iter().map(|&c| c.to_owned()).collect(),
+            rows: Vec::new(),
+        }
     }
 }
 
@@ -48,7 +51,8 @@ pub fn write_json(value: &impl serde::Serialize, out: &mut impl Write) -> Result
 
 /// Whether a terminal might act on this character instead of showing it: controls, and those that reorder text.
 fn is_dangerous(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The text with what a terminal might act on written out as `\u{…}`.

@@ -17,12 +17,34 @@ pub fn write(rows: &Rows, out: &mut impl Write) -> Result<()> {
         .rows
         .iter()
         .map(|row| {
-            let cut = |(n, text): (usize, String)| if terminal && n != last { cut(&text, MAX_CELL_COLUMNS) } else { text };
-            row.iter().map(|value| escape(&value.to_text()).into_owned()).enumerate().map(cut).collect()
+            let cut = |(n, text): (usize, String)| {
+                if terminal && n != last {
+                    cut(&text, MAX_CELL_COLUMNS)
+                } else {
+                    text
+                }
+            };
+            row.iter()
+                .map(|value| escape(&value.to_text()).into_owned())
+                .enumerate()
+                .map(cut)
+                .collect()
         })
         .collect();
-    let width = |n: usize| cells.iter().filter_map(|row| row.get(n)).map(|cell| cell.width()).max().unwrap_or(0);
-    let widths: Vec<usize> = rows.columns.iter().enumerate().map(|(n, name)| width(n).max(name.width())).collect();
+    let width = |n: usize| {
+        cells
+            .iter()
+            .filter_map(|row| row.get(n))
+            .map(|cell| cell.width())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = rows
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(n, name)| width(n).max(name.width()))
+        .collect();
     let header: Vec<String> = rows.columns.iter().map(|name| name.to_uppercase()).collect();
     if terminal {
         write!(out, "\x1b[1m")?;

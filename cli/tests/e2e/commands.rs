@@ -10,7 +10,9 @@ use crate::{casebook, json_lines, run, stdout};
 fn brute_force() -> String {
     let mut log = String::new();
     for n in 0..10 {
-        log += &format!("2026-11-24T10:00:{n:02}.000000+00:00 node-1 sshd[{n}]: Failed password for root from 203.0.113.7 port 40{n:02} ssh2\n");
+        log += &format!(
+            "2026-11-24T10:00:{n:02}.000000+00:00 node-1 sshd[{n}]: Failed password for root from 203.0.113.7 port 40{n:02} ssh2\n"
+        );
     }
     log += "2026-11-24T10:00:30.000000+00:00 node-1 sshd[99]: Accepted password for root from 203.0.113.7 port 4099 ssh2\n";
     log
@@ -59,7 +61,14 @@ impl Files {
 #[test]
 fn replay_tells_who_when_and_on_what_evidence() {
     let files = Files::new(&[("auth.log", &brute_force()), ("rules.yml", RULES)]);
-    let output = run(&["replay", "--rules", &files.path("rules.yml"), "--source", "auth", &files.path("auth.log")]);
+    let output = run(&[
+        "replay",
+        "--rules",
+        &files.path("rules.yml"),
+        "--source",
+        "auth",
+        &files.path("auth.log"),
+    ]);
     let alerts = json_lines(&output);
     assert_eq!(alerts.len(), 1, "{alerts:#?}");
     let alert = &alerts[0];
@@ -67,7 +76,10 @@ fn replay_tells_who_when_and_on_what_evidence() {
     assert_eq!(alert["rule"]["id"], "6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d02");
     assert_eq!(alert["rule"]["level"], "high");
     assert_eq!(alert["alert"]["revision"], 1);
-    assert_eq!(alert["alert"]["time"], "2026-11-24T10:00:04Z", "the time at which the fifth failure came");
+    assert_eq!(
+        alert["alert"]["time"], "2026-11-24T10:00:04Z",
+        "the time at which the fifth failure came"
+    );
     assert_eq!(alert["group"]["source.ip"], "203.0.113.7");
     assert_eq!(alert["evidence"].as_array().unwrap().len(), 10);
     assert_eq!(alert["evidence"][0]["position"]["offset"], 1);
@@ -88,7 +100,10 @@ fn replay_does_not_care_for_order_duplicates_or_files() {
         let mut args = vec!["replay", "--rules", &rules, "--source", "auth"];
         args.extend(paths.iter().map(String::as_str));
         let mut alerts = json_lines(&run(&args));
-        for evidence in alerts.iter_mut().flat_map(|alert| alert["evidence"].as_array_mut().unwrap()) {
+        for evidence in alerts
+            .iter_mut()
+            .flat_map(|alert| alert["evidence"].as_array_mut().unwrap())
+        {
             evidence["position"] = serde_json::Value::Null;
         }
         alerts
@@ -101,8 +116,13 @@ fn replay_does_not_care_for_order_duplicates_or_files() {
 
 #[test]
 fn normalize_reads_standard_input() {
-    let mut child =
-        casebook().args(["normalize", "--source", "auth", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = casebook()
+        .args(["normalize", "--source", "auth", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(brute_force().as_bytes()).unwrap();
     let events = json_lines(&child.wait_with_output().unwrap());
     assert_eq!(events.len(), 11);
@@ -117,7 +137,10 @@ fn normalize_reads_standard_input() {
 fn mistakes_are_told_with_the_right_exit_code() {
     let files = Files::new(&[
         ("broken.yml", "title: x\nid: [\n"),
-        ("bad.yml", "title: x\nid: 6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d09\nlogsource: { product: linux }\ndetection:\n  selection: { a|nosuch: b }\n  condition: selection\n"),
+        (
+            "bad.yml",
+            "title: x\nid: 6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d09\nlogsource: { product: linux }\ndetection:\n  selection: { a|nosuch: b }\n  condition: selection\n",
+        ),
         ("config.yaml", "kafka:\n  brokers: b\n  topcis: []\n"),
         ("log", "x\n"),
     ]);
@@ -132,25 +155,45 @@ fn mistakes_are_told_with_the_right_exit_code() {
     check(&["search", "x", "--store", &missing], 3, &missing);
     check(&["alert", "list", "--store", &missing], 3, &missing);
     check(&["replay", &missing], 3, &missing);
-    check(&["replay", "--source", "nope", &files.path("log")], 2, "kubernetes_audit");
-    check(&["replay", "--rules", &files.path("broken.yml"), &files.path("log")], 2, "broken.yml:");
+    check(
+        &["replay", "--source", "nope", &files.path("log")],
+        2,
+        "kubernetes_audit",
+    );
+    check(
+        &["replay", "--rules", &files.path("broken.yml"), &files.path("log")],
+        2,
+        "broken.yml:",
+    );
     check(&["rule", "lint", &files.path("bad.yml")], 1, "nosuch");
     check(&["run", "--config", &files.path("config.yaml")], 2, "line 3");
     check(&["search", "x", "--since", "soon"], 2, "soon");
-    assert!(!Path::new(&missing).exists(), "reading a store that is not there must not make one");
+    assert!(
+        !Path::new(&missing).exists(),
+        "reading a store that is not there must not make one"
+    );
 }
 
 #[test]
 fn the_built_in_rules_are_sound_and_pass_their_tests() {
     let output = run(&["rule", "lint", "--output", "json"]);
-    let errors: Vec<_> = json_lines(&output).into_iter().filter(|line| line["severity"] == "error").collect();
+    let errors: Vec<_> = json_lines(&output)
+        .into_iter()
+        .filter(|line| line["severity"] == "error")
+        .collect();
     assert!(errors.is_empty(), "{errors:#?}");
     let output = run(&["rule", "test", "--output", "json"]);
-    let outcomes: Vec<serde_json::Value> =
-        String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let outcomes: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome["result"] != "ok").collect();
     assert!(failed.is_empty() && output.status.success(), "{failed:#?}");
-    assert!(outcomes.len() >= 48, "every rule has a positive and a negative test: {}", outcomes.len());
+    assert!(
+        outcomes.len() >= 48,
+        "every rule has a positive and a negative test: {}",
+        outcomes.len()
+    );
     let rules = json_lines(&run(&["rule", "list", "--output", "json"]));
     assert!(rules.iter().filter(|rule| rule["type"] == "detection").count() >= 20);
     assert!(rules.iter().filter(|rule| rule["type"] != "detection").count() >= 4);
@@ -177,10 +220,21 @@ fn demo_leaves_a_store_that_answers() {
     let shown = stdout(&run(&["demo", "--store", &store]));
     let alerts = json_lines(&run(&["alert", "list", "--store", &store, "--output", "json"]));
     let top = &alerts[0];
-    let sources: std::collections::BTreeSet<_> =
-        top["evidence"].as_array().unwrap().iter().map(|evidence| evidence["source"].as_str().unwrap()).collect();
+    let sources: std::collections::BTreeSet<_> = top["evidence"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|evidence| evidence["source"].as_str().unwrap())
+        .collect();
     assert!(sources.len() >= 2, "the top alert crosses sources: {top:#}");
-    assert!(shown.lines().nth(1).unwrap().contains(&top["alert"]["id"].as_str().unwrap()[..12]), "{shown}");
+    assert!(
+        shown
+            .lines()
+            .nth(1)
+            .unwrap()
+            .contains(&top["alert"]["id"].as_str().unwrap()[..12]),
+        "{shown}"
+    );
     let id = &top["alert"]["id"].as_str().unwrap()[..12];
     assert!(stdout(&run(&["alert", "show", id, "--store", &store])).contains(top["rule"]["name"].as_str().unwrap()));
 
@@ -189,16 +243,41 @@ fn demo_leaves_a_store_that_answers() {
     let query = format!("event.id:{}", evidence["event_id"].as_str().unwrap());
     let found = json_lines(&run(&["search", &query, "--store", &store, "--output", "json"]));
     assert!(!found.is_empty(), "{query}");
-    assert_eq!(found[0]["casebook"]["position"]["offset"], evidence["position"]["offset"]);
+    assert_eq!(
+        found[0]["casebook"]["position"]["offset"],
+        evidence["position"]["offset"]
+    );
 
-    let count = |query: &str| json_lines(&run(&["sql", query, "--store", &store, "--output", "json"]))[0]["n"].as_i64().unwrap();
+    let count = |query: &str| {
+        json_lines(&run(&["sql", query, "--store", &store, "--output", "json"]))[0]["n"]
+            .as_i64()
+            .unwrap()
+    };
     assert!(count("SELECT count(*) AS n FROM events") > 3_000);
     assert_eq!(count("SELECT count(DISTINCT source) AS n FROM events"), 5);
-    assert!(count("SELECT count(*) AS n FROM dead_letters") > 0, "the corpus holds broken records");
-    let csv = stdout(&run(&["search", "source:auth", "--store", &store, "--output", "csv", "--limit", "3"]));
+    assert!(
+        count("SELECT count(*) AS n FROM dead_letters") > 0,
+        "the corpus holds broken records"
+    );
+    let csv = stdout(&run(&[
+        "search",
+        "source:auth",
+        "--store",
+        &store,
+        "--output",
+        "csv",
+        "--limit",
+        "3",
+    ]));
     assert_eq!(csv.lines().count(), 4, "{csv}");
 
     // A second run on what the first left.
     assert!(run(&["demo", "--store", &store, "--seed", "2"]).status.success());
-    assert!(json_lines(&run(&["alert", "list", "--store", &store, "--output", "json", "--limit", "1000"])).len() > alerts.len());
+    assert!(
+        json_lines(&run(&[
+            "alert", "list", "--store", &store, "--output", "json", "--limit", "1000"
+        ]))
+        .len()
+            > alerts.len()
+    );
 }

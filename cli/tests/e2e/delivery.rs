@@ -22,7 +22,16 @@ impl Cluster {
     fn new(test: &str) -> Option<Self> {
         let brokers = kafka::brokers(test)?;
         let directory = tempfile::tempdir().unwrap();
-        let name = format!("{test}-{}", directory.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
+        let name = format!(
+            "{test}-{}",
+            directory
+                .path()
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .trim_start_matches('.')
+        );
         let topics = [format!("{name}.audit"), format!("{name}.auth")];
         kafka::create_topics(&brokers, &topics, PARTITIONS);
         let store = directory.path().join("store").to_str().unwrap().to_owned();
@@ -39,7 +48,13 @@ impl Cluster {
             rules = rules.display(),
         );
         std::fs::write(&config, text).unwrap();
-        Some(Self { brokers, topics, directory, config, store })
+        Some(Self {
+            brokers,
+            topics,
+            directory,
+            config,
+            store,
+        })
     }
 
     /// Writes records `from..to`, spread over all partitions; every hundredth is broken.
@@ -50,7 +65,11 @@ impl Cluster {
             let (minute, second, milli) = (n / 60_000 % 60, n / 1000 % 60, n % 1000);
             let time = format!("2026-11-01T10:{minute:02}:{second:02}.{milli:03}Z");
             if n % 100 == 0 {
-                producer.write(&self.topics[0], partition, format!("{{\"kind\":\"Event\",\"broken\":{n}").as_bytes());
+                producer.write(
+                    &self.topics[0],
+                    partition,
+                    format!("{{\"kind\":\"Event\",\"broken\":{n}").as_bytes(),
+                );
             } else if n % 2 == 0 {
                 let record = format!(
                     r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"audit-{n}","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/default/pods","verb":"list","user":{{"username":"user-{}","groups":["system:authenticated"]}},"sourceIPs":["10.0.0.{}"],"objectRef":{{"resource":"pods","namespace":"default","apiVersion":"v1"}},"responseStatus":{{"code":200}},"requestReceivedTimestamp":"{time}","stageTimestamp":"{time}"}}"#,
@@ -59,7 +78,11 @@ impl Cluster {
                 );
                 producer.write(&self.topics[0], partition, record.as_bytes());
             } else {
-                let record = format!("{time} node-{} sshd[{n}]: Failed password for root from 203.0.113.{} port 4022 ssh2", n % 7, n % 250);
+                let record = format!(
+                    "{time} node-{} sshd[{n}]: Failed password for root from 203.0.113.{} port 4022 ssh2",
+                    n % 7,
+                    n % 250
+                );
                 producer.write(&self.topics[1], partition, record.as_bytes());
             }
         }
@@ -67,30 +90,54 @@ impl Cluster {
     }
 
     fn sql(&self, query: &str) -> Vec<serde_json::Value> {
-        json_lines(&run(&["sql", query, "--store", &self.store, "--output", "json", "--limit", "1000000"]))
+        json_lines(&run(&[
+            "sql",
+            query,
+            "--store",
+            &self.store,
+            "--output",
+            "json",
+            "--limit",
+            "1000000",
+        ]))
     }
 
     /// Checks that the tables hold each of the first `count` records once, by position.
     fn assert_exactly_once(&self, count: usize, log: &str) {
         let query = "SELECT kafka_topic AS topic, kafka_partition AS partition, kafka_offset AS position FROM events \
-                     UNION ALL SELECT topic, partition, \"offset\" FROM dead_letters";
+                     UNION ALL SELECT topic, \"partition\", \"offset\" FROM dead_letters";
         let rows = self.sql(query);
         let positions: Vec<(String, i64, i64)> = rows
             .iter()
-            .map(|row| (row["topic"].as_str().unwrap().to_owned(), row["partition"].as_i64().unwrap(), row["position"].as_i64().unwrap()))
+            .map(|row| {
+                (
+                    row["topic"].as_str().unwrap().to_owned(),
+                    row["partition"].as_i64().unwrap(),
+                    row["position"].as_i64().unwrap(),
+                )
+            })
             .collect();
         let distinct: BTreeSet<_> = positions.iter().collect();
         assert_eq!(distinct.len(), positions.len(), "records are there twice\n{log}");
         assert_eq!(positions.len(), count, "records are missing\n{log}");
         for topic in &self.topics {
             for partition in 0..i64::from(PARTITIONS) {
-                let offsets: Vec<i64> = distinct.iter().filter(|(t, p, _)| t == topic && *p == partition).map(|(_, _, o)| *o).collect();
-                assert_eq!(offsets, (0..offsets.len() as i64).collect::<Vec<_>>(), "{topic}[{partition}]\n{log}");
+                let offsets: Vec<i64> = distinct
+                    .iter()
+                    .filter(|(t, p, _)| t == topic && *p == partition)
+                    .map(|(_, _, o)| *o)
+                    .collect();
+                assert_eq!(
+                    offsets,
+                    (0..offsets.len() as i64).collect::<Vec<_>>(),
+                    "{topic}[{partition}]\n{log}"
+                );
             }
         }
         let dead = self.sql("SELECT count(*) AS n FROM dead_letters");
         assert_eq!(dead[0]["n"].as_i64().unwrap() as usize, count.div_ceil(100));
-        let doubled = self.sql("SELECT id, revision, count(*) AS n FROM alerts GROUP BY id, revision HAVING count(*) > 1");
+        let doubled =
+            self.sql("SELECT id, revision, count(*) AS n FROM alerts GROUP BY id, revision HAVING count(*) > 1");
         assert!(doubled.is_empty(), "alerts are there twice: {doubled:?}");
     }
 
@@ -103,8 +150,18 @@ impl Cluster {
             if rows >= count {
                 return;
             }
-            let logs = || workers.iter().map(|worker| worker.log()).collect::<Vec<_>>().join("\n----\n");
-            assert!(Instant::now() < deadline, "{rows} of {count} rows after two minutes\n{}", logs());
+            let logs = || {
+                workers
+                    .iter()
+                    .map(|worker| worker.log())
+                    .collect::<Vec<_>>()
+                    .join("\n----\n")
+            };
+            assert!(
+                Instant::now() < deadline,
+                "{rows} of {count} rows after two minutes\n{}",
+                logs()
+            );
             for worker in workers.iter_mut() {
                 while worker.next_line(Duration::from_millis(100)).is_some() {}
             }

@@ -48,10 +48,17 @@ fn start() -> Result<String, String> {
 
 /// Creates topics.
 pub fn create_topics(brokers: &str, topics: &[String], partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
-    let new: Vec<_> = topics.iter().map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1))).collect();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let new: Vec<_> = topics
+        .iter()
+        .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1)))
+        .collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    for result in runtime.block_on(admin.create_topics(&new, &AdminOptions::new())).unwrap() {
+    for result in runtime
+        .block_on(admin.create_topics(&new, &AdminOptions::new()))
+        .unwrap()
+    {
         result.unwrap();
     }
 }
@@ -61,11 +68,20 @@ pub struct Producer(ThreadedProducer<DefaultProducerContext>);
 
 impl Producer {
     pub fn new(brokers: &str) -> Self {
-        Self(ClientConfig::new().set("bootstrap.servers", brokers).set("enable.idempotence", "true").create().unwrap())
+        Self(
+            ClientConfig::new()
+                .set("bootstrap.servers", brokers)
+                .set("enable.idempotence", "true")
+                .create()
+                .unwrap(),
+        )
     }
 
     pub fn write(&self, topic: &str, partition: i32, payload: &[u8]) {
-        self.0.send(BaseRecord::<(), _>::to(topic).partition(partition).payload(payload)).map_err(|(error, _)| error).unwrap();
+        self.0
+            .send(BaseRecord::<(), _>::to(topic).partition(partition).payload(payload))
+            .map_err(|(error, _)| error)
+            .unwrap();
     }
 
     pub fn flush(&self) {

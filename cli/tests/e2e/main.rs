@@ -11,7 +11,10 @@ use std::process::{Command, Output, Stdio};
 /// The `casebook` binary, with no store or logging set by the environment.
 fn casebook() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_casebook"));
-    command.env_remove("CASEBOOK_STORE").env_remove("CASEBOOK_LOG").stdin(Stdio::null());
+    command
+        .env_remove("CASEBOOK_STORE")
+        .env_remove("CASEBOOK_LOG")
+        .stdin(Stdio::null());
     command
 }
 
@@ -22,13 +25,21 @@ fn run(args: &[&str]) -> Output {
 
 /// Its standard output, after it ended well.
 fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// Its standard output as one JSON value a line.
 fn json_lines(output: &Output) -> Vec<serde_json::Value> {
-    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    stdout(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// Says on the terminal itself that a test did not run: what goes through `print!` is hidden when a test passes.

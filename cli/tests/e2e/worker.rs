@@ -34,7 +34,11 @@ impl Worker {
                 }
             }
         });
-        Self { child, lines, seen: Vec::new() }
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
     }
 
     /// Waits for a line that holds `text`, and returns it.
@@ -75,7 +79,13 @@ impl Worker {
     /// SIGTERM, and its end.
     pub fn stop(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         // Its log must be read on, or a full pipe would hold it up.
         while self.lines.recv_timeout(DEADLINE).is_ok() {}
         self.child.wait().unwrap()
