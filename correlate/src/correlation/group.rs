@@ -111,8 +111,8 @@ impl Group {
     /// Finds the windows anew where an event at `time` can have changed them, and reports the difference.
     ///
     /// Windows that end before the event are as they were: what they use up lies before it. Of the others, none begins
-    /// further back than the timespan. Behind the event, a different window can begin only among the events that were used
-    /// up before and now are not.
+    /// further back than the timespan. Behind the event and the window around it, a different window can begin only among
+    /// the events that were used up before and now are not.
     fn look_again(&mut self, plan: &CorrelationPlan, time: Timestamp, reports: &mut Vec<Report>) {
         let kept = self.windows.partition_point(|window| window.to < time);
         let old: Vec<Window> = self.windows.split_off(kept).into();
@@ -122,7 +122,9 @@ impl Group {
             .back()
             .map_or(0, |window| self.events.after(window.to))
             .max(reach);
-        let mut changed_to = time;
+        // A window that the event falls into may be another now: an event that turns out to match one more member may
+        // be wanted elsewhere in a sequence.
+        let mut changed_to = old.first().filter(|old| old.first <= time).map_or(time, |old| old.to);
         while let Some(window) = first_window(plan, &self.events, start, changed_to) {
             self.windows.push_back(window);
             start = self.events.after(window.to);

@@ -387,6 +387,32 @@ fn a_provisional_alert_moves_to_an_earlier_anchor_and_says_so() {
 }
 
 #[test]
+fn an_event_that_matches_one_more_member_gives_back_what_it_had_taken() {
+    // The last event is first known to match a, which completes a sequence over seconds 24 to 29; then also c, which
+    // undoes it. The sequence from second 29 on, which had been withdrawn for it, must come back.
+    let events = [(24, A | B), (35, A), (37, A | C), (37, B | C), (29, A | C), (24, A | C)];
+    let arrival: Arrival = (0u128..)
+        .zip(events)
+        .map(|(n, (seconds, matches))| {
+            (
+                0,
+                Happened {
+                    id: n * 7919,
+                    seconds,
+                    user: 0,
+                    matches,
+                },
+            )
+        })
+        .collect();
+    let (messages, signals) = messages(&arrival, 1);
+    assert_eq!(
+        standing(&run(true, &messages)),
+        without_positions(final_alerts(&plans(), &signals))
+    );
+}
+
+#[test]
 fn a_late_event_is_counted_and_not_used() {
     let mut engine = CorrelationEngine::with_plans(plans(), CorrelationConfig::default());
     let mut out = Vec::new();
