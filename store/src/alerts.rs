@@ -1,22 +1,22 @@
 //! The alerts table: every revision of every alert, written with the signals offsets and the correlation state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, AsArray, Int32Array, Int32Builder, Int64Builder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::Int32Type;
 use casebook_event::{Alert, AlertStatus, Checkpoint, Level, Partition, Timestamp};
 use futures::TryStreamExt;
 
 use crate::commit::{Committed, fence, txns};
 use crate::limits::MAX_AMBIGUOUS_IDS;
 use crate::record_batch::{batch, micros};
-use crate::scan::scan;
+use crate::scan::{scan, scan_rows, select};
 use crate::schema::TableSchema;
 use crate::state::Reference;
-use crate::table::{Add, DataFileWriter, Proposal, StatsBuilder, file_name};
+use crate::table::{Add, DataFile, DataFileWriter, Proposal, StatsBuilder, file_name};
 use crate::write::{date_text, put_file};
 use crate::{CommitError, Store, StoreError, TableName};
 
@@ -66,6 +66,17 @@ impl Default for AlertFilter {
 }
 
 impl AlertFilter {
+    /// Whether an alert may be admitted, by its time in microseconds and what else is in columns.
+    fn may_admit(&self, latest: &Latest) -> bool {
+        self.from.is_none_or(|from| latest.micros >= micros(from))
+            && self.to.is_none_or(|to| latest.micros <= micros(to))
+            && self.rule_id.as_ref().is_none_or(|rule| latest.rule_id == *rule)
+            && self
+                .min_level
+                .is_none_or(|level| latest.level.parse::<Level>().is_ok_and(|own| own >= level))
+            && (self.include_withdrawn || latest.status != status_name(AlertStatus::Withdrawn))
+    }
+
     fn admits(&self, alert: &Alert) -> bool {
         self.from.is_none_or(|from| alert.alert.time >= from)
             && self.to.is_none_or(|to| alert.alert.time < to)
@@ -188,12 +199,18 @@ impl Store {
     /// # Errors
     /// The alerts table cannot be read.
     pub async fn alerts(&self, filter: AlertFilter) -> Result<Vec<Alert>, StoreError> {
-        let mut alerts: Vec<Alert> = self
-            .latest(|_| true, |_| true)
-            .await?
-            .into_values()
-            .filter(|alert| filter.admits(alert))
-            .collect();
+        let snapshot = self.alerts.snapshot().await?;
+        let files: Vec<Arc<DataFile>> = snapshot.files.values().cloned().collect();
+        let latest = self.latest(&files, |_| true).await?;
+        let mut wanted: Vec<Latest> = latest.into_values().filter(|latest| filter.may_admit(latest)).collect();
+        wanted.sort_by_key(|latest| std::cmp::Reverse(latest.micros));
+        if let Some(last) = filter.limit.checked_sub(1).and_then(|last| wanted.get(last)) {
+            // Those of the same microsecond are told apart by their exact time, which is in the alert.
+            let last = last.micros;
+            wanted.retain(|latest| latest.micros >= last);
+        }
+        let mut alerts = self.read_alerts(&files, wanted).await?;
+        alerts.retain(|alert| filter.admits(alert));
         alerts.sort_by(|a, b| (b.alert.time, &a.alert.id).cmp(&(a.alert.time, &b.alert.id)));
         alerts.truncate(filter.limit);
         Ok(alerts)
@@ -205,9 +222,10 @@ impl Store {
     /// [`StoreError::Ambiguous`] where several alerts do; else the alerts table cannot be read.
     pub async fn alert(&self, prefix: &str) -> Result<Option<Alert>, StoreError> {
         let prefix = prefix.trim().to_ascii_lowercase();
-        let mut found = self
-            .latest(|file| file.stats.may_begin("id", &prefix), |id| id.starts_with(&prefix))
-            .await?;
+        let snapshot = self.alerts.snapshot().await?;
+        let may_begin = |file: &&Arc<DataFile>| file.stats.may_begin("id", &prefix);
+        let files: Vec<Arc<DataFile>> = snapshot.files.values().filter(may_begin).cloned().collect();
+        let found = self.latest(&files, |id| id.starts_with(&prefix)).await?;
         if found.len() > 1 {
             return Err(StoreError::Ambiguous {
                 prefix,
@@ -215,61 +233,124 @@ impl Store {
                 ids: found.into_keys().take(MAX_AMBIGUOUS_IDS).collect(),
             });
         }
-        Ok(found.pop_first().map(|(_, alert)| alert))
+        Ok(self.read_alerts(&files, found.into_values().collect()).await?.pop())
     }
 
-    /// The latest revisions by id, over the files and ids that are wanted. Files are never left out by time: a revision
-    /// may have moved its alert to another one.
+    /// Where the latest revision of each id is, by the narrow columns alone. Files are never left out by time: a
+    /// revision may have moved its alert to another one.
     async fn latest(
         &self,
-        file_wanted: impl Fn(&crate::table::DataFile) -> bool,
+        files: &[Arc<DataFile>],
         id_wanted: impl Fn(&str) -> bool,
-    ) -> Result<BTreeMap<String, Alert>, StoreError> {
-        let snapshot = self.alerts.snapshot().await?;
-        let mut latest: BTreeMap<String, (i32, String)> = BTreeMap::new();
-        for file in snapshot.files.values().filter(|file| file_wanted(file)) {
-            let mut batches = scan(self, TableName::Alerts, file, &["id", "revision", "alert"]).await?;
+    ) -> Result<BTreeMap<String, Latest>, StoreError> {
+        let mut latest: BTreeMap<String, Latest> = BTreeMap::new();
+        for (place, file) in files.iter().enumerate() {
+            let columns = ["id", "revision", "status", "time", "rule_id", "level"];
+            let mut batches = scan(self, TableName::Alerts, file, &columns).await?;
+            let mut number = 0;
             while let Some(batch) = batches.try_next().await? {
-                let text = |name: &str| {
-                    batch
-                        .column_by_name(name)
-                        .and_then(|column| column.as_string_opt::<i32>())
+                let Some(columns) = NarrowColumns::new(&batch) else {
+                    return Err(unreadable(&file.path, "a column is missing or of another type"));
                 };
-                let revisions = batch
-                    .column_by_name("revision")
-                    .and_then(|column| column.as_primitive_opt::<Int32Type>());
-                let (Some(ids), Some(revisions), Some(alerts)) = (text("id"), revisions, text("alert")) else {
-                    return Err(self.unreadable(&file.path, "a column is missing or of another type"));
-                };
-                for row in (0..batch.num_rows()).filter(|&row| id_wanted(ids.value(row))) {
-                    let revision = revisions.value(row);
-                    match latest.get(ids.value(row)) {
-                        Some((known, _)) if *known >= revision => {}
-                        _ => {
-                            latest.insert(ids.value(row).to_owned(), (revision, alerts.value(row).to_owned()));
-                        }
+                for row in 0..batch.num_rows() {
+                    let id = columns.id.value(row);
+                    let revision = columns.revision.value(row);
+                    if id_wanted(id) && latest.get(id).is_none_or(|known| known.revision < revision) {
+                        latest.insert(id.to_owned(), columns.latest(row, place, number));
                     }
+                    number += 1;
                 }
             }
         }
-        latest
-            .into_iter()
-            .map(|(id, (_, text))| {
-                let alert = serde_json::from_str(&text).map_err(|error| {
-                    self.unreadable("alert", format!("alert {id} is not in the known form: {error}"))
-                })?;
-                Ok((id, alert))
-            })
-            .collect()
+        Ok(latest)
     }
 
-    fn unreadable(&self, path: &str, reason: impl Into<crate::error::BoxError>) -> StoreError {
-        StoreError::File {
-            table: "alerts",
-            action: "read",
-            path: path.to_owned(),
-            source: reason.into(),
+    /// Reads the alerts themselves.
+    async fn read_alerts(&self, files: &[Arc<DataFile>], wanted: Vec<Latest>) -> Result<Vec<Alert>, StoreError> {
+        let mut by_file: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
+        for latest in wanted {
+            by_file.entry(latest.file).or_default().insert(latest.row);
         }
+        let mut alerts = Vec::new();
+        for (file, rows) in by_file {
+            let Some(file) = files.get(file) else { continue };
+            let selection = select(rows);
+            let mut batches = scan_rows(self, TableName::Alerts, file, &["alert"], Some(selection)).await?;
+            while let Some(batch) = batches.try_next().await? {
+                let Some(texts) = batch.column(0).as_string_opt::<i32>() else {
+                    return Err(unreadable(&file.path, "the column `alert` is no text"));
+                };
+                for text in texts.iter().flatten() {
+                    let alert = serde_json::from_str(text).map_err(|error| unreadable(&file.path, error))?;
+                    alerts.push(alert);
+                }
+            }
+        }
+        Ok(alerts)
+    }
+}
+
+/// Where the latest revision of an alert is, and what a filter asks of it.
+struct Latest {
+    revision: i32,
+    file: usize,
+    row: u32,
+    micros: i64,
+    status: String,
+    rule_id: String,
+    level: String,
+}
+
+/// The columns that tell which alerts to read.
+struct NarrowColumns<'a> {
+    id: &'a StringArray,
+    revision: &'a Int32Array,
+    status: &'a StringArray,
+    time: &'a TimestampMicrosecondArray,
+    rule_id: &'a StringArray,
+    level: &'a StringArray,
+}
+
+impl<'a> NarrowColumns<'a> {
+    fn new(batch: &'a RecordBatch) -> Option<Self> {
+        let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+        Some(Self {
+            id: text("id")?,
+            revision: batch.column_by_name("revision")?.as_primitive_opt()?,
+            status: text("status")?,
+            time: batch.column_by_name("time")?.as_primitive_opt()?,
+            rule_id: text("rule_id")?,
+            level: text("level")?,
+        })
+    }
+
+    fn latest(&self, row: usize, file: usize, number: u32) -> Latest {
+        Latest {
+            revision: self.revision.value(row),
+            file,
+            row: number,
+            micros: self.time.value(row),
+            status: self.status.value(row).to_owned(),
+            rule_id: self.rule_id.value(row).to_owned(),
+            level: self.level.value(row).to_owned(),
+        }
+    }
+}
+
+fn unreadable(path: &str, reason: impl Into<crate::error::BoxError>) -> StoreError {
+    StoreError::File {
+        table: "alerts",
+        action: "read",
+        path: path.to_owned(),
+        source: reason.into(),
+    }
+}
+
+fn status_name(status: AlertStatus) -> &'static str {
+    match status {
+        AlertStatus::Provisional => "provisional",
+        AlertStatus::Final => "final",
+        AlertStatus::Withdrawn => "withdrawn",
     }
 }
 
@@ -290,11 +371,7 @@ fn record_batch(alerts: &[&Alert], now: Timestamp) -> Result<RecordBatch, StoreE
         };
         ids.append_value(&alert.alert.id);
         revisions.append_value(i32::try_from(alert.alert.revision).unwrap_or(i32::MAX));
-        statuses.append_value(match alert.alert.status {
-            AlertStatus::Provisional => "provisional",
-            AlertStatus::Final => "final",
-            AlertStatus::Withdrawn => "withdrawn",
-        });
+        statuses.append_value(status_name(alert.alert.status));
         time.append_value(micros(alert.alert.time));
         rule_ids.append_value(&alert.rule.id);
         rule_names.append_value(&alert.rule.name);

@@ -101,9 +101,8 @@ pub enum StoreError {
     Cancelled,
 }
 
-/// Why a commit did not land.
+/// Why a commit did not land. A caller must tell the two apart.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CommitError {
     /// Another worker has committed this partition since: this batch is not wanted any more.
     #[error("{partition} stands at offset {found} in the table, not at {expected}: another worker has taken it over")]

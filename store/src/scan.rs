@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::file::metadata::PageIndexPolicy;
 
@@ -71,4 +71,21 @@ pub(crate) async fn scan_rows(
     }
     let stream = builder.build().map_err(|error| failed(error))?;
     Ok(stream.map_err(move |error| failed(error)).boxed())
+}
+
+/// Rows, in order, as the Parquet reader wants them: runs to skip and to read.
+pub(crate) fn select(rows: impl IntoIterator<Item = u32>) -> RowSelection {
+    let mut selectors: Vec<RowSelector> = Vec::new();
+    let mut next = 0;
+    for row in rows {
+        if row > next {
+            selectors.push(RowSelector::skip((row - next) as usize));
+        }
+        match selectors.last_mut() {
+            Some(last) if !last.skip => last.row_count += 1,
+            _ => selectors.push(RowSelector::select(1)),
+        }
+        next = row + 1;
+    }
+    RowSelection::from(selectors)
 }

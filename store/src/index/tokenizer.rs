@@ -10,6 +10,8 @@
 //! IPv4 addresses as one word, since their parts are common numbers, and takes UUIDs as one word instead of five.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use crate::limits::MAX_TOKEN_BYTES;
 
@@ -117,9 +119,25 @@ pub(crate) fn is_letter(c: char) -> bool {
     class(c) == Class::Letter
 }
 
-/// The characters of [`is_letter`], as the inside of a class of the regex crate.
-pub(crate) const LETTERS: &str =
-    r"[\p{Alphabetic}\p{N}]--[\u{3041}-\u{30ff}\u{3400}-\u{4dbf}\u{4e00}-\u{9fff}\u{f900}-\u{faff}\u{20000}-\u{3ffff}]";
+/// The characters of [`is_letter`], as the inside of a class of the regex crate. Spelled out, since that crate's tables may
+/// be of another version of Unicode than the standard library's.
+pub(crate) static LETTERS: LazyLock<String> = LazyLock::new(|| {
+    let mut class = String::new();
+    let mut start: Option<char> = None;
+    let mut last = '\0';
+    let mut end = |start: char, last: char| {
+        let _ = write!(class, "\\x{{{:x}}}-\\x{{{:x}}}", u32::from(start), u32::from(last));
+    };
+    for c in '\0'..=char::MAX {
+        if is_letter(c) {
+            start.get_or_insert(c);
+            last = c;
+        } else if let Some(start) = start.take() {
+            end(start, last);
+        }
+    }
+    class
+});
 
 /// Whether two neighbouring characters are within one word.
 pub(crate) fn joins(left: char, right: char) -> bool {
@@ -341,7 +359,7 @@ mod tests {
 
     #[test]
     fn letters_are_the_same_to_the_regex_crate() {
-        let class = regex::Regex::new(&format!("^[{LETTERS}]$")).unwrap();
+        let class = regex::Regex::new(&format!("^[{}]$", *LETTERS)).unwrap();
         for c in (0..0x4_0000).filter_map(char::from_u32) {
             assert_eq!(
                 class.is_match(c.encode_utf8(&mut [0; 4])),

@@ -40,6 +40,8 @@ impl Document for RowDocument {
 /// Builds the index of one data file. Events are added in the order of its rows.
 pub(crate) struct IndexWriter {
     writer: SingleSegmentIndexWriter<RowDocument>,
+    /// Where the segment is written. The index's own view of it would strip the footer from every file.
+    directory: RamDirectory,
     fields: IndexFields,
     /// The code of each normalized field, by its place in [`FieldId::ALL`].
     codes: Vec<Option<char>>,
@@ -60,11 +62,12 @@ impl IndexWriter {
         };
         let tokenizers = TokenizerManager::new();
         tokenizers.register(TOKENIZER, TermTokenizer::default());
+        let directory = RamDirectory::create();
         let writer = Index::builder()
             .schema(schema)
             .settings(settings)
             .tokenizers(tokenizers)
-            .single_segment_index_writer(RamDirectory::create(), heap_bytes)?;
+            .single_segment_index_writer(directory.clone(), heap_bytes)?;
         let mut codes = vec![None; FieldId::ALL.len()];
         let indexed = FieldId::ALL.iter().filter(|id| is_indexed(**id));
         for (place, &id) in indexed.enumerate() {
@@ -72,6 +75,7 @@ impl IndexWriter {
         }
         Ok(Self {
             writer,
+            directory,
             fields,
             codes,
             keys: KeyWords::default(),
@@ -143,7 +147,7 @@ impl IndexWriter {
     /// The finished bundle.
     pub fn finish(self) -> Result<Vec<u8>, BoxError> {
         let index = self.writer.finalize()?;
-        let directory = index.directory();
+        let directory = &self.directory;
         let mut names: Vec<_> = index
             .load_metas()?
             .list_segment_files()

@@ -446,7 +446,7 @@ mod tests {
         check("user:/a(/", 5, "regular expression");
         check("time:soon", 5, "no time");
         check(r"a\", 1, "backslash");
-        check(&"(".repeat(100), 63, "levels");
+        check(&"(".repeat(100), 64, "levels");
         check(&"x".repeat(9000), 8192, "bytes");
         check("user:/(a{1000}){1000}/", 5, "regular expression");
     }

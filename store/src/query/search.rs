@@ -8,7 +8,6 @@ use casebook_event::{Source, Timestamp};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectStoreExt};
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use tokio::task::JoinHandle;
 
 use super::RowSet;
@@ -20,7 +19,7 @@ use super::row::{FoundEvent, Row};
 use crate::decode::EventColumns;
 use crate::index::{Bundle, BundleBytes, Found, IndexReader, bundle_path};
 use crate::limits::{MAX_ANSWER_ROWS, MAX_BUNDLE_BYTES};
-use crate::scan::{scan, scan_rows};
+use crate::scan::{scan, scan_rows, select};
 use crate::schema::TableSchema;
 use crate::table::DataFile;
 use crate::{Store, StoreError, TableName};
@@ -293,7 +292,7 @@ impl Store {
             Some(rows) => Box::new(rows.iter().collect::<Vec<_>>().into_iter()),
             None => Box::new(0..u32::MAX),
         };
-        let selection = rows.as_ref().map(selection);
+        let selection = rows.as_ref().map(|rows| select(rows.iter()));
         let mut batches = scan_rows(self, TableName::Events, file, &columns, selection).await?;
         while let Some(batch) = batches.try_next().await? {
             out.rows_read += batch.num_rows() as u64;
@@ -387,7 +386,7 @@ impl Store {
             let mut set = RowSet::none(wanted.last().map_or(0, |(row, _)| row + 1));
             wanted.iter().for_each(|(row, _)| set.insert(*row));
             let mut places = wanted.iter().map(|(_, place)| *place);
-            let mut batches = scan_rows(self, TableName::Events, file, &columns, Some(selection(&set))).await?;
+            let mut batches = scan_rows(self, TableName::Events, file, &columns, Some(select(set.iter()))).await?;
             while let Some(batch) = batches.try_next().await? {
                 let columns = EventColumns::new(&batch);
                 for row in 0..batch.num_rows() {
@@ -431,23 +430,6 @@ fn unreadable(file: &DataFile, reason: String) -> StoreError {
         path: file.path.clone(),
         source: reason.into(),
     }
-}
-
-/// The rows of a set as the Parquet reader wants them: runs to skip and to read.
-fn selection(rows: &RowSet) -> RowSelection {
-    let mut selectors: Vec<RowSelector> = Vec::new();
-    let mut next = 0;
-    for row in rows.iter() {
-        if row > next {
-            selectors.push(RowSelector::skip((row - next) as usize));
-        }
-        match selectors.last_mut() {
-            Some(last) if !last.skip => last.row_count += 1,
-            _ => selectors.push(RowSelector::select(1)),
-        }
-        next = row + 1;
-    }
-    RowSelection::from(selectors)
 }
 
 /// The hits that belong into the answer so far.

@@ -59,12 +59,12 @@ impl Wildcard {
         let ends_with_letter =
             matches!(pieces.last(), Some(Piece::Literal(t)) if t.chars().next_back().is_some_and(is_letter));
         let left = if starts_with_letter {
-            format!("(?:^|[^{LETTERS}])")
+            format!("(?:^|[^{}])", *LETTERS)
         } else {
             String::new()
         };
         let right = if ends_with_letter {
-            format!("(?:$|[^{LETTERS}])")
+            format!("(?:$|[^{}])", *LETTERS)
         } else {
             String::new()
         };

@@ -1,0 +1,275 @@
+//! The alerts table: revisions, filters, prefixes, and the correlation state that belongs to its offsets.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use casebook_event::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Level, Partition, Timestamp};
+use casebook_store::{AlertFilter, AlertsCommit, CommitError, Store, StoreConfig, StoreError, TableName};
+use support::{at, files, open, range};
+
+fn alert(id: &str, revision: u32, status: AlertStatus, seconds: i64) -> Alert {
+    Alert {
+        alert: AlertHead {
+            id: id.into(),
+            revision,
+            status,
+            time: at(seconds),
+            superseded_by: None,
+        },
+        rule: AlertRule {
+            id: "5b3a".into(),
+            name: "Shell in a container".into(),
+            level: Level::High,
+            kind: "event_count".into(),
+            version: "0123456789abcdef".into(),
+            tags: vec!["attack.t1059".into()],
+        },
+        group: BTreeMap::from([("user.name".into(), "alice".into())]),
+        window: AlertWindow {
+            from: at(seconds),
+            to: at(seconds + 5),
+        },
+        evidence_total: 0,
+        evidence: Vec::new(),
+    }
+}
+
+async fn put(store: &Store, alerts: &[Alert], start: i64, end: i64, states: Vec<(Partition, Vec<u8>)>) {
+    store
+        .commit_alerts(AlertsCommit {
+            group: "c",
+            alerts,
+            checkpoint: range(0, start, end),
+            states,
+            now: at(9),
+        })
+        .await
+        .unwrap();
+}
+
+fn ids(alerts: &[Alert]) -> Vec<String> {
+    alerts
+        .iter()
+        .map(|alert| format!("{}.{}", alert.alert.id, alert.alert.revision))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_latest_revision_is_the_alert() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    use AlertStatus::{Final, Provisional, Withdrawn};
+    let mut low = alert("cc01", 1, Final, 300);
+    low.rule.level = Level::Low;
+    low.rule.id = "other".into();
+    put(
+        &store,
+        &[
+            alert("aa01", 1, Provisional, 100),
+            alert("aa02", 1, Provisional, 200),
+            low,
+        ],
+        0,
+        5,
+        vec![],
+    )
+    .await;
+    // A late event moves the first alert to the day before.
+    put(
+        &store,
+        &[alert("aa01", 2, Final, -100), alert("aa02", 2, Withdrawn, 200)],
+        5,
+        9,
+        vec![],
+    )
+    .await;
+    let list = async |filter: AlertFilter| ids(&store.alerts(filter).await.unwrap());
+    let all = AlertFilter::default;
+    assert_eq!(list(all()).await, ["cc01.1", "aa01.2"]);
+    assert_eq!(
+        list(AlertFilter {
+            include_withdrawn: true,
+            ..all()
+        })
+        .await,
+        ["cc01.1", "aa02.2", "aa01.2"]
+    );
+    assert_eq!(
+        list(AlertFilter {
+            from: Some(at(0)),
+            ..all()
+        })
+        .await,
+        ["cc01.1"]
+    );
+    assert_eq!(
+        list(AlertFilter {
+            to: Some(at(300)),
+            ..all()
+        })
+        .await,
+        ["aa01.2"]
+    );
+    assert_eq!(
+        list(AlertFilter {
+            min_level: Some(Level::High),
+            ..all()
+        })
+        .await,
+        ["aa01.2"]
+    );
+    assert_eq!(
+        list(AlertFilter {
+            rule_id: Some("other".into()),
+            ..all()
+        })
+        .await,
+        ["cc01.1"]
+    );
+    assert_eq!(list(AlertFilter { limit: 1, ..all() }).await, ["cc01.1"]);
+    assert_eq!(
+        store.alert("AA02").await.unwrap().unwrap(),
+        alert("aa02", 2, Withdrawn, 200)
+    );
+    assert_eq!(store.alert("dd").await.unwrap(), None);
+    let error = store.alert("aa").await.unwrap_err();
+    assert!(matches!(&error, StoreError::Ambiguous { count: 2, .. }), "{error}");
+    assert!(error.to_string().contains("aa01, aa02"), "{error}");
+    assert_eq!(
+        store.signal_offsets("c").await.unwrap(),
+        [(Partition::new("logs", 0), 9)].into()
+    );
+}
+
+#[tokio::test]
+async fn the_state_is_that_of_the_offsets() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let (p0, p1) = (Partition::new("logs", 0), Partition::new("logs", 1));
+    assert_eq!(store.correlation_state("c", &p0).await.unwrap(), None);
+    put(
+        &store,
+        &[],
+        0,
+        5,
+        vec![(p0.clone(), b"one".to_vec()), (p1.clone(), b"other".to_vec())],
+    )
+    .await;
+    put(&store, &[], 5, 7, vec![(p0.clone(), b"two".to_vec())]).await;
+    assert_eq!(
+        store.correlation_state("c", &p0).await.unwrap().as_deref(),
+        Some(&b"two"[..])
+    );
+    assert_eq!(
+        store.correlation_state("c", &p1).await.unwrap().as_deref(),
+        Some(&b"other"[..])
+    );
+    assert_eq!(store.correlation_state("d", &p0).await.unwrap(), None);
+    assert_eq!(
+        files(dir.path(), ".state").len(),
+        2,
+        "the state that was replaced is gone"
+    );
+
+    // A worker that was overtaken changes nothing.
+    let commit = AlertsCommit {
+        group: "c",
+        alerts: &[],
+        checkpoint: range(0, 5, 8),
+        states: vec![(p0.clone(), vec![9])],
+        now: at(1),
+    };
+    assert!(matches!(
+        store.commit_alerts(commit).await,
+        Err(CommitError::Fenced { found: 7, .. })
+    ));
+    assert_eq!(files(dir.path(), ".state").len(), 2);
+
+    // The reference survives a Delta checkpoint that replaces the log.
+    store.checkpoint(TableName::Alerts).await.unwrap();
+    for version in 0..=2 {
+        std::fs::remove_file(dir.path().join(format!("alerts/_delta_log/{version:020}.json"))).unwrap();
+    }
+    let reopened = open(dir.path()).await;
+    assert_eq!(
+        reopened.correlation_state("c", &p0).await.unwrap().as_deref(),
+        Some(&b"two"[..])
+    );
+}
+
+#[tokio::test]
+async fn a_changed_or_missing_state_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let p0 = Partition::new("logs", 0);
+    put(&store, &[], 0, 5, vec![(p0.clone(), b"state".to_vec())]).await;
+    let path = dir.path().join(&files(dir.path(), ".state")[0]);
+    for (bytes, part) in [
+        (Some(&b"stale"[..]), "SHA-256"),
+        (Some(b"st"), "2 bytes"),
+        (None, "missing"),
+    ] {
+        match bytes {
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let error = store.correlation_state("c", &p0).await.unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("logs[0]"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn sql_sees_the_three_tables_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().to_str().unwrap(), StoreConfig::default())
+        .await
+        .unwrap();
+    let events = (0..5).map(support::plain).collect();
+    store
+        .commit_events(support::commit(events, vec![support::letter(5)], range(0, 0, 6)))
+        .await
+        .unwrap();
+    put(&store, &[alert("aa01", 1, AlertStatus::Final, 3)], 0, 5, vec![]).await;
+    let check = async |sql: &str, want: &str| {
+        let answer = store
+            .sql(sql, 100)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(serde_json::to_string(&answer.rows).unwrap(), want, "{sql}");
+    };
+    check("select count(*) from events", "[[5]]").await;
+    check(
+        "select user_name, count(*) n from events group by 1",
+        r#"[["alice",5]]"#,
+    )
+    .await;
+    check(
+        "select event_date, time, kafka_offset from events where time >= '2024-05-01T00:00:04Z'",
+        r#"[["2024-05-01","2024-05-01T00:00:04.123456Z",4]]"#,
+    )
+    .await;
+    check("select event_date from events where event_date = '2024-05-02'", "[]").await;
+    check(
+        "select id, \"group\", level from alerts",
+        r#"[["aa01","{\"user.name\":\"alice\"}","high"]]"#,
+    )
+    .await;
+    check("select reason, \"offset\" from dead_letters", r#"[["invalid_json",5]]"#).await;
+    check("select count(*) from (select * from events limit 3)", "[[3]]").await;
+    assert_eq!(store.sql("select raw from events", 2).await.unwrap().rows.len(), 2);
+    for sql in [
+        "drop table events",
+        "create table x as select 1",
+        "insert into events values (1)",
+        "copy events to '/tmp/x.parquet'",
+        "set datafusion.execution.batch_size = 1",
+        "create external table t stored as parquet location '/etc'",
+        "select nothing from events",
+        "selec 1",
+    ] {
+        let error = store.sql(sql, 1).await.expect_err(sql);
+        assert!(matches!(error, StoreError::Sql(_)), "{sql}: {error}");
+    }
+    let _ = Timestamp::MIN;
+}
