@@ -40,10 +40,16 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return OK;
     }
     eprintln!("casebook: {}", crate::output::escape(&format!("{error:#}")));
-    let config = error.downcast_ref::<casebook_pipeline::ConfigError>().is_some();
-    if config || error.downcast_ref::<UsageError>().is_some() {
-        USAGE.into()
-    } else {
-        FAILED.into()
-    }
+    if is_usage(error) { USAGE.into() } else { FAILED.into() }
+}
+
+/// Whether the user can mend it by saying something else.
+fn is_usage(error: &anyhow::Error) -> bool {
+    use casebook_store::StoreError;
+    error.downcast_ref::<UsageError>().is_some()
+        || error.downcast_ref::<casebook_pipeline::ConfigError>().is_some()
+        || matches!(
+            error.downcast_ref::<StoreError>(),
+            Some(StoreError::Query(_) | StoreError::Sql(_))
+        )
 }

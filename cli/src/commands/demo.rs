@@ -201,7 +201,7 @@ async fn suggest(top: &Alert, path: &str, store: &Store) -> Result<()> {
     if let Some(address) = address {
         queries.push(format!("source.ip:{address}"));
     }
-    queries.push("verb:create AND subresource:exec".to_owned());
+    queries.push("subresource:exec".to_owned());
     for query in queries {
         let request = SearchRequest {
             query: query.clone(),

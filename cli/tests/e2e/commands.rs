@@ -168,6 +168,7 @@ fn mistakes_are_told_with_the_right_exit_code() {
     check(&["rule", "lint", &files.path("bad.yml")], 1, "nosuch");
     check(&["run", "--config", &files.path("config.yaml")], 2, "line 3");
     check(&["search", "x", "--since", "soon"], 2, "soon");
+    check(&["run", "--config", &missing], 2, &missing);
     assert!(
         !Path::new(&missing).exists(),
         "reading a store that is not there must not make one"

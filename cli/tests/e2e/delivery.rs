@@ -176,12 +176,13 @@ fn a_worker_killed_in_a_commit_loses_and_doubles_nothing() {
     let mut first = Worker::start(&cluster.config);
     let mut second = Worker::start(&cluster.config);
     second.wait_for("partitions assigned");
-    first.wait_for("events committed");
-    cluster.produce(12_000, 24_000);
-    // In the middle of a commit: its files are being written.
-    first.wait_for("commit started");
-    first.kill();
-    cluster.produce(24_000, 30_000);
+    first.wait_for("partitions assigned");
+    std::thread::scope(|scope| {
+        scope.spawn(|| cluster.produce(12_000, 30_000));
+        // In the middle of a commit: its files are being written.
+        first.wait_for("commit started");
+        first.kill();
+    });
     let mut third = Worker::start(&cluster.config);
     cluster.wait_until_complete(30_000, &mut [&mut second, &mut third]);
     let log = format!("{}\n----\n{}", second.log(), third.log());
