@@ -3,6 +3,14 @@
 //! `cargo bench -p casebook-corpus`. What counts is the ratio between two builds or two stages on one machine, not the
 //! figure: `docs/performance.md` says how the published ones were made.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that cannot go on has failed"
+)]
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;

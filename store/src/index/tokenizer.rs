@@ -58,10 +58,7 @@ fn unescape(raw: &str) -> String {
             Some(b'n') => ('\n', 1),
             Some(b'r') => ('\r', 1),
             Some(b't') => ('\t', 1),
-            Some(b'u') => match unicode_escape(tail) {
-                Some(found) => found,
-                None => ('\\', 0),
-            },
+            Some(b'u') => unicode_escape(tail).unwrap_or(('\\', 0)),
             _ => ('\\', 0),
         };
         out.push(char);

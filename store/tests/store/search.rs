@@ -1,6 +1,6 @@
 //! The search: what it finds is what the meaning of the query says, whether by index or by reading everything.
 
-mod support;
+use crate::support;
 
 use casebook_event::{Event, FieldId, Source, Timestamp, Value};
 use casebook_store::{FoundEvent, SearchRequest, Store, StoreConfig, query_matches};

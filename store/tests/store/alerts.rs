@@ -1,6 +1,6 @@
 //! The alerts table: revisions, filters, prefixes, and the correlation state that belongs to its offsets.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,13 @@
+//! A store from outside: what is written is there, once, and found.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod alerts;
+mod commit;
+mod search;
+mod support;
