@@ -52,5 +52,7 @@ fn json_lines(output: &Output) -> Vec<serde_json::Value> {
 /// Says on the terminal itself that a test did not run: what goes through `print!` is hidden when a test passes.
 fn skipped(test: &str, reason: &str) {
     use std::io::Write as _;
-    std::io::stderr().write_all(format!("skipped: {test}: {reason}\n").as_bytes()).unwrap();
+    std::io::stderr()
+        .write_all(format!("skipped: {test}: {reason}\n").as_bytes())
+        .unwrap();
 }
