@@ -251,6 +251,21 @@ async fn sql_sees_the_three_tables_and_changes_nothing() {
     .await;
     check("select event_date from events where event_date = '2024-05-02'", "[]").await;
     check(
+        "select count(*) from events where event_date = '2024-05-01' and user_name = 'alice'",
+        "[[5]]",
+    )
+    .await;
+    check(
+        "select count(*) from events where user_name > 'b' or source = 'nothing'",
+        "[[0]]",
+    )
+    .await;
+    check(
+        "select count(*) from alerts where time < '2024-05-01' and level = 'high'",
+        "[[0]]",
+    )
+    .await;
+    check(
         "select id, \"group\", level from alerts",
         r#"[["aa01","{\"user.name\":\"alice\"}","high"]]"#,
     )
