@@ -60,14 +60,16 @@ pub async fn run(args: SearchArgs) -> Result<ExitCode> {
             .collect();
         output::print(&Rows { columns, rows }, args.output.output)?;
     }
-    let unindexed = answer.files_total - answer.files_pruned - answer.files_indexed;
+    // A search stops when no further file can hold a row that belongs into the answer; then not all matches are counted.
+    let at_least = if answer.counted_all { "" } else { "at least " };
     eprintln!(
-        "casebook: {} of {} events; {} files, {} left out by time and statistics, {} without an index",
+        "casebook: {} of {at_least}{} events; {} files, {} left out by time and statistics, {} without a usable index, {} not needed",
         answer.rows.len(),
         answer.matched,
         answer.files_total,
         answer.files_pruned,
-        unindexed,
+        answer.files_scanned,
+        answer.files_unread,
     );
     Ok(exit_code::OK)
 }

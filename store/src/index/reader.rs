@@ -12,7 +12,7 @@ use tantivy::{Index, SegmentReader};
 
 use super::bundle::{Bundle, BundleDirectory};
 use super::directory::BundleDirectoryReader;
-use super::terms::{CLIPPED, TermTokenizer, column_code, push_keyword};
+use super::terms::{CLIPPED, TermTokenizer, column_code, indexed_part, push_keyword};
 use super::tokenizer::clip;
 use super::{TOKENIZER, UNINDEXED, index_schema};
 use crate::limits::MAX_EXPANDED_TERMS;
@@ -161,7 +161,7 @@ impl IndexReader {
         let Some(code) = self.code(column) else { return Ok(None) };
         let code_bytes = code.len_utf8();
         let mut start = String::from(code);
-        start.push_str(prefix);
+        start.push_str(indexed_part(prefix));
         let mut found = Found {
             rows: RowSet::none(self.rows()),
             exact: true,

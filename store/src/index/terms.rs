@@ -26,18 +26,20 @@ pub(super) fn column_code(place: usize) -> char {
         .unwrap_or('\u{10ffff}')
 }
 
+/// The part of a folded value that the index holds: at most [`MAX_KEYWORD_BYTES`], and nothing from a character on that the
+/// index uses itself. What is asked for must be cut by the same rule.
+pub(super) fn indexed_part(folded: &str) -> &str {
+    let end = folded.find([SEPARATOR, CLIPPED]).unwrap_or(folded.len());
+    &folded[..folded.floor_char_boundary(end.min(MAX_KEYWORD_BYTES))]
+}
+
 /// Appends the keyword term of a value to `out`, without a separator.
 pub(super) fn push_keyword(out: &mut String, code: char, value: &str) {
     out.push(code);
     let folded: Cow<'_, str> = fold(value);
-    let end = folded.find([SEPARATOR, CLIPPED]).unwrap_or(folded.len());
-    let end = if end > MAX_KEYWORD_BYTES {
-        folded.floor_char_boundary(MAX_KEYWORD_BYTES)
-    } else {
-        end
-    };
-    out.push_str(&folded[..end]);
-    if end < folded.len() {
+    let kept = indexed_part(&folded);
+    out.push_str(kept);
+    if kept.len() < folded.len() {
         out.push(CLIPPED);
     }
 }

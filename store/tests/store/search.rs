@@ -520,3 +520,25 @@ async fn the_config_may_leave_out_the_index() {
         .unwrap();
     assert_eq!(offsets(&store, ask("curl")).await, [0]);
 }
+
+#[tokio::test]
+async fn a_wildcard_longer_than_an_indexed_value_finds_it() {
+    // Values are indexed cut short; a search that asked for more of them than there is found nothing.
+    let long = format!("{}tail", "é".repeat(100));
+    let odd = "before\u{1e}after";
+    let user = |n, name: &str| event(n, &[(FieldId::UserName, name.into())], "{}");
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let events = vec![user(0, &long), user(1, odd), user(2, "other")];
+    store
+        .commit_events(commit(events, vec![], range(0, 0, 3)))
+        .await
+        .unwrap();
+    let check = async |query: String, want: &[i64]| {
+        assert_eq!(offsets(&store, ask(&query)).await, want, "{query}");
+    };
+    check(format!("user.name:{}*", &long[..190]), &[0]).await;
+    check(format!("user.name:{}x*", &long[..190]), &[]).await;
+    check("user.name:before\u{1e}a*".to_owned(), &[1]).await;
+    check("user.name:oth*".to_owned(), &[2]).await;
+}
