@@ -90,9 +90,9 @@ pub struct RuleArgs {
 pub struct DemoArgs {
     #[command(flatten)]
     pub store: StoreArgs,
-    /// The same seed tells the same story
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// The same seed tells the same story; 1 for a store without alerts, else a new one each time
+    #[arg(long)]
+    pub seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use casebook_event::{Alert, AlertStatus, Source};
 use casebook_ingest::SourceKind;
 use casebook_pipeline::{
@@ -35,8 +35,16 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     let before: Vec<_> = all_alerts(&store)
         .await?
         .into_iter()
-        .map(|alert| alert.alert.id)
+        .map(|alert| alert.alert.id.to_string())
         .collect();
+
+    // The ids of alerts follow from the story: one that is told again would only repeat what the store has.
+    let fresh = if before.is_empty() {
+        1
+    } else {
+        casebook_pipeline::now().as_nanos().unsigned_abs()
+    };
+    let seed = args.seed.unwrap_or(fresh);
 
     // The cluster lives as long as this value; it keeps 5 MiB a partition, and the demo stays below that.
     let cluster = MockCluster::new(1).context("in-process broker")?;
@@ -62,7 +70,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     let age = i64::try_from(STORY_AGE.as_nanos()).unwrap_or(i64::MAX);
     let start = casebook_pipeline::now().saturating_add_nanos(-age);
     let feed = Feed::new(&brokers)?;
-    let records = casebook_corpus::demo(args.seed, start);
+    let records = casebook_corpus::demo(seed, start);
     let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
     for record in &records {
         feed.write(record.topic, &record.key, &record.payload)?;
@@ -81,9 +89,9 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     // A pipeline that fails stops itself, and `wait` below says why.
     let stopped = pipeline.shutdown();
     let outcome = tokio::select! {
-        outcome = wait_until_final(&pipeline, &feed, &topics, &signals_topic, &store) => outcome,
+        outcome = wait_until_final(&pipeline, &feed, &topics, &signals_topic, &store, &before) => outcome,
         () = stopped.cancelled() => Ok(()),
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted; what was read is committed, and another demo may use the same store")),
     };
     let committed = pipeline.progress().subscribe().borrow().clone();
     pipeline.shutdown().cancel();
@@ -91,7 +99,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     outcome?;
 
     let mut alerts: Vec<Alert> = all_alerts(&store).await?;
-    alerts.retain(|alert| !before.contains(&alert.alert.id));
+    alerts.retain(|alert| !before.iter().any(|id| alert.alert.id == *id));
     alert::sort(&mut alerts);
     let total = alerts.len();
     alerts.truncate(MAX_ALERTS);
@@ -150,6 +158,7 @@ async fn wait_until_final(
     topics: &[&str],
     signals_topic: &str,
     store: &Store,
+    before: &[String],
 ) -> Result<()> {
     let deadline = Instant::now() + DEADLINE;
     let mut progress = pipeline.progress().subscribe();
@@ -158,7 +167,9 @@ async fn wait_until_final(
     let ends = feed.ends(&[signals_topic])?;
     wait(deadline, &mut progress, |snapshot| reached(&snapshot.signals, &ends)).await?;
     loop {
-        let alerts = all_alerts(store).await?;
+        let mut alerts = all_alerts(store).await?;
+        // What an earlier demo left provisional stays so: its broker is gone, and no window of it ends any more.
+        alerts.retain(|alert| !before.iter().any(|id| alert.alert.id == *id));
         if !alerts.is_empty()
             && alerts
                 .iter()
