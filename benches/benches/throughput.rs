@@ -16,7 +16,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use casebook_corpus::{Corpus, CorpusConfig, CorpusRecord};
+use casebook_corpus::{Corpus, CorpusConfig, CorpusRecord, SOURCES};
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleFile, RuleSet};
 use casebook_event::{
     Checkpoint, Event, EventBatch, Partition, Position, RawRecord, Signal, SignalMessage, Source, Timestamp,
@@ -98,7 +98,7 @@ fn rule_files(directory: &Path) -> Vec<RuleFile> {
 
 fn decode_and_normalize(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode_and_normalize");
-    for source in Source::ALL.iter().copied().map(Some).chain([None]) {
+    for source in SOURCES.iter().copied().map(Some).chain([None]) {
         let records = corpus(source);
         group.throughput(Throughput::Bytes(bytes(&records)));
         let name = source.map_or("all", Source::name);

@@ -11,9 +11,13 @@ pub struct Mix {
 impl Default for Mix {
     /// 45 audit, 25 container, 10 CloudTrail, 8 auth, 12 application.
     fn default() -> Self {
-        Self {
-            weights: [45, 25, 10, 8, 12],
-        }
+        let weights = [0; Source::ALL.len()];
+        Self { weights }
+            .with(Source::KubernetesAudit, 45)
+            .with(Source::ContainerLog, 25)
+            .with(Source::CloudTrail, 10)
+            .with(Source::Auth, 8)
+            .with(Source::Application, 12)
     }
 }
 
@@ -51,7 +55,7 @@ impl Mix {
             }
             point -= weight;
         }
-        Source::ApplicationJson
+        Source::Application
     }
 }
 
@@ -103,6 +107,7 @@ mod tests {
         for point in 0..mix.total() {
             seen[mix.source_at(point) as usize] += 1;
         }
+        let seen: Vec<u32> = crate::SOURCES.iter().map(|source| seen[*source as usize]).collect();
         assert_eq!(seen, [45, 25, 10, 0, 12]);
         assert_eq!(Mix::only(Source::Auth).source_at(0), Source::Auth);
     }

@@ -29,14 +29,23 @@ pub struct CorpusRecord {
     pub damage: Option<Damage>,
 }
 
-/// The topic that a source's records go to.
+/// The sources that the corpus has, which are some of all.
+pub const SOURCES: &[Source] = &[
+    Source::KubernetesAudit,
+    Source::ContainerLog,
+    Source::CloudTrail,
+    Source::Auth,
+    Source::Application,
+];
+
+/// The topic that the corpus's records of a source go to.
 pub fn topic(source: Source) -> &'static str {
     match source {
         Source::KubernetesAudit => "logs.kubernetes-audit",
         Source::ContainerLog => "logs.container",
         Source::CloudTrail => "logs.cloudtrail",
         Source::Auth => "logs.auth",
-        Source::ApplicationJson => "logs.application",
+        _ => "logs.application",
     }
 }
 
@@ -102,7 +111,7 @@ impl Corpus {
                 ACCOUNT.to_owned()
             }
             Source::Auth => auth::write_background(cluster, random, time, line).to_owned(),
-            Source::ApplicationJson => application::write_background(cluster, random, time, line).to_owned(),
+            Source::Application => application::write_background(cluster, random, time, line).to_owned(),
         };
         let damage = random
             .chance(self.config.damaged_per_million)

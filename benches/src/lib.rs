@@ -24,7 +24,7 @@ mod story;
 mod teller;
 
 pub use config::{CorpusConfig, Mix};
-pub use corpus::{Corpus, CorpusRecord, topic};
+pub use corpus::{Corpus, CorpusRecord, SOURCES, topic};
 pub use damage::Damage;
 pub use demo::{DEMO_BACKGROUND_RECORDS, demo};
 pub use story::{ATTACKER_IP, STORY_MINUTES, story};

@@ -121,7 +121,7 @@ impl Teller<'_> {
             extra,
         }
         .write(&mut out, Shape::Ecs);
-        self.push(Source::ApplicationJson, "checkout-api", time, out);
+        self.push(Source::Application, "checkout-api", time, out);
     }
 
     /// A line of the pod's output.

@@ -74,7 +74,7 @@ fn check_format(record: &CorpusRecord) {
                 "the key is the host: {text}"
             );
         }
-        Source::ApplicationJson => {
+        Source::Application => {
             let line = json();
             assert!(line["message"].is_string() || line["msg"].is_string(), "{text}");
         }
@@ -168,7 +168,7 @@ fn sizes_and_shares_are_realistic() {
     check(Source::ContainerLog, 25.0, 250..700);
     check(Source::CloudTrail, 10.0, 1100..1700);
     check(Source::Auth, 8.0, 80..180);
-    check(Source::ApplicationJson, 12.0, 300..600);
+    check(Source::Application, 12.0, 300..600);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn the_story_joins_over_all_five_sources() {
     assert!(story.is_sorted_by_key(|record| record.time));
     let span = story.last().unwrap().time.as_nanos() - story[0].time.as_nanos();
     assert!(span < i64::from(STORY_MINUTES) * 60_000_000_000);
-    for &source in Source::ALL {
+    for &source in casebook_corpus::SOURCES {
         let mine: Vec<&CorpusRecord> = story.iter().filter(|record| record.source == source).collect();
         assert!(mine.len() >= 4, "{source}");
         assert!(

@@ -73,6 +73,9 @@ field_table! {
     EventCode "event.code" "event_code" Keyword Exact "the source's code for this kind of event";
     EventProvider "event.provider" "event_provider" Keyword Exact "the program or service that reported it";
     EventSeverity "event.severity" "event_severity" Long No "the source's severity as a number";
+    EventDuration "event.duration" "event_duration" Long No "how long it took, in nanoseconds";
+    EventSequence "event.sequence" "event_sequence" Long No "its number in the order of its source: the serial of an audit record";
+    RuleName "rule.name" "rule_name" Keyword Exact "the rule or policy of the tool that reported it: Falco, KubeArmor, Tetragon";
     LogLevel "log.level" "log_level" Keyword Exact "the source's level, lower case";
     LogLogger "log.logger" "log_logger" Keyword Exact "the logger's name inside an application";
     LogFilePath "log.file.path" "log_file_path" Keyword Exact "the file the shipper read it from";
@@ -86,6 +89,9 @@ field_table! {
     UserGroups "user.group.name" "user_group_name" Keywords Exact "groups of the actor";
     UserRoles "user.roles" "user_roles" Keywords Exact "roles of the actor";
     UserEffectiveName "user.effective.name" "user_effective_name" Keyword Entity "whom the actor became: sudo, su, impersonation";
+    UserEffectiveId "user.effective.id" "user_effective_id" Keyword Exact "the id of whom the actor became: the effective uid";
+    UserAuditId "user.audit.id" "user_audit_id" Keyword Exact "the uid that logged in, whoever the actor has become since (auditd)";
+    UserAuditName "user.audit.name" "user_audit_name" Keyword Entity "its name";
     UserTargetName "user.target.name" "user_target_name" Keyword Entity "the account acted upon";
     SourceIp "source.ip" "source_ip" Keyword Entity "where it came from";
     SourcePort "source.port" "source_port" Long No "the port it came from";
@@ -113,16 +119,30 @@ field_table! {
     ProcessParentExecutable "process.parent.executable" "process_parent_executable" Keyword Exact "the parent program's path";
     ProcessParentCommandLine "process.parent.command_line" "process_parent_command_line" Keyword Exact "the parent's command line";
     ProcessThreadName "process.thread.name" "process_thread_name" Keyword No "the thread's name";
+    ProcessEntityId "process.entity_id" "process_entity_id" Keyword Entity "what names the process across hosts and reuse of pids (Tetragon)";
+    ProcessParentEntityId "process.parent.entity_id" "process_parent_entity_id" Keyword Exact "the same of its parent";
+    ProcessTitle "process.title" "process_title" Keyword No "how the process names itself (PROCTITLE)";
     FilePath "file.path" "file_path" Keyword Entity "the file concerned";
     FileName "file.name" "file_name" Keyword Exact "its name without the directory";
     FileHashSha256 "file.hash.sha256" "file_hash_sha256" Keyword Entity "its SHA-256";
     FileOwner "file.owner" "file_owner" Keyword Exact "its owner";
     FileMode "file.mode" "file_mode" Keyword Exact "its mode, octal";
+    FileTargetPath "file.target_path" "file_target_path" Keyword Exact "where a link points, or what a file was renamed to";
     ContainerId "container.id" "container_id" Keyword Entity "the container's id";
     ContainerName "container.name" "container_name" Keyword Entity "its name";
     ContainerImageName "container.image.name" "container_image_name" Keyword Entity "its image, with the tag";
     ContainerImageHash "container.image.hash.all" "container_image_hash_all" Keywords Exact "its image's digests";
     ContainerRuntime "container.runtime" "container_runtime" Keyword Exact "docker, containerd, cri-o";
+    ContainerPrivileged "container.security_context.privileged" "container_security_context_privileged" Keyword Exact "`true` where the container may do what the node may";
+    ContainerDiskReadBytes "container.disk.read.bytes" "container_disk_read_bytes" Long No "bytes read from disks since its start";
+    ContainerDiskWriteBytes "container.disk.write.bytes" "container_disk_write_bytes" Long No "bytes written to disks since its start";
+    ContainerNetworkIngressBytes "container.network.ingress.bytes" "container_network_ingress_bytes" Long No "bytes received since its start";
+    ContainerNetworkEgressBytes "container.network.egress.bytes" "container_network_egress_bytes" Long No "bytes sent since its start";
+    CpuCoreNanos "casebook.cpu.core_ns" "casebook_cpu_core_ns" Long No "processor time used since the start, in nanoseconds of one core";
+    CpuNanocores "casebook.cpu.nanocores" "casebook_cpu_nanocores" Long No "processors in use now, in billionths of a core";
+    MemoryBytes "casebook.memory.bytes" "casebook_memory_bytes" Long No "memory in use now, in bytes";
+    MemoryLimitBytes "casebook.memory.limit_bytes" "casebook_memory_limit_bytes" Long No "the most memory it may use, in bytes";
+    ProcessCount "casebook.processes" "casebook_processes" Long No "processes and threads in it now";
     OrchestratorType "orchestrator.type" "orchestrator_type" Keyword Exact "kubernetes";
     OrchestratorClusterName "orchestrator.cluster.name" "orchestrator_cluster_name" Keyword Exact "the cluster";
     OrchestratorNamespace "orchestrator.namespace" "orchestrator_namespace" Keyword Entity "the namespace concerned";
@@ -135,6 +155,11 @@ field_table! {
     KubernetesPodIp "kubernetes.pod.ip" "kubernetes_pod_ip" Keyword Entity "its address";
     KubernetesNodeName "kubernetes.node.name" "kubernetes_node_name" Keyword Entity "the node it runs on";
     KubernetesServiceAccount "kubernetes.service_account.name" "kubernetes_service_account_name" Keyword Entity "the service account, as `namespace:name`";
+    KubernetesCredentialId "kubernetes.credential.id" "kubernetes_credential_id" Keyword Entity "which token or certificate was used: `JTI=…`, `X509SHA256=…`";
+    KubernetesAuditStage "kubernetes.audit.stage" "kubernetes_audit_stage" Keyword Exact "the stage of the request that the event tells of";
+    AuditDecisive "casebook.audit.decisive" "casebook_audit_decisive" Keyword Exact "`true` on the stage of a request that rules look at, `false` on its others";
+    PodImages "casebook.pod.images" "casebook_pod_images" Keywords Exact "every image of the pod asked for";
+    PodRisks "casebook.pod.risks" "casebook_pod_risks" Keywords Exact "what the pod asked for may do to its node: `privileged`, `host_network`, `host_path:/etc`, `capability:SYS_ADMIN`, …";
     CloudProvider "cloud.provider" "cloud_provider" Keyword Exact "aws, gcp or azure";
     CloudAccountId "cloud.account.id" "cloud_account_id" Keyword Entity "account, project or subscription";
     CloudRegion "cloud.region" "cloud_region" Keyword Exact "the region";
@@ -146,8 +171,12 @@ field_table! {
     UserAgentOriginal "user_agent.original" "user_agent_original" Keyword Exact "the caller's user agent";
     HttpRequestMethod "http.request.method" "http_request_method" Keyword Exact "GET, POST, …";
     HttpResponseStatusCode "http.response.status_code" "http_response_status_code" Long Exact "the HTTP status";
+    HttpResponseBytes "http.response.body.bytes" "http_response_body_bytes" Long No "bytes of the answer";
+    HttpRequestReferrer "http.request.referrer" "http_request_referrer" Keyword No "the page that the request came from";
+    HttpVersion "http.version" "http_version" Keyword Exact "1.1, 2, …";
     UrlOriginal "url.original" "url_original" Keyword Exact "the whole URL as logged";
     UrlPath "url.path" "url_path" Keyword Exact "its path";
+    UrlQuery "url.query" "url_query" Keyword No "its query, without the `?`";
     UrlDomain "url.domain" "url_domain" Keyword Exact "its host";
     DnsQuestionName "dns.question.name" "dns_question_name" Keyword Entity "the name asked for";
     ServiceName "service.name" "service_name" Keyword Entity "the application that logged";
@@ -155,6 +184,8 @@ field_table! {
     TraceId "trace.id" "trace_id" Keyword Entity "the distributed trace";
     SpanId "span.id" "span_id" Keyword Exact "the span";
     SessionId "casebook.session.id" "casebook_session_id" Keyword Entity "the login session, where the source names one";
+    Masked "casebook.masked" "casebook_masked" Keywords Exact "what kinds of secret were masked in the event";
+    CorrelationId "casebook.correlation.id" "casebook_correlation_id" Keyword Entity "what the source ties its own events together by: Azure correlation id, GCP operation id, request id";
     RelatedIps "related.ip" "related_ip" Keywords Exact "every address in the event";
 }
 

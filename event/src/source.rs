@@ -6,16 +6,38 @@ use std::str::FromStr;
 /// A kind of log. Its name is what a configuration, `--source` and the `source` column say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
-    /// Kubernetes API-server audit (`audit.k8s.io/v1`).
+    /// Kubernetes API-server audit (`audit.k8s.io/v1`), as the API server or EKS, GKE and AKS deliver it.
     KubernetesAudit,
+    /// Kubernetes Events (`v1` and `events.k8s.io/v1`).
+    KubernetesEvent,
+    /// kubelet and container runtime on a node (klog, containerd's and CRI-O's logrus text).
+    Kubelet,
     /// A container's output, as the runtime writes it (CRI) or as docker's json-file driver does.
     ContainerLog,
     /// AWS CloudTrail.
     CloudTrail,
+    /// Google Cloud Audit Logs, those of GKE's API server excepted.
+    GcpAudit,
+    /// Azure Activity log.
+    AzureActivity,
+    /// The Linux audit daemon.
+    Auditd,
     /// sshd, sudo, su, logind, cron and others over syslog (`/var/log/auth.log`, `/var/log/secure`).
     Auth,
-    /// An application's JSON log line.
-    ApplicationJson,
+    /// systemd's journal as JSON, of units that no other source stands for.
+    Journald,
+    /// An application's own log: JSON, logfmt, or plain text.
+    Application,
+    /// Access and error logs of nginx, ingress-nginx and Apache.
+    WebAccess,
+    /// Falco's alerts.
+    Falco,
+    /// Tetragon's events.
+    Tetragon,
+    /// What a file-integrity monitor saw.
+    FileIntegrity,
+    /// Statistics of containers, pods and nodes: docker, kubelet, cAdvisor.
+    ContainerStats,
 }
 
 struct SourceInfo {
@@ -58,6 +80,24 @@ const SOURCES: &[SourceInfo] = &[
         ],
     },
     SourceInfo {
+        source: Source::KubernetesEvent,
+        name: "kubernetes_event",
+        module: "kubernetes",
+        dataset: "kubernetes.event",
+        logsources: &[logsource("kubernetes", "", "event")],
+    },
+    SourceInfo {
+        source: Source::Kubelet,
+        name: "kubelet",
+        module: "kubernetes",
+        dataset: "kubernetes.kubelet",
+        logsources: &[
+            logsource("kubernetes", "", "kubelet"),
+            logsource("linux", "", "kubelet"),
+            logsource("linux", "", "containerd"),
+        ],
+    },
+    SourceInfo {
         source: Source::ContainerLog,
         name: "container",
         module: "kubernetes",
@@ -75,6 +115,27 @@ const SOURCES: &[SourceInfo] = &[
         logsources: &[logsource("aws", "", "cloudtrail")],
     },
     SourceInfo {
+        source: Source::GcpAudit,
+        name: "gcp_audit",
+        module: "gcp",
+        dataset: "gcp.audit",
+        logsources: &[logsource("gcp", "", "gcp.audit")],
+    },
+    SourceInfo {
+        source: Source::AzureActivity,
+        name: "azure_activity",
+        module: "azure",
+        dataset: "azure.activitylogs",
+        logsources: &[logsource("azure", "", "activitylogs")],
+    },
+    SourceInfo {
+        source: Source::Auditd,
+        name: "auditd",
+        module: "auditd",
+        dataset: "auditd.log",
+        logsources: GENERIC_AUDITD,
+    },
+    SourceInfo {
         source: Source::Auth,
         name: "auth",
         module: "system",
@@ -88,22 +149,101 @@ const SOURCES: &[SourceInfo] = &[
         ],
     },
     SourceInfo {
-        source: Source::ApplicationJson,
+        source: Source::Journald,
+        name: "journald",
+        module: "journald",
+        dataset: "journald.log",
+        logsources: &[logsource("linux", "", "journald"), logsource("linux", "", "syslog")],
+    },
+    SourceInfo {
+        source: Source::Application,
         name: "application",
         module: "application",
-        dataset: "application.json",
+        dataset: "application.log",
         logsources: &[logsource("application", "application", "json")],
     },
+    SourceInfo {
+        source: Source::WebAccess,
+        name: "web",
+        module: "web",
+        dataset: "web.access",
+        logsources: &[
+            logsource("", "webserver", ""),
+            logsource("nginx", "webserver", "nginx"),
+            logsource("apache", "webserver", "apache"),
+        ],
+    },
+    SourceInfo {
+        source: Source::Falco,
+        name: "falco",
+        module: "falco",
+        dataset: "falco.alerts",
+        logsources: &[
+            logsource("falco", "", "falco"),
+            logsource("linux", "process_creation", ""),
+            logsource("linux", "network_connection", ""),
+            logsource("linux", "file_event", ""),
+        ],
+    },
+    SourceInfo {
+        source: Source::Tetragon,
+        name: "tetragon",
+        module: "tetragon",
+        dataset: "tetragon.events",
+        logsources: &[
+            logsource("tetragon", "", "tetragon"),
+            logsource("linux", "process_creation", ""),
+            logsource("linux", "network_connection", ""),
+            logsource("linux", "file_event", ""),
+        ],
+    },
+    SourceInfo {
+        source: Source::FileIntegrity,
+        name: "file_integrity",
+        module: "file_integrity",
+        dataset: "file_integrity.event",
+        logsources: &[
+            logsource("linux", "file_event", "file_integrity"),
+            logsource("linux", "file_change", ""),
+            logsource("linux", "file_delete", ""),
+        ],
+    },
+    SourceInfo {
+        source: Source::ContainerStats,
+        name: "container_stats",
+        module: "kubernetes",
+        dataset: "kubernetes.container_stats",
+        logsources: &[logsource("container", "", "stats")],
+    },
+];
+
+/// auditd sees processes, connections and files; its rules also name it directly.
+const GENERIC_AUDITD: &[Logsource] = &[
+    logsource("linux", "", "auditd"),
+    logsource("linux", "process_creation", ""),
+    logsource("linux", "network_connection", ""),
+    logsource("linux", "file_event", ""),
 ];
 
 impl Source {
     /// Every source, in order.
     pub const ALL: &[Source] = &[
         Source::KubernetesAudit,
+        Source::KubernetesEvent,
+        Source::Kubelet,
         Source::ContainerLog,
         Source::CloudTrail,
+        Source::GcpAudit,
+        Source::AzureActivity,
+        Source::Auditd,
         Source::Auth,
-        Source::ApplicationJson,
+        Source::Journald,
+        Source::Application,
+        Source::WebAccess,
+        Source::Falco,
+        Source::Tetragon,
+        Source::FileIntegrity,
+        Source::ContainerStats,
     ];
 
     fn info(self) -> &'static SourceInfo {

@@ -30,3 +30,6 @@ pub(crate) const MAX_ECS_DEPTH: usize = 5;
 
 /// Bytes asked of a file at once.
 pub(crate) const FILE_READ_BYTES: usize = 64 << 10;
+
+/// Deepest value of OpenTelemetry's `AnyValue` that is taken apart, in levels; below it stays text.
+pub(crate) const MAX_OTLP_DEPTH: usize = 16;

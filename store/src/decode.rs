@@ -76,7 +76,7 @@ impl<'a> EventColumns<'a> {
         let text = |column: Option<&'a StringArray>| column.filter(|c| c.is_valid(row)).map(|c| c.value(row));
         let source = match text(self.source) {
             Some(name) => name.parse::<Source>().map_err(|error| error.to_string())?,
-            None => Source::ApplicationJson,
+            None => Source::Application,
         };
         Ok(FoundEvent {
             event_id: text(self.event_id)

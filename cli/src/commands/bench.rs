@@ -35,7 +35,7 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
     // Topics of this run's own: whatever else the brokers hold is left alone.
     let run = format!("bench-{}", casebook_pipeline::now().as_nanos());
     let directory = Directory::new(args.keep.clone(), &run)?;
-    let topics: Vec<(String, Source)> = Source::ALL
+    let topics: Vec<(String, Source)> = casebook_corpus::SOURCES
         .iter()
         .map(|&s| (format!("{run}.{}", casebook_corpus::topic(s)), s))
         .collect();
@@ -172,7 +172,7 @@ async fn create_topics(brokers: &str, topics: &[(String, Source)], partitions: i
 /// Writes `size` bytes of the corpus; returns the records and bytes written.
 fn feed(brokers: &str, run: &str, size: u64) -> Result<(u64, u64)> {
     let feed = Feed::new(brokers)?;
-    let names: BTreeMap<&str, String> = Source::ALL
+    let names: BTreeMap<&str, String> = casebook_corpus::SOURCES
         .iter()
         .map(|&s| casebook_corpus::topic(s))
         .map(|t| (t, format!("{run}.{t}")))

@@ -79,7 +79,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     eprintln!(
         "{} records of {} sources are on its topics ({} KiB).",
         records.len(),
-        Source::ALL.len(),
+        casebook_corpus::SOURCES.len(),
         bytes >> 10
     );
 
@@ -122,7 +122,7 @@ async fn all_alerts(store: &Store) -> Result<Vec<Alert>> {
 }
 
 fn config(brokers: &str, store: &str) -> Config {
-    let topics = Source::ALL
+    let topics = casebook_corpus::SOURCES
         .iter()
         .map(|&source| TopicConfig {
             name: casebook_corpus::topic(source).to_owned(),

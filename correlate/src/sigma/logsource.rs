@@ -115,7 +115,7 @@ mod tests {
             "",
             "application",
             "",
-            &[Source::KubernetesAudit, Source::ContainerLog, Source::ApplicationJson],
+            &[Source::KubernetesAudit, Source::ContainerLog, Source::Application],
         );
     }
 }

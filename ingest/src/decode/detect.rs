@@ -3,7 +3,8 @@
 use casebook_event::{Source, Value};
 
 use super::reject::{self, Reject, quote};
-use super::{CriLine, Members, SyslogLine};
+use super::{AuditdHead, CriLine, Members, SyslogLine};
+use crate::normalize;
 
 /// Names the source of a record, and says by which mark it was known. Of a record that holds several events, the first
 /// one speaks.
@@ -94,18 +95,10 @@ pub(crate) fn detect_object(value: &Value) -> Result<(Source, &'static str), Rej
     if text("detail-type").is_some_and(|kind| kind.ends_with("via CloudTrail")) {
         return Ok((Source::CloudTrail, "detail-type via CloudTrail (EventBridge)"));
     }
-    // Each of these would pass for an application's record, and is another source's.
-    let foreign = [
-        "involvedObject",
-        "protoPayload",
-        "logName",
-        "process_kprobe",
-        "process_exec",
-        "output_fields",
-        "_document_id",
-    ];
-    if foreign.iter().any(|key| has(key)) {
-        return Err(unknown(entries));
+    for (source, recognize) in normalize::OBJECTS {
+        if let Some(mark) = recognize(value) {
+            return Ok((*source, mark));
+        }
     }
     let kubernetes = matches!(value.get("kubernetes"), Some(Value::Map(_)));
     if text("log").is_some() && (has("stream") || has("time") || kubernetes || entries.len() == 1) {
@@ -118,10 +111,10 @@ pub(crate) fn detect_object(value: &Value) -> Result<(Source, &'static str), Rej
     let level = LEVEL_KEYS.iter().any(|key| has(key)) || value.at(&["log", "level"]).is_some();
     let time = TIME_KEYS.iter().any(|key| has(key));
     if message && (level || time) {
-        return Ok((Source::ApplicationJson, "a message with a level or a time"));
+        return Ok((Source::Application, "a message with a level or a time"));
     }
     if level && (has("ts") || has("@timestamp")) {
-        return Ok((Source::ApplicationJson, "a level with a time"));
+        return Ok((Source::Application, "a level with a time"));
     }
     Err(unknown(entries))
 }
@@ -137,10 +130,29 @@ fn unknown(entries: &[(compact_str::CompactString, Value)]) -> Reject {
     )
 }
 
+/// The source of a text, JSON or a line; `None` where it is of none that is known.
+pub(crate) fn detect_text(text: &str) -> Option<Source> {
+    let text = text.trim();
+    if text.starts_with('{') {
+        return detect_object(&serde_json::from_str(text).ok()?)
+            .ok()
+            .map(|(source, _)| source);
+    }
+    detect_line(text).ok().map(|(source, _)| source)
+}
+
 /// The source of a line of text.
 pub(crate) fn detect_line(text: &str) -> Result<(Source, &'static str), Reject> {
     if CriLine::parse(text).is_some() {
         return Ok((Source::ContainerLog, "a time, stdout or stderr, P or F (CRI)"));
+    }
+    if AuditdHead::parse(text).is_some() {
+        return Ok((Source::Auditd, "type= and msg=audit(time:serial)"));
+    }
+    for (source, recognize) in normalize::LINES {
+        if let Some(mark) = recognize(text) {
+            return Ok((*source, mark));
+        }
     }
     if SyslogLine::recognize(text) {
         return Ok((Source::Auth, "a syslog priority, or a time, host and program"));
@@ -188,8 +200,8 @@ mod tests {
         check("2016-10-06T00:17:09.669794202Z host sshd[1]: m", Some(Source::Auth));
         check("<34>1 2003-10-11T22:14:15.003Z h su - ID47 - m", Some(Source::Auth));
         check("Feb  3 10:00:00 h sshd[1]: m", Some(Source::Auth));
-        check(r#"{"level":30,"time":1,"msg":"m"}"#, Some(Source::ApplicationJson));
-        check(r#"{"@t":"2020","@mt":"m"}"#, Some(Source::ApplicationJson));
+        check(r#"{"level":30,"time":1,"msg":"m"}"#, Some(Source::Application));
+        check(r#"{"@t":"2020","@mt":"m"}"#, Some(Source::Application));
         check(r#"{"kind":"Event","involvedObject":{},"message":"m","time":1}"#, None);
         check(
             r#"{"insertId":"1","logName":"x","timestamp":"t","severity":"INFO"}"#,

@@ -8,8 +8,13 @@
 //!
 //! Decoding keeps nothing between records: the same record gives the same events, whatever came before it.
 
+mod auditd;
+mod compression;
 mod cri;
 mod detect;
+#[allow(dead_code)]
+mod envelope;
+mod mask;
 mod members;
 pub(crate) mod reject;
 mod syslog;
@@ -23,6 +28,7 @@ use std::str::FromStr;
 use casebook_event::{DeadLetter, Event, EventBatch, RawRecord, Source, Timestamp, UnknownSource, Value};
 use compact_str::CompactString;
 
+pub(crate) use auditd::AuditdHead;
 pub(crate) use cri::CriLine;
 pub use detect::detect_source;
 use members::Members;
@@ -85,7 +91,8 @@ impl Decoder {
     /// `input_bytes`.
     pub fn decode(&self, record: &RawRecord, ingested: Timestamp, out: &mut EventBatch) {
         let mut sink = Sink {
-            record,
+            position: record.position.clone(),
+            timestamp: record.timestamp,
             ingested,
             out,
             index: 0,
@@ -147,7 +154,7 @@ impl Decoder {
                     self.decode_members(slice, members, sink);
                 } else {
                     match self.normalize(value, slice, sink) {
-                        Ok((source, normalized)) => sink.event(source, normalized, slice.into()),
+                        Ok(normalized) => sink.events(normalized, slice),
                         Err(reject) => sink.reject(reject, slice.as_bytes()),
                     }
                 }
@@ -221,7 +228,7 @@ impl Decoder {
                 .map_err(|error| Reject::json(&error))
                 .and_then(|value| self.normalize(value, slice, sink));
             match result {
-                Ok((source, normalized)) => sink.event(source, normalized, slice.into()),
+                Ok(normalized) => sink.events(normalized, slice),
                 Err(reject) => sink.reject(reject.in_member(n), slice.as_bytes()),
             }
         }
@@ -233,7 +240,7 @@ impl Decoder {
         }
     }
 
-    fn normalize(&self, value: Value, raw: &str, sink: &Sink<'_>) -> Result<(Source, Normalized), Reject> {
+    fn normalize(&self, value: Value, raw: &str, sink: &Sink<'_>) -> Result<Vec<Normalized>, Reject> {
         if !matches!(value, Value::Map(_)) {
             return Err(Reject::new(
                 reject::WRONG_SHAPE,
@@ -244,12 +251,14 @@ impl Decoder {
             SourceKind::Source(source) => source,
             SourceKind::Auto => detect::detect_object(&value)?.0,
         };
-        normalize::object(source, value, &sink.context(raw)).map(|normalized| (source, normalized))
+        let mut out = Vec::with_capacity(1);
+        normalize::object(source, value, &sink.context(raw), &mut out)?;
+        Ok(out)
     }
 
     fn decode_line(&self, payload: &[u8], sink: &mut Sink<'_>) {
         let text = match self.kind {
-            SourceKind::Source(Source::KubernetesAudit | Source::CloudTrail | Source::ApplicationJson) => {
+            SourceKind::Source(Source::KubernetesAudit | Source::CloudTrail) => {
                 let reject = match serde_json::from_slice::<Value>(payload) {
                     Ok(_) => Reject::new(reject::WRONG_SHAPE, "no JSON object"),
                     Err(error) => Reject::json(&error),
@@ -263,14 +272,14 @@ impl Decoder {
             SourceKind::Auto => detect::detect_line(&text).map(|(source, _)| source),
             SourceKind::Source(source) => Ok(source),
         }
-        .and_then(|source| normalize::line(source, &context).map(|normalized| (source, normalized)));
+        .and_then(|source| normalize::line(source, &context));
         match result {
-            Ok((source, mut normalized)) => {
+            Ok(mut normalized) => {
                 if let (Cow::Owned(_), Value::Map(entries)) = (&text, &mut normalized.native) {
                     entries.push(("invalid_utf8".into(), Value::Bool(true)));
                 }
                 let raw = CompactString::new(&text);
-                sink.event(source, normalized, raw);
+                sink.event(normalized, raw);
             }
             Err(reject) => sink.reject(reject, payload),
         }
@@ -279,40 +288,47 @@ impl Decoder {
 
 /// Where the parts of one record go.
 struct Sink<'a> {
-    record: &'a RawRecord,
+    /// Where the next part stands.
+    position: casebook_event::Position,
+    timestamp: Timestamp,
     ingested: Timestamp,
     out: &'a mut EventBatch,
+    /// Parts so far.
     index: u32,
     broken_values: u32,
 }
 
-impl<'a> Sink<'a> {
-    fn context<'b>(&self, raw: &'b str) -> Context<'b>
-    where
-        'a: 'b,
-    {
+impl Sink<'_> {
+    fn context<'b>(&'b self, raw: &'b str) -> Context<'b> {
         Context {
             raw,
-            record: self.record,
-            index: self.index,
+            position: &self.position,
+            timestamp: self.timestamp,
         }
     }
 
-    fn position(&mut self) -> casebook_event::Position {
-        let mut position = self.record.position.clone();
-        position.index = position.index.saturating_add(self.index);
+    fn take_position(&mut self) -> casebook_event::Position {
+        let position = self.position.clone();
+        self.position.index = position.index.saturating_add(1);
         self.index += 1;
         position
     }
 
-    fn event(&mut self, source: Source, normalized: Normalized, raw: CompactString) {
+    fn events(&mut self, normalized: Vec<Normalized>, raw: &str) {
+        for normalized in normalized {
+            self.event(normalized, raw.into());
+        }
+    }
+
+    fn event(&mut self, normalized: Normalized, raw: CompactString) {
         let Normalized {
+            source,
             id,
             time,
             fields,
             native,
         } = normalized;
-        let position = self.position();
+        let position = self.take_position();
         self.out.events.push(Event {
             id,
             time,
@@ -326,7 +342,7 @@ impl<'a> Sink<'a> {
     }
 
     fn reject(&mut self, reject: Reject, payload: &[u8]) {
-        let position = self.position();
+        let position = self.take_position();
         let Reject { reason, detail } = reject;
         self.out.dead_letters.push(DeadLetter {
             position,

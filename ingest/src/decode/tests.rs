@@ -39,7 +39,7 @@ const SAMPLES: &[(&str, Source)] = &[
     (SSHD, Source::Auth),
     (SUDO, Source::Auth),
     (RFC5424, Source::Auth),
-    (APPLICATION, Source::ApplicationJson),
+    (APPLICATION, Source::Application),
 ];
 
 fn kinds() -> Vec<SourceKind> {

@@ -36,10 +36,11 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Normalized {
     if fields.get(FieldId::HttpResponseStatusCode).is_some() || fields.get(FieldId::HttpRequestMethod).is_some() {
         fields.push(FieldId::EventCategory, "web");
     }
-    let id = content_id(Source::ApplicationJson, context.raw.as_bytes(), own_time, context);
+    let id = content_id(Source::Application, context.raw.as_bytes(), own_time, context);
     Normalized {
+        source: Source::Application,
         id,
-        time: own_time.unwrap_or(context.record.timestamp),
+        time: own_time.unwrap_or(context.timestamp),
         fields,
         native,
     }
@@ -47,27 +48,10 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Normalized {
 
 #[cfg(test)]
 mod tests {
-    use casebook_event::{Position, RawRecord, Timestamp};
-
     use super::*;
 
     fn check(json: &str, time: &str, want: &[(FieldId, &str)]) {
-        let position = Position {
-            topic: "t".into(),
-            partition: 0,
-            offset: 1,
-            index: 0,
-        };
-        let record = RawRecord {
-            position,
-            timestamp: Timestamp::from_seconds(1),
-            payload: json.as_bytes().to_vec(),
-        };
-        let context = Context {
-            raw: json,
-            record: &record,
-            index: 0,
-        };
+        let context = Context::of(json);
         let normalized = normalize(serde_json::from_str(json).unwrap(), &context);
         assert_eq!(normalized.time.to_string(), time, "{json}");
         for (id, want) in want {

@@ -143,6 +143,7 @@ pub(crate) fn normalize(line: &SyslogLine<'_>) -> Normalized {
         ],
     );
     Normalized {
+        source: Source::Auth,
         id,
         time: line.time,
         fields: draft.fields,
@@ -188,10 +189,7 @@ pub(crate) fn normalize_object(value: &Value, context: &Context<'_>) -> Result<N
             "a JSON object without a syslog line under message or log",
         ));
     };
-    Ok(normalize(&SyslogLine::parse(
-        text.trim_end(),
-        context.record.timestamp,
-    )?))
+    Ok(normalize(&SyslogLine::parse(text.trim_end(), context.timestamp)?))
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ pub(crate) fn normalize(value: Value, context: &Context<'_>) -> Result<Normalize
     );
     set_target(&native, source, name, &mut fields);
     Ok(Normalized {
+        source: Source::CloudTrail,
         id,
         time,
         fields,
@@ -206,27 +207,10 @@ fn set_target(native: &Value, source: &str, name: &str, fields: &mut Fields) {
 
 #[cfg(test)]
 mod tests {
-    use casebook_event::{Position, RawRecord};
-
     use super::*;
 
     fn check(json: &str, want: &[(FieldId, &str)]) {
-        let position = Position {
-            topic: "t".into(),
-            partition: 0,
-            offset: 1,
-            index: 0,
-        };
-        let record = RawRecord {
-            position,
-            timestamp: Timestamp::from_seconds(1),
-            payload: Vec::new(),
-        };
-        let context = Context {
-            raw: json,
-            record: &record,
-            index: 0,
-        };
+        let context = Context::of(json);
         let fields = normalize(serde_json::from_str(json).unwrap(), &context).unwrap().fields;
         for (id, want) in want {
             let got = fields

@@ -25,9 +25,10 @@ pub(crate) fn normalize_cri(line: &CriLine<'_>, context: &Context<'_>) -> Normal
     }
     let mut fields = Fields::new();
     let nested = set_message(line.message, &mut fields);
-    set_place_of_file(&context.record.position.topic, &mut fields);
+    set_place_of_file(&context.position.topic, &mut fields);
     let id = line_id(line.time, line.stream, line.message, &fields);
     Normalized {
+        source: Source::ContainerLog,
         id,
         time: line.time,
         fields,
@@ -79,7 +80,7 @@ pub(crate) fn normalize_object(native: Value, context: &Context<'_>) -> Result<N
         set_place_of_file(path, &mut fields);
         fields.set(FieldId::LogFilePath, path);
     }
-    set_place_of_file(&context.record.position.topic, &mut fields);
+    set_place_of_file(&context.position.topic, &mut fields);
     if let Some(metadata) = find("kubernetes") {
         kubernetes_metadata::set(metadata, &mut fields);
     }
@@ -100,8 +101,9 @@ pub(crate) fn normalize_object(native: Value, context: &Context<'_>) -> Result<N
         entries.push(("partial".into(), Value::Bool(true)));
     }
     Ok(Normalized {
+        source: Source::ContainerLog,
         id,
-        time: own_time.unwrap_or(context.record.timestamp),
+        time: own_time.unwrap_or(context.timestamp),
         fields,
         native: merge(entries, nested),
     })

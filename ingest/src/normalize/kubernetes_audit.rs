@@ -109,6 +109,7 @@ pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
     }
     fields.set_str(FieldId::UserAgentOriginal, parts.user_agent);
     Ok(Normalized {
+        source: Source::KubernetesAudit,
         id,
         time,
         fields,

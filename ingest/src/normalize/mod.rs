@@ -6,61 +6,135 @@
 mod address;
 mod application;
 mod application_fields;
+mod application_text;
+mod auditd;
 mod auth;
+mod azure_activity;
 mod cloudtrail;
 mod cloudtrail_action;
 mod command_line;
 mod container_log;
-mod epoch;
+mod container_stats;
+pub(crate) mod epoch;
+mod falco;
+mod file_integrity;
+mod gcp_audit;
+mod journald;
+mod kubelet;
 mod kubernetes_audit;
+mod kubernetes_event;
 mod kubernetes_metadata;
 mod kubernetes_request;
 mod login_programs;
 mod pam;
 mod sshd;
 mod sudo;
+mod tetragon;
+mod web_access;
 
-use casebook_event::{EventId, Fields, RawRecord, Source, Timestamp, Value};
+use casebook_event::{EventId, Fields, Position, Source, Timestamp, Value};
 
 use crate::decode::reject::{self, Reject};
 use crate::decode::{CriLine, SyslogLine};
 
 /// What a normalizer may look at beside the parsed record.
 pub(crate) struct Context<'a> {
-    /// The event's own text.
+    /// The event's own text, without what an envelope around it adds.
     pub(crate) raw: &'a str,
-    /// The record it stands in.
-    pub(crate) record: &'a RawRecord,
-    /// Its place in the record.
-    pub(crate) index: u32,
+    /// Where it was read, with its place in the record.
+    pub(crate) position: &'a Position,
+    /// What stands in where the record has no time of its own: its shipper's, else the broker's.
+    pub(crate) timestamp: Timestamp,
+}
+
+#[cfg(test)]
+impl<'a> Context<'a> {
+    /// A context for tests: read at the first offset of a topic `t`, one second after the epoch.
+    pub(crate) fn of(raw: &'a str) -> Self {
+        use std::sync::LazyLock;
+        static POSITION: LazyLock<Position> = LazyLock::new(|| Position {
+            topic: "t".into(),
+            partition: 0,
+            offset: 1,
+            index: 0,
+        });
+        Self {
+            raw,
+            position: &POSITION,
+            timestamp: Timestamp::from_seconds(1),
+        }
+    }
 }
 
 /// An event without what the reading of it adds.
+#[derive(Debug)]
 pub(crate) struct Normalized {
+    /// What kind of log it is: not always the one that was asked for, since a journal holds sshd's lines too.
+    pub(crate) source: Source,
     pub(crate) id: EventId,
     pub(crate) time: Timestamp,
     pub(crate) fields: Fields,
     pub(crate) native: Value,
 }
 
-/// Normalizes a JSON object.
-pub(crate) fn object(source: Source, value: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
-    match source {
+/// Tells by which mark an object is known as a source's.
+type RecognizeObject = fn(&Value) -> Option<&'static str>;
+
+/// The sources that are known by a mark of their own in an object, the surest first.
+pub(crate) const OBJECTS: &[(Source, RecognizeObject)] = &[
+    (Source::KubernetesEvent, kubernetes_event::recognize),
+    (Source::GcpAudit, gcp_audit::recognize),
+    (Source::AzureActivity, azure_activity::recognize),
+    (Source::Falco, falco::recognize),
+    (Source::Tetragon, tetragon::recognize),
+    (Source::FileIntegrity, file_integrity::recognize),
+    (Source::ContainerStats, container_stats::recognize),
+    (Source::Journald, journald::recognize),
+];
+
+/// Tells by which mark a line is known as a source's.
+type RecognizeLine = fn(&str) -> Option<&'static str>;
+
+/// The same for lines.
+pub(crate) const LINES: &[(Source, RecognizeLine)] = &[
+    (Source::Kubelet, kubelet::recognize),
+    (Source::WebAccess, web_access::recognize),
+];
+
+/// Normalizes a JSON object into one event, or several (a node's statistics tell of each of its containers).
+pub(crate) fn object(
+    source: Source,
+    value: Value,
+    context: &Context<'_>,
+    out: &mut Vec<Normalized>,
+) -> Result<(), Reject> {
+    let normalized = match source {
         Source::KubernetesAudit => kubernetes_audit::normalize(value),
-        Source::CloudTrail => cloudtrail::normalize(value, context),
-        Source::ApplicationJson => Ok(application::normalize(value, context)),
+        Source::KubernetesEvent => kubernetes_event::normalize(value, context),
         Source::ContainerLog => container_log::normalize_object(value, context),
+        Source::CloudTrail => cloudtrail::normalize(value, context),
+        Source::GcpAudit => gcp_audit::normalize(value, context),
+        Source::AzureActivity => azure_activity::normalize(value, context),
         Source::Auth => auth::normalize_object(&value, context),
-    }
+        Source::Journald => journald::normalize(value, context),
+        Source::Application => Ok(application::normalize(value, context)),
+        Source::Falco => falco::normalize(value, context),
+        Source::Tetragon => tetragon::normalize(value, context),
+        Source::FileIntegrity => file_integrity::normalize(value, context),
+        Source::ContainerStats => return container_stats::normalize(value, context, out),
+        Source::Kubelet | Source::Auditd | Source::WebAccess => Err(Reject::new(
+            reject::WRONG_SHAPE,
+            format!("a JSON object without a text, where a line of {source} was expected"),
+        )),
+    };
+    out.push(normalized?);
+    Ok(())
 }
 
 /// Normalizes a line of text.
 pub(crate) fn line(source: Source, context: &Context<'_>) -> Result<Normalized, Reject> {
     match source {
-        Source::Auth => Ok(auth::normalize(&SyslogLine::parse(
-            context.raw,
-            context.record.timestamp,
-        )?)),
+        Source::Auth => Ok(auth::normalize(&SyslogLine::parse(context.raw, context.timestamp)?)),
         Source::ContainerLog => match CriLine::parse(context.raw) {
             Some(line) => Ok(container_log::normalize_cri(&line, context)),
             None => {
@@ -68,9 +142,11 @@ pub(crate) fn line(source: Source, context: &Context<'_>) -> Result<Normalized, 
                 Err(Reject::new(reject::WRONG_SHAPE, detail))
             }
         },
-        Source::KubernetesAudit | Source::CloudTrail | Source::ApplicationJson => {
-            Err(Reject::new(reject::WRONG_SHAPE, "text, where JSON was expected"))
-        }
+        Source::Kubelet => kubelet::normalize(context.raw, context),
+        Source::WebAccess => web_access::normalize(context.raw, context),
+        Source::Application => Ok(application_text::normalize(context.raw, context)),
+        Source::Auditd => auditd::normalize(&[context.raw], context),
+        _ => Err(Reject::new(reject::WRONG_SHAPE, "text, where JSON was expected")),
     }
 }
 
@@ -80,9 +156,9 @@ fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: 
     match time {
         Some(time) => EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]),
         None => {
-            let position = &context.record.position;
+            let position = context.position;
             let (partition, offset) = (position.partition.to_le_bytes(), position.offset.to_le_bytes());
-            let index = position.index.saturating_add(context.index).to_le_bytes();
+            let index = position.index.to_le_bytes();
             let parts: &[&[u8]] = &[content, position.topic.as_bytes(), &partition, &offset, &index];
             EventId::from_parts(source, parts)
         }

@@ -1,0 +1,17 @@
+//! Container statistics.
+
+use casebook_event::Value;
+
+use super::{Context, Normalized};
+use crate::decode::reject::{self, Reject};
+
+/// The mark by which an object is known as this source's.
+pub(crate) fn recognize(_value: &Value) -> Option<&'static str> {
+    None
+}
+
+/// One event for each container, pod and node that the record tells of.
+pub(crate) fn normalize(native: Value, _context: &Context<'_>, _out: &mut Vec<Normalized>) -> Result<(), Reject> {
+    let _ = native;
+    Err(Reject::new(reject::WRONG_SHAPE, "not decoded yet"))
+}

@@ -1,0 +1,1 @@
+//! Applications, web servers, kubelet.

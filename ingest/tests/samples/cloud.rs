@@ -1,0 +1,1 @@
+//! Clouds and the API server on them.

@@ -1,0 +1,1 @@
+//! What runs in containers: Falco, Tetragon, files, statistics, Kubernetes Events.
