@@ -69,13 +69,15 @@ fn bytes(records: &[(Source, RawRecord)]) -> u64 {
 }
 
 fn decode(records: &[(Source, RawRecord)]) -> EventBatch {
-    let decoders: BTreeMap<Source, Decoder> = Source::ALL
+    let mut decoders: BTreeMap<Source, Decoder> = Source::ALL
         .iter()
         .map(|&s| (s, Decoder::new(SourceKind::Source(s))))
         .collect();
     let mut batch = EventBatch::default();
     for (source, record) in records {
-        decoders[source].decode(record, start(), &mut batch);
+        if let Some(decoder) = decoders.get_mut(source) {
+            decoder.decode(record, start(), &mut batch);
+        }
     }
     batch
 }

@@ -52,12 +52,14 @@ fn run<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8]
             index: 0,
         };
         let record = RawRecord {
-            position,
+            position: position.clone(),
             timestamp,
             payload: payload.to_vec(),
         };
         let mut batch = EventBatch::default();
-        Decoder::new(SourceKind::Source(source)).decode(&record, timestamp, &mut batch);
+        let mut decoder = Decoder::new(SourceKind::Source(source));
+        decoder.decode(&record, timestamp, &mut batch);
+        decoder.flush(&position, timestamp, &mut batch);
         dead += usize::from(!batch.dead_letters.is_empty());
         for event in &batch.events {
             detector.detect(event, &mut signals);

@@ -109,7 +109,7 @@ pub struct RunArgs {
 pub struct ReplayArgs {
     #[command(flatten)]
     pub rules: RuleArgs,
-    /// The kind of log: auto, kubernetes_audit, container, cloudtrail, auth or application
+    /// The kind of log: auto, or a source's name: kubernetes_audit, container, cloudtrail, auditd, … (docs/sources)
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub source: String,
     /// Keep rules that are sound where others of the set are broken
@@ -122,9 +122,12 @@ pub struct ReplayArgs {
 
 #[derive(Debug, Args)]
 pub struct NormalizeArgs {
-    /// The kind of log: auto, kubernetes_audit, container, cloudtrail, auth or application
+    /// The kind of log: auto, or a source's name: kubernetes_audit, container, cloudtrail, auditd, … (docs/sources)
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub source: String,
+    /// Say on stderr what each record was taken for, and by which mark
+    #[arg(long)]
+    pub explain: bool,
     /// Files; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,

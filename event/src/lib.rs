@@ -22,7 +22,7 @@ pub use batch::{DeadLetter, EventBatch, RawRecord};
 pub use data_model::data_model_markdown;
 pub use event::{Event, EventId, Fields};
 pub use field::{FieldId, FieldInfo, FieldRef, FieldType, Indexed, TAXONOMY};
-pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position};
+pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position, StartOffset};
 pub use signal::{EventRef, Signal, SignalMessage, Watermark};
 pub use source::{Logsource, Source, UnknownSource};
 pub use timestamp::Timestamp;

@@ -63,8 +63,29 @@ impl fmt::Display for Position {
 pub struct OffsetRange {
     /// The first offset read.
     pub start: i64,
+    /// What `resume` was before that: who commits a range must have found both so.
+    pub start_resume: i64,
     /// The next offset to read.
     pub end: i64,
+    /// The offset from which to read again to know what was half read at `end`: the first part of the oldest line or event
+    /// of which more was to come; else `end`.
+    pub resume: i64,
+}
+
+/// Where reading of a partition begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartOffset {
+    /// The next offset that no commit has.
+    pub next: i64,
+    /// The offset to read from: records before `next` only bring back what was half read.
+    pub resume: i64,
+}
+
+impl StartOffset {
+    /// Reading that begins at `next`, with nothing half read.
+    pub const fn at(next: i64) -> Self {
+        Self { next, resume: next }
+    }
 }
 
 /// For each partition, the range of offsets that a batch covers. Offsets that hold no record (compaction, transaction
@@ -111,16 +132,38 @@ impl Checkpoint {
     /// Notes that the record at `offset` was read; the partition starts at `start` if it is new.
     pub fn record(&mut self, partition: &Partition, start: i64, offset: i64) {
         match self.ranges.get_mut(partition) {
-            Some(range) => range.end = range.end.max(offset + 1),
+            Some(range) => {
+                range.end = range.end.max(offset + 1);
+                range.resume = range.end;
+            }
             None => {
                 self.ranges.insert(
                     partition.clone(),
                     OffsetRange {
                         start: start.min(offset),
+                        start_resume: start.min(offset),
                         end: offset + 1,
+                        resume: offset + 1,
                     },
                 );
             }
+        }
+    }
+
+    /// Begins the range of a partition where it stands, if it is new: before any record of it is noted.
+    pub fn begin(&mut self, partition: &Partition, start: StartOffset) {
+        self.ranges.entry(partition.clone()).or_insert(OffsetRange {
+            start: start.next,
+            start_resume: start.resume,
+            end: start.next,
+            resume: start.next,
+        });
+    }
+
+    /// Notes what is half read of a partition: the offset of the oldest part, if there is any.
+    pub fn half_read(&mut self, partition: &Partition, oldest: Option<i64>) {
+        if let Some(range) = self.ranges.get_mut(partition) {
+            range.resume = oldest.unwrap_or(range.end).min(range.end);
         }
     }
 
@@ -143,7 +186,10 @@ impl Checkpoint {
         for (partition, range) in &later.ranges {
             self.ranges
                 .entry(partition.clone())
-                .and_modify(|own| own.end = range.end)
+                .and_modify(|own| {
+                    own.end = range.end;
+                    own.resume = range.resume;
+                })
                 .or_insert(*range);
         }
         Ok(())
@@ -182,6 +228,33 @@ mod tests {
             same.extend(&checkpoint(9, 12)).unwrap();
             same
         });
+    }
+
+    #[test]
+    fn what_is_half_read_is_the_latest_batch_s() {
+        let partition = Partition::new("t", 0);
+        let mut c = checkpoint(5, 9);
+        c.half_read(&partition, Some(6));
+        let mut later = Checkpoint::new();
+        later.begin(&partition, StartOffset { next: 9, resume: 6 });
+        later.record(&partition, 9, 11);
+        later.half_read(&partition, None);
+        assert_eq!(
+            later
+                .iter()
+                .map(|(_, r)| (r.start, r.start_resume, r.end))
+                .collect::<Vec<_>>(),
+            [(9, 6, 12)]
+        );
+        let resume = |c: &Checkpoint| c.iter().map(|(_, r)| (r.start, r.end, r.resume)).collect::<Vec<_>>();
+        assert_eq!(resume(&c), [(5, 9, 6)]);
+        c.extend(&later).unwrap();
+        assert_eq!(resume(&c), [(5, 12, 12)]);
+        let mut quiet = Checkpoint::new();
+        quiet.begin(&partition, StartOffset::at(12));
+        quiet.half_read(&partition, Some(3));
+        c.extend(&quiet).unwrap();
+        assert_eq!(resume(&c), [(5, 12, 3)]);
     }
 
     proptest::proptest! {

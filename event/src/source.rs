@@ -133,7 +133,15 @@ const SOURCES: &[SourceInfo] = &[
         name: "auditd",
         module: "auditd",
         dataset: "auditd.log",
-        logsources: GENERIC_AUDITD,
+        logsources: &[
+            logsource("linux", "", "auditd"),
+            PROCESS_CREATION,
+            NETWORK_CONNECTION,
+            FILE_EVENT,
+            FILE_ACCESS,
+            FILE_CHANGE,
+            FILE_DELETE,
+        ],
     },
     SourceInfo {
         source: Source::Auth,
@@ -180,9 +188,12 @@ const SOURCES: &[SourceInfo] = &[
         dataset: "falco.alerts",
         logsources: &[
             logsource("falco", "", "falco"),
-            logsource("linux", "process_creation", ""),
-            logsource("linux", "network_connection", ""),
-            logsource("linux", "file_event", ""),
+            PROCESS_CREATION,
+            NETWORK_CONNECTION,
+            FILE_EVENT,
+            FILE_ACCESS,
+            FILE_CHANGE,
+            FILE_DELETE,
         ],
     },
     SourceInfo {
@@ -192,9 +203,12 @@ const SOURCES: &[SourceInfo] = &[
         dataset: "tetragon.events",
         logsources: &[
             logsource("tetragon", "", "tetragon"),
-            logsource("linux", "process_creation", ""),
-            logsource("linux", "network_connection", ""),
-            logsource("linux", "file_event", ""),
+            PROCESS_CREATION,
+            NETWORK_CONNECTION,
+            FILE_EVENT,
+            FILE_ACCESS,
+            FILE_CHANGE,
+            FILE_DELETE,
         ],
     },
     SourceInfo {
@@ -203,9 +217,10 @@ const SOURCES: &[SourceInfo] = &[
         module: "file_integrity",
         dataset: "file_integrity.event",
         logsources: &[
-            logsource("linux", "file_event", "file_integrity"),
-            logsource("linux", "file_change", ""),
-            logsource("linux", "file_delete", ""),
+            logsource("linux", "", "file_integrity"),
+            FILE_EVENT,
+            FILE_CHANGE,
+            FILE_DELETE,
         ],
     },
     SourceInfo {
@@ -217,13 +232,13 @@ const SOURCES: &[SourceInfo] = &[
     },
 ];
 
-/// auditd sees processes, connections and files; its rules also name it directly.
-const GENERIC_AUDITD: &[Logsource] = &[
-    logsource("linux", "", "auditd"),
-    logsource("linux", "process_creation", ""),
-    logsource("linux", "network_connection", ""),
-    logsource("linux", "file_event", ""),
-];
+// The generic categories of the Sigma taxonomy. A rule for one of them reads only the events that are of its kind.
+const PROCESS_CREATION: Logsource = logsource("linux", "process_creation", "");
+const NETWORK_CONNECTION: Logsource = logsource("linux", "network_connection", "");
+const FILE_EVENT: Logsource = logsource("linux", "file_event", "");
+const FILE_ACCESS: Logsource = logsource("linux", "file_access", "");
+const FILE_CHANGE: Logsource = logsource("linux", "file_change", "");
+const FILE_DELETE: Logsource = logsource("linux", "file_delete", "");
 
 impl Source {
     /// Every source, in order.

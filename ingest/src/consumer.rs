@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use casebook_event::{Partition, Position, RawRecord, Timestamp};
+use casebook_event::{Partition, Position, RawRecord, StartOffset, Timestamp};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -27,24 +27,24 @@ use crate::config::{
 };
 use crate::rebalance::{RebalanceContext, new_context};
 
-/// Where reading goes on: the next offset of each partition, as the last commit left it.
+/// Where reading goes on in each partition, as the last commit left it.
 pub trait OffsetSource: Send + Sync {
-    /// The next offset of each of `partitions` that has one; a partition without one is read from its beginning.
+    /// Where each of `partitions` stands, if it has been read; one that has not is read from its beginning.
     ///
     /// # Errors
     /// The positions could not be read; the partitions are then not consumed.
-    fn next_offsets(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, i64>, String>;
+    fn start_offsets(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, StartOffset>, String>;
 }
 
 /// What happened, in order.
 #[derive(Debug)]
 pub enum ConsumerEvent {
     /// These partitions are now read here, from that offset on (`None`: from the beginning).
-    Assigned(Vec<(Partition, Option<i64>)>),
+    Assigned(Vec<(Partition, Option<StartOffset>)>),
     /// These partitions are no longer read here; what was not committed of them is somebody else's.
     Revoked(Vec<Partition>),
     /// Reading started again at these offsets, as [`Consumer::seek`] asked. Whatever came before is to be forgotten.
-    Restarted(Vec<(Partition, i64)>),
+    Restarted(Vec<(Partition, StartOffset)>),
     /// Records, in order within each partition.
     Records {
         /// The records.
@@ -100,7 +100,7 @@ pub enum ConsumerError {
 }
 
 enum Command {
-    Seek(Vec<(Partition, i64)>),
+    Seek(Vec<(Partition, StartOffset)>),
     Commit(Vec<(Partition, i64)>),
     Stop,
 }
@@ -151,7 +151,7 @@ impl Consumer {
     }
 
     /// Reads these partitions again from these offsets; a [`ConsumerEvent::Restarted`] says when it does.
-    pub fn seek(&self, to: Vec<(Partition, i64)>) {
+    pub fn seek(&self, to: Vec<(Partition, StartOffset)>) {
         self.send(Command::Seek(to));
     }
 
@@ -311,7 +311,7 @@ impl Poller {
         }
     }
 
-    fn seek(&mut self, to: Vec<(Partition, i64)>) -> Flow {
+    fn seek(&mut self, to: Vec<(Partition, StartOffset)>) -> Flow {
         let assigned = self.consumer.context().assigned();
         let to: Vec<_> = to
             .into_iter()
@@ -325,7 +325,11 @@ impl Poller {
                 .any(|(p, _)| p.partition == record.position.partition && p.topic == record.position.topic)
         });
         self.bytes = self.records.iter().map(|record| record.payload.len()).sum();
-        let result = offsets_list(&to)
+        let from: Vec<_> = to
+            .iter()
+            .map(|(partition, start)| (partition.clone(), start.resume))
+            .collect();
+        let result = offsets_list(&from)
             .and_then(|list| self.consumer.seek_partitions(list, BROKER_TIMEOUT))
             .and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
         match result {

@@ -33,3 +33,28 @@ pub(crate) const FILE_READ_BYTES: usize = 64 << 10;
 
 /// Deepest value of OpenTelemetry's `AnyValue` that is taken apart, in levels; below it stays text.
 pub(crate) const MAX_OTLP_DEPTH: usize = 16;
+
+/// Most envelopes around one another, in levels. What is deeper becomes a dead letter (`too_deep`).
+pub(crate) const MAX_ENVELOPES: usize = 6;
+
+/// Most text of one joined event, in bytes: parts beyond it begin another event.
+pub(crate) const MAX_JOIN_BYTES: usize = 1 << 20;
+
+/// Most parts of one joined event.
+pub(crate) const MAX_JOIN_PARTS: usize = 4_096;
+
+/// Most groups of parts that wait in one partition; the oldest is given out as it is.
+pub(crate) const MAX_OPEN_JOINS: usize = 4_096;
+
+/// Most text that waits in one partition, in bytes; the same.
+pub(crate) const MAX_OPEN_JOIN_BYTES: usize = 16 << 20;
+
+/// Longest wait for a further part, in milliseconds of the broker's time.
+pub(crate) const MAX_JOIN_AGE_MS: i64 = 30_000;
+
+/// Longest wait for a further part, in records of the partition.
+pub(crate) const MAX_JOIN_DISTANCE_RECORDS: i64 = 20_000;
+
+/// After how many milliseconds of the log's own time an audit event is over, as the audit library has it
+/// (`EOE_TIMEOUT` of libauparse).
+pub(crate) const AUDITD_EVENT_MS: i64 = 2_000;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use casebook_event::Partition;
+use casebook_event::{Partition, StartOffset};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
@@ -26,7 +26,7 @@ struct State {
     /// Partitions now assigned.
     assigned: BTreeSet<Partition>,
     /// Seeks asked for while the poller was waiting for its reader.
-    deferred_seeks: Vec<Vec<(Partition, i64)>>,
+    deferred_seeks: Vec<Vec<(Partition, StartOffset)>>,
 }
 
 pub(crate) fn new_context(offsets: Arc<dyn OffsetSource>) -> RebalanceContext {
@@ -50,11 +50,11 @@ impl RebalanceContext {
         self.state().assigned.clone()
     }
 
-    pub(crate) fn defer_seek(&self, to: Vec<(Partition, i64)>) {
+    pub(crate) fn defer_seek(&self, to: Vec<(Partition, StartOffset)>) {
         self.state().deferred_seeks.push(to);
     }
 
-    pub(crate) fn take_deferred_seeks(&self) -> Vec<Vec<(Partition, i64)>> {
+    pub(crate) fn take_deferred_seeks(&self) -> Vec<Vec<(Partition, StartOffset)>> {
         std::mem::take(&mut self.state().deferred_seeks)
     }
 
@@ -62,16 +62,16 @@ impl RebalanceContext {
         let partitions = partitions_of(list);
         let result = self
             .offsets
-            .next_offsets(&partitions)
+            .start_offsets(&partitions)
             .map_err(ConsumerError::Offsets)
             .and_then(|next| {
                 let mut assigned = Vec::with_capacity(partitions.len());
                 for partition in partitions {
                     let offset = next.get(&partition).copied();
                     if let Some(offset) = offset {
-                        check_topic_holds(consumer, &partition, offset)?;
+                        check_topic_holds(consumer, &partition, offset.next)?;
                     }
-                    let start = offset.map_or(Offset::Beginning, Offset::Offset);
+                    let start = offset.map_or(Offset::Beginning, |offset| Offset::Offset(offset.resume));
                     list.set_partition_offset(&partition.topic, partition.partition, start)
                         .map_err(kafka)?;
                     assigned.push((partition, offset));

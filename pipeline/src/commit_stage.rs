@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use casebook_event::{EventBatch, Partition, SignalMessage};
+use casebook_event::{EventBatch, Partition, SignalMessage, StartOffset};
 use casebook_ingest::Consumer;
 use casebook_store::{CommitError, Committed, EventsCommit, Store};
 use rdkafka::producer::FutureProducer;
@@ -245,12 +245,12 @@ impl Running {
             // Whatever becomes of it, the table's positions are read after it.
             let _ = task.await;
         }
-        let offsets = self.stage.store.offsets(&self.stage.config.kafka.group).await?;
+        let offsets = self.stage.store.start_offsets(&self.stage.config.kafka.group).await?;
         // A partition of which nothing was ever committed starts at its beginning.
         let to: Vec<_> = self
             .assigned
             .iter()
-            .map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(0)))
+            .map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(StartOffset::at(0))))
             .collect();
         self.awaiting_restart = self.assigned.clone();
         self.stage.consumer.seek(to);

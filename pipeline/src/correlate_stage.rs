@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, RuleSet};
-use casebook_event::{Alert, Checkpoint, Partition, RawRecord};
+use casebook_event::{Alert, Checkpoint, Partition, RawRecord, StartOffset};
 use casebook_ingest::{Consumer, ConsumerEvent};
 use casebook_store::{AlertsCommit, CommitError, Store};
 use rdkafka::producer::FutureProducer;
@@ -157,8 +157,8 @@ impl CorrelateStage {
     async fn on_event(&mut self, event: ConsumerEvent) -> Result<(), PipelineError> {
         match event {
             ConsumerEvent::Assigned(partitions) => {
-                for (partition, offset) in partitions {
-                    self.restore(partition, offset).await?;
+                for (partition, start) in partitions {
+                    self.restore(partition, start.map(|start| start.next)).await?;
                 }
             }
             ConsumerEvent::Revoked(partitions) => {
@@ -170,8 +170,8 @@ impl CorrelateStage {
                 }
             }
             ConsumerEvent::Restarted(partitions) => {
-                for (partition, offset) in partitions {
-                    self.restore(partition, Some(offset)).await?;
+                for (partition, start) in partitions {
+                    self.restore(partition, Some(start.next)).await?;
                 }
             }
             ConsumerEvent::Records { records, .. } => {
@@ -312,7 +312,7 @@ impl CorrelateStage {
         let to = self
             .partitions
             .keys()
-            .map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(0)))
+            .map(|p| (p.clone(), StartOffset::at(offsets.get(p).copied().unwrap_or(0))))
             .collect();
         self.partitions.clear();
         self.consumer.seek(to);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casebook_correlate::{Detector, RuleSet};
-use casebook_event::{EventBatch, Partition, RawRecord, Signal, SignalMessage, Value, Watermark};
+use casebook_event::{
+    Checkpoint, Event, EventBatch, Partition, Position, RawRecord, Signal, SignalMessage, StartOffset, Value, Watermark,
+};
 use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, SourceKind};
 use tokio::sync::mpsc;
 
@@ -16,6 +18,9 @@ use crate::watermark::Watermarks;
 
 /// Time between two looks at idle partitions.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long a partition must be quiet before what waits in it for the rest of its line or event is given out as it is.
+const JOIN_WAIT: Duration = Duration::from_secs(2);
 
 /// What the commit stage gets, in the order of the consumer's events.
 #[derive(Debug)]
@@ -32,24 +37,62 @@ pub(crate) enum Detected {
     Failed(ConsumerError),
 }
 
+/// One partition under way.
+struct Reading {
+    decoder: Decoder,
+    /// The next offset expected; `None` before the first record of a partition that was never committed.
+    expected: Option<i64>,
+    /// Records below this offset are in the table: they only bring back what was half read there.
+    committed: i64,
+    /// Where the next batch of this partition begins, as the batch before it ended.
+    start: Option<StartOffset>,
+    /// The last record read, and when.
+    last: Option<(Position, Instant)>,
+}
+
+impl Reading {
+    fn new(kind: SourceKind, start: Option<StartOffset>) -> Self {
+        Self {
+            decoder: Decoder::new(kind),
+            expected: start.map(|start| start.resume),
+            committed: start.map_or(i64::MIN, |start| start.next),
+            start,
+            last: None,
+        }
+    }
+
+    /// Notes in `batch` where this partition stands now.
+    fn note(&mut self, partition: &Partition, checkpoint: &mut Checkpoint) {
+        checkpoint.half_read(partition, self.decoder.resume());
+        let next = self.expected.unwrap_or_default();
+        self.start = Some(StartOffset {
+            next,
+            resume: self.decoder.resume().unwrap_or(next).min(next),
+        });
+    }
+}
+
 pub(crate) struct DetectStage {
-    decoders: Decoders,
+    kinds: Kinds,
     detector: Detector,
     watermarks: Watermarks,
-    /// The next offset expected of each partition read here. A partition that is not in it is not read here.
-    expected: BTreeMap<Partition, Option<i64>>,
+    /// The partitions read here.
+    partitions: BTreeMap<Partition, Reading>,
     matched: Vec<Signal>,
+    /// What committed records give again.
+    discarded: EventBatch,
     metrics: Arc<Metrics>,
 }
 
 impl DetectStage {
     pub(crate) fn new(config: &Config, rules: Arc<RuleSet>, metrics: Arc<Metrics>) -> Self {
         Self {
-            decoders: Decoders::new(&config.kafka.topics),
+            kinds: Kinds::new(&config.kafka.topics),
             detector: Detector::new(rules),
             watermarks: Watermarks::new(config.lateness.clone()),
-            expected: BTreeMap::new(),
+            partitions: BTreeMap::new(),
             matched: Vec::new(),
+            discarded: EventBatch::default(),
             metrics,
         }
     }
@@ -67,7 +110,7 @@ impl DetectStage {
             let detected = match event {
                 Ok(None) => return,
                 Ok(Some(event)) => self.on_event(event, now),
-                Err(_) => vec![],
+                Err(_) => self.flush_quiet(now).into_iter().collect(),
             };
             for item in detected {
                 if output.blocking_send(item).is_err() {
@@ -99,7 +142,7 @@ impl DetectStage {
             }
             ConsumerEvent::Revoked(partitions) => {
                 for partition in &partitions {
-                    self.expected.remove(partition);
+                    self.partitions.remove(partition);
                     self.watermarks.revoked(partition);
                     self.metrics.forget_partition(partition);
                 }
@@ -107,8 +150,9 @@ impl DetectStage {
             }
             ConsumerEvent::Restarted(partitions) => {
                 let mut names = Vec::with_capacity(partitions.len());
-                for (partition, offset) in partitions {
-                    self.expected.insert(partition.clone(), Some(offset));
+                for (partition, start) in partitions {
+                    let reading = Reading::new(self.kinds.of(&partition.topic), Some(start));
+                    self.partitions.insert(partition.clone(), reading);
                     names.push(partition);
                 }
                 vec![Detected::Restarted(names)]
@@ -127,10 +171,42 @@ impl DetectStage {
         }
     }
 
-    fn assign(&mut self, partition: Partition, offset: Option<i64>, now: Instant) -> Watermark {
-        let watermark = self.watermarks.assigned(&partition, offset, now);
-        self.expected.insert(partition, offset);
+    fn assign(&mut self, partition: Partition, start: Option<StartOffset>, now: Instant) -> Watermark {
+        let next = start.map(|start| start.next);
+        let watermark = self.watermarks.assigned(&partition, next, now);
+        let reading = Reading::new(self.kinds.of(&partition.topic), start);
+        self.partitions.insert(partition, reading);
         watermark
+    }
+
+    /// Gives out what waits in partitions of which nothing has come for a while: nobody shall wait for the end of a line
+    /// that never comes.
+    fn flush_quiet(&mut self, now: Instant) -> Option<Detected> {
+        let ingested = clock::now();
+        let mut batch = EventBatch::default();
+        let mut messages = Vec::new();
+        for (partition, reading) in &mut self.partitions {
+            let Some((last, at)) = &reading.last else { continue };
+            let (Some(start), Some(_)) = (reading.start, reading.decoder.resume()) else {
+                continue;
+            };
+            let behind = reading.expected.is_some_and(|expected| expected < reading.committed);
+            if behind || now.duration_since(*at) < JOIN_WAIT {
+                continue;
+            }
+            let first = batch.events.len();
+            reading.decoder.flush(last, ingested, &mut batch);
+            batch.checkpoint.begin(partition, start);
+            reading.note(partition, &mut batch.checkpoint);
+            detect(
+                &mut self.detector,
+                &mut self.watermarks,
+                &mut batch.events[first..],
+                &mut self.matched,
+                &mut messages,
+            );
+        }
+        (!batch.checkpoint.is_empty()).then_some(Detected::Batch(batch, messages))
     }
 
     fn on_records(&mut self, records: &[RawRecord], bytes: usize, now: Instant) -> Detected {
@@ -146,67 +222,86 @@ impl DetectStage {
                 partition: record.position.partition,
             };
             let offset = record.position.offset;
-            let Some(expected) = self.expected.get_mut(&partition) else {
+            let Some(reading) = self.partitions.get_mut(&partition) else {
                 continue;
             };
-            let start = expected.unwrap_or(offset);
-            if offset < start {
-                // Fetched before the seek that now begins at `start`.
+            let expected = reading.expected.unwrap_or(offset);
+            if offset < expected {
+                // Fetched before the seek that now begins at `expected`.
                 continue;
             }
-            *expected = Some(offset + 1);
+            reading.expected = Some(offset + 1);
+            reading.last = Some((record.position.clone(), now));
+            if offset < reading.committed {
+                reading.decoder.decode(record, ingested, &mut self.discarded);
+                self.discarded.events.clear();
+                self.discarded.dead_letters.clear();
+                continue;
+            }
             self.watermarks.read(&partition, offset + 1, now);
             let first = batch.events.len();
-            self.decoders.of(&partition.topic).decode(record, ingested, &mut batch);
-            batch.checkpoint.record(&partition, start, offset);
-            for event in &mut batch.events[first..] {
-                self.watermarks.observe(event);
-                self.detector.detect(event, &mut self.matched);
-                messages.extend(self.matched.drain(..).map(SignalMessage::Signal));
-                // Nothing behind this reads native fields: the tables keep the raw record.
-                event.native = Value::Null;
-            }
+            reading.decoder.decode(record, ingested, &mut batch);
+            let start = reading.start.unwrap_or(StartOffset::at(expected));
+            batch.checkpoint.begin(&partition, start);
+            batch.checkpoint.record(&partition, start.next, offset);
+            reading.note(&partition, &mut batch.checkpoint);
+            detect(
+                &mut self.detector,
+                &mut self.watermarks,
+                &mut batch.events[first..],
+                &mut self.matched,
+                &mut messages,
+            );
         }
         self.metrics.decoded(&batch, records.len(), messages.len());
         Detected::Batch(batch, messages)
     }
 }
 
-/// The decoder of each topic.
-struct Decoders {
-    named: BTreeMap<String, Decoder>,
-    patterns: Vec<(regex::Regex, Decoder)>,
-    auto: Decoder,
+/// Matches events against the rules, and takes note of their times.
+fn detect(
+    detector: &mut Detector,
+    watermarks: &mut Watermarks,
+    events: &mut [Event],
+    matched: &mut Vec<Signal>,
+    messages: &mut Vec<SignalMessage>,
+) {
+    for event in events {
+        watermarks.observe(event);
+        detector.detect(event, matched);
+        messages.extend(matched.drain(..).map(SignalMessage::Signal));
+        // Nothing behind this reads native fields: the tables keep the raw record.
+        event.native = Value::Null;
+    }
 }
 
-impl Decoders {
+/// What the records of each topic are.
+struct Kinds {
+    named: BTreeMap<String, SourceKind>,
+    patterns: Vec<(regex::Regex, SourceKind)>,
+}
+
+impl Kinds {
     fn new(topics: &[TopicConfig]) -> Self {
         let mut named = BTreeMap::new();
         let mut patterns = Vec::new();
         for topic in topics {
-            let decoder = Decoder::new(topic.source.0);
+            let kind = topic.source.0;
             // The configuration was checked: an expression that does not compile was refused there.
             match topic.name.starts_with('^').then(|| regex::Regex::new(&topic.name)) {
-                Some(Ok(pattern)) => patterns.push((pattern, decoder)),
-                _ => drop(named.insert(topic.name.clone(), decoder)),
+                Some(Ok(pattern)) => patterns.push((pattern, kind)),
+                _ => drop(named.insert(topic.name.clone(), kind)),
             }
         }
-        Self {
-            named,
-            patterns,
-            auto: Decoder::new(SourceKind::Auto),
-        }
+        Self { named, patterns }
     }
 
-    fn of(&self, topic: &str) -> &Decoder {
+    fn of(&self, topic: &str) -> SourceKind {
+        let pattern = || self.patterns.iter().find(|(pattern, _)| pattern.is_match(topic));
         self.named
             .get(topic)
-            .or_else(|| {
-                self.patterns
-                    .iter()
-                    .find(|(pattern, _)| pattern.is_match(topic))
-                    .map(|(_, decoder)| decoder)
-            })
-            .unwrap_or(&self.auto)
+            .copied()
+            .or_else(|| pattern().map(|(_, kind)| *kind))
+            .unwrap_or_default()
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleSet};
-use casebook_event::{Alert, EventBatch, RawRecord, Signal, SignalMessage, Timestamp};
+use casebook_event::{Alert, EventBatch, Position, RawRecord, Signal, SignalMessage, Timestamp};
 use casebook_ingest::{Decoder, FileRecords, SourceKind};
 
 use crate::clock;
@@ -36,6 +36,8 @@ pub struct Replay {
     matched: Vec<Signal>,
     alerts: Vec<Alert>,
     batch: EventBatch,
+    /// The last record of the file under way.
+    last: Option<Position>,
     counts: ReplayCounts,
 }
 
@@ -51,6 +53,7 @@ impl Replay {
             matched: Vec::new(),
             alerts: Vec::new(),
             batch: EventBatch::default(),
+            last: None,
             counts: ReplayCounts::default(),
         }
     }
@@ -62,6 +65,23 @@ impl Replay {
         self.decoder.decode(record, self.ingested, &mut self.batch);
         self.counts.records += 1;
         self.counts.bytes += record.payload.len() as u64;
+        self.last = Some(record.position.clone());
+        self.detect();
+        &self.batch
+    }
+
+    /// Takes the end of a file: what waited for more of it is given out. Returns what could not be decoded of it.
+    pub fn end_of_file(&mut self) -> &EventBatch {
+        self.batch.events.clear();
+        self.batch.dead_letters.clear();
+        if let Some(last) = self.last.take() {
+            self.decoder.flush(&last, self.ingested, &mut self.batch);
+            self.detect();
+        }
+        &self.batch
+    }
+
+    fn detect(&mut self) {
         self.counts.events += self.batch.events.len() as u64;
         self.counts.dead_letters += self.batch.dead_letters.len() as u64;
         for event in &self.batch.events {
@@ -70,7 +90,6 @@ impl Replay {
                 self.engine.apply(SignalMessage::Signal(signal), &mut self.alerts);
             }
         }
-        &self.batch
     }
 
     /// What was read so far.

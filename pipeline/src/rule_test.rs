@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleInfo, RuleSet, RuleTest};
-use casebook_event::{Alert, EventBatch, Position, RawRecord, SignalMessage};
+use casebook_event::{Alert, EventBatch, Position, RawRecord, SignalMessage, Source};
 use casebook_ingest::{Decoder, SourceKind};
 
 use crate::clock;
@@ -52,13 +52,22 @@ fn run(rules: &Arc<RuleSet>, rule: &RuleInfo, test: &RuleTest) -> Result<(), Str
             offset: n as i64,
             index: 0,
         };
-        let record = RawRecord {
-            position,
-            timestamp,
-            payload: event.payload.clone().into_bytes(),
-        };
         let mut batch = EventBatch::default();
-        Decoder::new(SourceKind::Source(event.source)).decode(&record, timestamp, &mut batch);
+        let mut decoder = Decoder::new(SourceKind::Source(event.source));
+        // The audit daemon's records are lines of their own; what they make together is the event.
+        let records: Vec<&str> = match event.source {
+            Source::Auditd => event.payload.lines().collect(),
+            _ => vec![&event.payload],
+        };
+        for payload in records {
+            let record = RawRecord {
+                position: position.clone(),
+                timestamp,
+                payload: payload.as_bytes().to_vec(),
+            };
+            decoder.decode(&record, timestamp, &mut batch);
+        }
+        decoder.flush(&position, timestamp, &mut batch);
         if let Some(letter) = batch.dead_letters.first() {
             return Err(format!(
                 "event {} is no {} record: {}: {}",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use casebook_correlate::RuleSet;
-use casebook_event::Partition;
+use casebook_event::{Partition, StartOffset};
 use casebook_ingest::{Consumer, ConsumerConfig, OffsetSource};
 use casebook_store::{Store, StoreError};
 use std::collections::BTreeMap;
@@ -43,13 +43,16 @@ struct TableOffsets {
 }
 
 impl OffsetSource for TableOffsets {
-    fn next_offsets(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, i64>, String> {
-        let offsets: Result<BTreeMap<Partition, i64>, StoreError> = self.runtime.block_on(async {
-            if self.alerts {
-                self.store.signal_offsets(&self.group).await
-            } else {
-                self.store.offsets(&self.group).await
+    fn start_offsets(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, StartOffset>, String> {
+        let offsets: Result<BTreeMap<Partition, StartOffset>, StoreError> = self.runtime.block_on(async {
+            if !self.alerts {
+                return self.store.start_offsets(&self.group).await;
             }
+            let offsets = self.store.signal_offsets(&self.group).await?;
+            Ok(offsets
+                .into_iter()
+                .map(|(p, next)| (p, StartOffset::at(next)))
+                .collect())
         });
         let mut offsets = offsets.map_err(|error| error.to_string())?;
         offsets.retain(|partition, _| partitions.contains(partition));

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use casebook_event::{Checkpoint, DeadLetter, Event, Partition, Timestamp};
+use casebook_event::{Checkpoint, DeadLetter, Event, Partition, StartOffset, Timestamp};
 
 use crate::index::bundle_name;
 use crate::schema::TableSchema;
@@ -58,6 +58,11 @@ fn group_prefix(group: &str) -> String {
     format!("casebook:{}:", group.replace('%', "%25").replace(':', "%3A"))
 }
 
+/// The application id under which the offset is kept from which a partition is to be read again.
+fn resume_app_id(group: &str, partition: &Partition) -> String {
+    format!("resume-{}", app_id(group, partition))
+}
+
 /// The partition of an application id of `group`. A topic may hold colons (a file's path), a partition number none.
 fn partition_of(app_id: &str, group: &str) -> Option<Partition> {
     let (topic, number) = app_id.strip_prefix(&group_prefix(group))?.rsplit_once(':')?;
@@ -73,17 +78,30 @@ pub(crate) fn offsets(snapshot: &Snapshot, group: &str) -> BTreeMap<Partition, i
         .collect()
 }
 
+/// Where a partition of `group` stands, if it was ever committed.
+fn start_offset(snapshot: &Snapshot, group: &str, partition: &Partition) -> Option<StartOffset> {
+    let next = snapshot.txn(&app_id(group, partition))?;
+    let resume = snapshot.txn(&resume_app_id(group, partition)).unwrap_or(next);
+    Some(StartOffset {
+        next,
+        resume: resume.min(next),
+    })
+}
+
 /// Refuses a checkpoint that does not begin where the table stands.
 pub(crate) fn fence(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint) -> Result<(), CommitError> {
     for (partition, range) in checkpoint.iter() {
-        if let Some(found) = snapshot.txn(&app_id(group, partition))
-            && found != range.start
-        {
-            return Err(CommitError::Fenced {
-                partition: partition.clone(),
-                expected: range.start,
-                found,
-            });
+        let Some(start) = start_offset(snapshot, group, partition) else {
+            continue;
+        };
+        for (expected, found) in [(range.start, start.next), (range.start_resume, start.resume)] {
+            if found != expected {
+                return Err(CommitError::Fenced {
+                    partition: partition.clone(),
+                    expected,
+                    found,
+                });
+            }
         }
     }
     Ok(())
@@ -102,6 +120,24 @@ pub(crate) fn txns(group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<
         .collect()
 }
 
+/// The actions that say from where on what is half read can be had again. A partition of which nothing is and was half
+/// read needs none.
+fn resume_txns(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<Txn> {
+    let last_updated = Some(now.as_nanos().div_euclid(1_000_000));
+    checkpoint
+        .iter()
+        .filter_map(|(partition, range)| {
+            let app_id = resume_app_id(group, partition);
+            let known = snapshot.txn(&app_id).is_some();
+            (known || range.resume < range.end).then_some(Txn {
+                app_id,
+                version: range.resume,
+                last_updated,
+            })
+        })
+        .collect()
+}
+
 impl Store {
     /// Commits a batch of events with the offsets it came from. One without events still moves the offsets.
     ///
@@ -116,7 +152,11 @@ impl Store {
             checkpoint,
             now,
         } = commit;
-        fence(&*self.events.snapshot().await?, group, &checkpoint)?;
+        let snapshot = self.events.snapshot().await?;
+        fence(&snapshot, group, &checkpoint)?;
+        // Only who moves a partition writes this too, so that nothing newer can be overwritten with it.
+        let mut txns = txns(group, &checkpoint, now);
+        txns.append(&mut resume_txns(&snapshot, group, &checkpoint, now));
         if !dead_letters.is_empty() {
             self.commit_dead_letters(group, &dead_letters, &checkpoint, now).await?;
         }
@@ -129,7 +169,7 @@ impl Store {
         let written: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
         let proposal = Proposal {
             adds,
-            txns: txns(group, &checkpoint, now),
+            txns,
             domains: Vec::new(),
             now,
         };
@@ -266,6 +306,21 @@ impl Store {
     /// The events table cannot be read.
     pub async fn offsets(&self, group: &str) -> Result<BTreeMap<Partition, i64>, StoreError> {
         Ok(offsets(&*self.events.snapshot().await?, group))
+    }
+}
+
+impl Store {
+    /// Where reading of every partition goes on that `group` has committed events of.
+    ///
+    /// # Errors
+    /// The events table cannot be read.
+    pub async fn start_offsets(&self, group: &str) -> Result<BTreeMap<Partition, StartOffset>, StoreError> {
+        let snapshot = self.events.snapshot().await?;
+        let starts = offsets(&snapshot, group).into_keys().filter_map(|partition| {
+            let start = start_offset(&snapshot, group, &partition)?;
+            Some((partition, start))
+        });
+        Ok(starts.collect())
     }
 }
 

@@ -37,6 +37,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
             dead_letters += report_dead_letters(replay.push(&record), dead_letters);
             bar.inc(record.payload.len() as u64);
         }
+        dead_letters += report_dead_letters(replay.end_of_file(), dead_letters);
     }
     bar.finish_and_clear();
     let counts = replay.counts();

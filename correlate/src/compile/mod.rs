@@ -48,7 +48,11 @@ impl Plan {
         let mut conditions = Vec::new();
         let mut routes: Vec<Vec<usize>> = vec![Vec::new(); Source::ALL.len()];
         for (number, (logsource, detection)) in rules.into_iter().enumerate() {
-            conditions.push(detection_expression(detection, &mut atoms));
+            let asked = detection_expression(detection, &mut atoms);
+            conditions.push(match logsource.guard() {
+                Some(guard) => all(vec![query_expression(&guard, &mut atoms), asked]),
+                None => asked,
+            });
             for source in logsource.sources() {
                 routes[source as usize].push(number);
             }

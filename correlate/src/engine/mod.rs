@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use casebook_event::{Event, EventRef, Signal, Value};
+use casebook_event::{Event, EventRef, FieldId, Signal, Value};
 use compact_str::{CompactString, format_compact};
 
 use crate::compile::{AtomId, Check, Expression, FieldIndex, SourcePlan};
@@ -51,7 +51,7 @@ impl Detector {
     /// that correlation. Of a field with several values, the first is the group's.
     pub fn detect(&mut self, event: &Event, out: &mut Vec<Signal>) {
         let plan = self.rules.plan();
-        let Some(source) = plan.sources.get(event.source as usize) else {
+        let Some(source) = plan.sources.get(event.source as usize).filter(|_| counts(event)) else {
             return;
         };
         self.scratch.begin();
@@ -71,6 +71,12 @@ impl Detector {
         }
         self.scratch.return_candidates(candidates);
     }
+}
+
+/// Whether rules look at the event. A request that the API server logs at several stages is one: the stages that do not
+/// count are kept, and found, but match nothing.
+pub(crate) fn counts(event: &Event) -> bool {
+    event.fields.str(FieldId::AuditDecisive) != Some("false")
 }
 
 /// Appends the signals of one match.

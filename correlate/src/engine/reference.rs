@@ -6,12 +6,16 @@ use casebook_event::{Event, FieldRef, Value};
 
 use crate::sigma::condition::Condition;
 use crate::sigma::detection::{Detection, Item, Query};
+use crate::sigma::logsource::RuleLogsource;
 use crate::sigma::pattern::Piece;
 use crate::sigma::value::{Relation, Test};
 use crate::text::fold_char;
 
-/// Whether the detection matches the event, wherever the event comes from.
-pub(crate) fn matches(detection: &Detection, event: &Event) -> bool {
+/// Whether the rule matches the event, wherever the event comes from.
+pub(crate) fn matches(logsource: &RuleLogsource, detection: &Detection, event: &Event) -> bool {
+    if !super::counts(event) || logsource.guard().is_some_and(|guard| !query(&guard, event)) {
+        return false;
+    }
     detection.conditions.iter().any(|c| condition(c, detection, event))
 }
 

@@ -51,7 +51,7 @@ fn detect(rules: &RuleSet, detector: &mut Detector, event: &Event) -> Vec<String
         .detections()
         .iter()
         .filter(|rule| rule.logsource.sources().any(|source| source == event.source))
-        .filter(|rule| matches(&rule.detection, event))
+        .filter(|rule| matches(&rule.logsource, &rule.detection, event))
         .map(|rule| rule.id.to_string())
         .collect();
     assert_eq!(found, expected, "the engine and the reference disagree on {event:?}");
@@ -355,7 +355,12 @@ fn rule() -> impl Strategy<Value = String> {
         "s3 and (s1 or not s2)",
         "1 of s* and not s3",
     ]);
-    let logsource = prop::sample::select(vec!["{product: aws}", "{product: linux}", "{category: application}"]);
+    let logsource = prop::sample::select(vec![
+        "{product: aws}",
+        "{product: linux}",
+        "{category: application}",
+        "{product: linux, category: process_creation}",
+    ]);
     (logsource, selection(), selection(), selection(), condition).prop_map(|(logsource, s1, s2, s3, condition)| {
         format!(
             "logsource: {logsource}\ndetection:\n    s1: {s1}\n    s2: {s2}\n    s3: {s3}\n    condition: {condition}\n"
@@ -395,14 +400,29 @@ fn random_event() -> impl Strategy<Value = Event> {
             entries.extend(n.map(|v| format!("\"n\":{v}")));
             format!("{{{}}}", entries.join(","))
         });
-    (source, native, text(), text(), any::<bool>()).prop_map(|(source, native, user, image, is_text)| {
-        let native = if is_text { user.clone() } else { native };
-        event(
-            source,
-            &native,
-            &[(FieldId::UserName, &user), (FieldId::ProcessExecutable, &image)],
-        )
-    })
+    let kind = prop::sample::select(vec![
+        ("process", "start"),
+        ("process", "end"),
+        ("file", "start"),
+        ("", ""),
+    ]);
+    let decisive = prop::sample::select(vec!["true", "false", ""]);
+    (source, native, text(), text(), any::<bool>(), kind, decisive).prop_map(
+        |(source, native, user, image, is_text, (category, kind), decisive)| {
+            let native = if is_text { user.clone() } else { native };
+            event(
+                source,
+                &native,
+                &[
+                    (FieldId::UserName, &user),
+                    (FieldId::ProcessExecutable, &image),
+                    (FieldId::EventCategory, category),
+                    (FieldId::EventType, kind),
+                    (FieldId::AuditDecisive, decisive),
+                ],
+            )
+        },
+    )
 }
 
 fn cases() -> u32 {

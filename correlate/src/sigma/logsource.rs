@@ -2,9 +2,46 @@
 
 use casebook_event::{Logsource, Source};
 
+use super::detection::{Item, Query};
 use super::head::text;
+use super::pattern::Pattern;
+use super::value::Test;
 use super::yaml::Entry;
 use crate::diagnostic::{Report, code};
+
+/// What is asked of a field: any of these values.
+type Asked = (&'static str, &'static [&'static str]);
+
+/// The generic categories (Sigma taxonomy, "Generic log sources") in the words of ECS.
+const GENERIC: &[(&str, &[Asked])] = &[
+    (
+        "process_creation",
+        &[("event.category", &["process"]), ("event.type", &["start"])],
+    ),
+    (
+        "network_connection",
+        &[
+            ("event.category", &["network"]),
+            ("event.type", &["connection", "start"]),
+        ],
+    ),
+    (
+        "file_event",
+        &[("event.category", &["file"]), ("event.type", &["creation", "change"])],
+    ),
+    (
+        "file_change",
+        &[("event.category", &["file"]), ("event.type", &["change"])],
+    ),
+    (
+        "file_delete",
+        &[("event.category", &["file"]), ("event.type", &["deletion"])],
+    ),
+    (
+        "file_access",
+        &[("event.category", &["file"]), ("event.type", &["access"])],
+    ),
+];
 
 /// A rule's logsource. A part that is absent matches any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -64,6 +101,29 @@ impl RuleLogsource {
             && same(&self.service, logsource.service)
     }
 
+    /// What an event must be, beside coming from one of the sources, for the rule to be about it: a source may tell of
+    /// processes, connections and files alike, and the generic categories of the Sigma taxonomy mean one of them.
+    pub(crate) fn guard(&self) -> Option<Query> {
+        let (_, asked) = GENERIC
+            .iter()
+            .find(|(name, _)| self.category.as_deref() == Some(name))?;
+        let text = |value: &&str| {
+            vec![Test::Text {
+                pattern: Pattern::literal(value),
+                cased: false,
+            }]
+        };
+        let items = asked.iter().map(|(field, values)| {
+            Query::Item(Item {
+                field: Some((*field).to_owned()),
+                all: false,
+                negated: false,
+                values: values.iter().map(text).collect(),
+            })
+        });
+        Some(Query::All(items.collect()))
+    }
+
     /// The sources whose events the rule reads.
     pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
         Source::ALL
@@ -103,14 +163,24 @@ mod tests {
         };
         check("kubernetes", "", "audit", &[Source::KubernetesAudit]);
         check("kubernetes", "application", "audit", &[Source::KubernetesAudit]);
-        check("kubernetes", "", "", &[Source::KubernetesAudit, Source::ContainerLog]);
         check("aws", "", "cloudtrail", &[Source::CloudTrail]);
+        check("gcp", "", "gcp.audit", &[Source::GcpAudit]);
+        check("azure", "", "activitylogs", &[Source::AzureActivity]);
         check("linux", "", "auth", &[Source::Auth]);
         check("linux", "", "sshd", &[Source::Auth]);
         check("linux", "", "sudo", &[Source::Auth]);
-        check("linux", "process_creation", "", &[]);
-        check("linux", "", "auditd", &[]);
+        check("linux", "", "auditd", &[Source::Auditd]);
+        check("", "webserver", "", &[Source::WebAccess]);
+        let runtime = [Source::Auditd, Source::Falco, Source::Tetragon];
+        check("linux", "process_creation", "", &runtime);
+        check("linux", "network_connection", "", &runtime);
         check("windows", "process_creation", "", &[]);
+        check(
+            "linux",
+            "file_event",
+            "",
+            &[Source::Auditd, Source::Falco, Source::Tetragon, Source::FileIntegrity],
+        );
         check(
             "",
             "application",

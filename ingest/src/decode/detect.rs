@@ -2,34 +2,81 @@
 
 use casebook_event::{Source, Value};
 
+use super::envelope::{self, Envelope, Inner, Member, Opened};
 use super::reject::{self, Reject, quote};
-use super::{AuditdHead, CriLine, Members, SyslogLine};
+use super::{AuditdHead, CriLine, Members, SourceKind, SyslogLine, compression};
+use crate::limits::{MAX_ENVELOPES, MAX_RECORD_BYTES};
 use crate::normalize;
 
-/// Names the source of a record, and says by which mark it was known. Of a record that holds several events, the first
-/// one speaks.
+/// Names the source of a record, and says by which marks it was known: each envelope, then the record's own. Of a record
+/// that holds several events, the first one speaks.
 ///
 /// # Errors
-/// The record is broken (`invalid_json`, `invalid_utf8`, `empty`) or of no known source (`unknown_source`).
-pub fn detect_source(payload: &[u8]) -> Result<(Source, &'static str), Reject> {
-    let payload = super::trim(payload);
-    let text = std::str::from_utf8(payload).map_err(Reject::utf8);
-    match payload.first() {
-        None => Err(Reject::new(reject::EMPTY, "no content")),
-        Some(b'{') => {
-            let value = first_value(text?)?;
-            ["Records", "items", "Events"]
-                .iter()
-                .find_map(|key| value.get(key)?.as_list()?.first().map(detect_object)?.ok())
-                .map_or_else(|| detect_object(&value), Ok)
+/// The record is broken (`invalid_json`, `invalid_utf8`, `empty`, …) or of no known source (`unknown_source`).
+pub fn detect_source(payload: &[u8]) -> Result<(Source, String), Reject> {
+    let payload = compression::decompress(payload, MAX_RECORD_BYTES)?;
+    let payload = super::trim(&payload);
+    let text = String::from_utf8_lossy(payload);
+    if text.is_empty() {
+        return Err(Reject::new(reject::EMPTY, "no content"));
+    }
+    let mut names = Vec::new();
+    let (source, mark) = detect_inner(&text, &Envelope::NONE, &mut names, 0)?;
+    names.push(mark);
+    Ok((source, names.join(" → ")))
+}
+
+fn detect_inner(
+    text: &str,
+    outer: &Envelope,
+    names: &mut Vec<&'static str>,
+    depth: usize,
+) -> Result<(Source, &'static str), Reject> {
+    if depth > MAX_ENVELOPES {
+        return Err(Reject::new(reject::TOO_DEEP, "too many envelopes around one another"));
+    }
+    if text.starts_with('[')
+        && let Some(first) = Members::of_array(text).and_then(|mut members| members.next())
+        && first.starts_with('{')
+    {
+        return detect_inner(first, outer, names, depth + 1);
+    }
+    if !text.starts_with('{') {
+        return match outer.container {
+            true => Ok((Source::ContainerLog, "the output of a container")),
+            false => detect_line(text),
+        };
+    }
+    let (inner, envelope) = match envelope::open(first_value(text)?, SourceKind::Auto, outer)? {
+        Opened::Leaf(_) if outer.container => return Ok((Source::ContainerLog, "the output of a container")),
+        Opened::Leaf(value) => return detect_object(&value),
+        Opened::One(inner, envelope) => (inner, *envelope),
+        Opened::Many(batch, envelope) => {
+            let Some((member, own)) = envelope::members(text, batch).into_iter().next() else {
+                return Err(Reject::new(reject::EMPTY, "a batch without a member"));
+            };
+            let envelope = own.map_or_else(|| (*envelope).clone(), |own| own.within(&envelope));
+            match envelope::member_of(batch) {
+                Member::Record => {
+                    names.clone_from(&envelope.names);
+                    return detect_inner(member, &envelope, names, depth + 1);
+                }
+                Member::Wrapped(open) => {
+                    let (inner, own) = open(first_value(member)?);
+                    (inner, own.within(&envelope))
+                }
+            }
         }
-        Some(b'[') if matches!(payload[1..].trim_ascii_start().first(), Some(b'{')) => {
-            let first = Members::of_array(text?)
-                .and_then(|mut members| members.next())
-                .unwrap_or_default();
-            detect_object(&first_value(first)?)
-        }
-        Some(_) => detect_line(&String::from_utf8_lossy(payload)),
+    };
+    names.clone_from(&envelope.names);
+    match inner {
+        Inner::Value(value) => detect_inner(
+            &serde_json::to_string(&value).unwrap_or_default(),
+            &envelope,
+            names,
+            depth + 1,
+        ),
+        Inner::Text(text) => detect_inner(text.trim(), &envelope, names, depth + 1),
     }
 }
 

@@ -37,9 +37,31 @@ pub(crate) struct Envelope {
     pub(crate) container: bool,
     /// The record was text in another encoding (base64): what the queue delivered cannot be searched.
     pub(crate) encoded: bool,
+    /// What the envelopes are, the outermost first.
+    pub(crate) names: Vec<&'static str>,
 }
 
 impl Envelope {
+    /// No envelope.
+    pub(crate) const NONE: Self = Self {
+        time: None,
+        place: Vec::new(),
+        kubernetes: None,
+        file: None,
+        entries: Vec::new(),
+        container: false,
+        encoded: false,
+        names: Vec::new(),
+    };
+
+    /// An envelope of that name.
+    fn named(name: &'static str) -> Self {
+        Self {
+            names: vec![name],
+            ..Self::NONE
+        }
+    }
+
     /// Notes a place, if it says anything.
     pub(crate) fn set(&mut self, id: FieldId, text: Option<&str>) {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
@@ -48,11 +70,13 @@ impl Envelope {
     }
 
     /// This envelope inside `outer`.
-    fn within(mut self, outer: &Envelope) -> Self {
+    pub(crate) fn within(mut self, outer: &Envelope) -> Self {
         let mut place = outer.place.clone();
         place.append(&mut self.place);
         let mut entries = self.entries;
         entries.extend(outer.entries.iter().cloned());
+        let mut names = outer.names.clone();
+        names.append(&mut self.names);
         Self {
             time: self.time.or(outer.time),
             place,
@@ -61,6 +85,7 @@ impl Envelope {
             entries,
             container: self.container || outer.container,
             encoded: self.encoded || outer.encoded,
+            names,
         }
     }
 }
@@ -102,7 +127,10 @@ pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<O
     let opened = if let Some(batch) = batch_of(&value) {
         let envelope = match batch {
             Batch::Key("logEvents") => cloud::cloudwatch(&value),
-            _ => Envelope::default(),
+            Batch::Key("items") => Envelope::named("a Kubernetes list"),
+            Batch::Key("records") => Envelope::named("Azure Event Hub records"),
+            Batch::Key(_) => Envelope::named("CloudTrail records"),
+            Batch::Otlp => Envelope::named("an OpenTelemetry request"),
         };
         Opened::Many(batch, Box::new(envelope))
     } else {
@@ -159,12 +187,20 @@ pub(crate) fn members<'a>(text: &'a str, batch: Batch) -> Vec<(&'a str, Option<E
     }
 }
 
-/// Opens one member of a batch whose form only that batch has.
-pub(crate) fn open_member(value: Value, batch: Batch) -> Opened {
+/// What a member of a batch is.
+pub(crate) enum Member {
+    /// A record, or an envelope of a form that stands alone too.
+    Record,
+    /// An envelope whose form only that batch has.
+    Wrapped(fn(Value) -> (Inner, Envelope)),
+}
+
+/// What the members of a batch are.
+pub(crate) fn member_of(batch: Batch) -> Member {
     match batch {
-        Batch::Key("logEvents") => cloud::cloudwatch_event(value),
-        Batch::Otlp => otlp::record(value),
-        Batch::Key(_) => Opened::Leaf(value),
+        Batch::Key("logEvents") => Member::Wrapped(cloud::cloudwatch_event),
+        Batch::Otlp => Member::Wrapped(otlp::record),
+        Batch::Key(_) => Member::Record,
     }
 }
 

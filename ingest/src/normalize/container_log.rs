@@ -3,6 +3,8 @@
 //! Nothing in a line says which line of the container it is. Its identity is the time (nanoseconds), the stream, the text
 //! and the pod, where that is known: the same text twice at the same nanosecond in the same stream counts once.
 
+use std::borrow::Cow;
+
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 use compact_str::CompactString;
 
@@ -11,102 +13,82 @@ use crate::decode::CriLine;
 use crate::decode::reject::{self, Reject};
 use crate::limits::MAX_NESTED_JSON_BYTES;
 
-/// A line as the runtime wrote it.
-pub(crate) fn normalize_cri(line: &CriLine<'_>, context: &Context<'_>) -> Normalized {
-    let mut native = vec![
-        ("time".into(), Value::str(line.time_text)),
-        ("stream".into(), Value::str(line.stream)),
-        ("logtag".into(), Value::str(line.tags)),
-        ("log".into(), Value::str(line.message)),
-    ];
-    if line.is_partial() {
-        // Joining needs state across records; until then the parts say what they are.
-        native.push(("partial".into(), Value::Bool(true)));
+/// A container's line under way.
+#[derive(Debug)]
+pub(crate) struct ContainerLine<'a> {
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) stream: CompactString,
+    pub(crate) message: Cow<'a, str>,
+    pub(crate) partial: bool,
+    pub(crate) entries: Vec<(CompactString, Value)>,
+}
+
+impl<'a> ContainerLine<'a> {
+    pub(crate) fn of_cri(line: &CriLine<'a>) -> Self {
+        Self {
+            time: Some(line.time),
+            stream: line.stream.into(),
+            message: line.message.into(),
+            partial: line.is_partial(),
+            entries: vec![
+                ("time".into(), Value::str(line.time_text)),
+                ("stream".into(), Value::str(line.stream)),
+                ("logtag".into(), Value::str(line.tags)),
+                ("log".into(), Value::str(line.message)),
+            ],
+        }
     }
+
+    /// A line of which only an envelope says that it is a container's.
+    pub(crate) fn of_text(text: &'a str, time: Option<Timestamp>) -> Self {
+        Self {
+            time,
+            stream: CompactString::default(),
+            message: text.into(),
+            partial: false,
+            entries: vec![("log".into(), Value::str(text))],
+        }
+    }
+
+    pub(crate) fn of_object(_value: Value) -> Result<ContainerLine<'static>, Reject> {
+        Err(Reject::new(reject::WRONG_SHAPE, "later"))
+    }
+
+    /// The line with a text of its own.
+    pub(crate) fn into_owned(self) -> ContainerLine<'static> {
+        ContainerLine {
+            time: self.time,
+            stream: self.stream,
+            message: Cow::Owned(self.message.into_owned()),
+            partial: self.partial,
+            entries: self.entries,
+        }
+    }
+
+    /// Adds the message of a further part.
+    pub(crate) fn append(&mut self, separator: &str, message: &str) {
+        let text = self.message.to_mut();
+        text.push_str(separator);
+        text.push_str(message);
+    }
+
+    /// Calls `visit` with what the record says of the container it is of.
+    pub(crate) fn place(&self, _visit: &mut dyn FnMut(&str)) {}
+}
+
+pub(crate) fn normalize(line: ContainerLine<'_>, context: &Context<'_>) -> Normalized {
     let mut fields = Fields::new();
-    let nested = set_message(line.message, &mut fields);
+    let nested = set_message(&line.message, &mut fields);
     set_place_of_file(&context.position.topic, &mut fields);
-    let id = line_id(line.time, line.stream, line.message, &fields);
+    let time = line.time.unwrap_or(context.timestamp);
+    let id = line_id(time, &line.stream, &line.message, &fields);
     Normalized {
         source: Source::ContainerLog,
         id,
-        time: line.time,
+        time,
         fields,
-        native: merge(native, nested),
+        native: merge(line.entries, nested),
     }
-}
-
-/// A docker json-file record (`log`, `stream`, `time`), or what a shipper made of a line.
-pub(crate) fn normalize_object(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
-    let Value::Map(mut entries) = native else {
-        return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
-    };
-    let find = |key: &str| entries.iter().find(|(k, _)| k == key).map(|(_, value)| value);
-    let text = |key: &str| find(key).and_then(Value::as_str);
-    let Some(message) = ["log", "message", "MESSAGE"].iter().find_map(|key| text(key)) else {
-        return Err(Reject::new(
-            reject::WRONG_SHAPE,
-            "no container log: neither log nor message is a text",
-        ));
-    };
-    // A shipper that does not parse the runtime's format forwards the whole line.
-    let cri = CriLine::parse(message);
-    let message = cri
-        .as_ref()
-        .map_or(message, |line| line.message)
-        .trim_end_matches(['\r', '\n']);
-    let stream = cri
-        .as_ref()
-        .map(|line| line.stream)
-        .or(text("stream"))
-        .unwrap_or_default();
-    let own_time = match &cri {
-        Some(line) => Some(line.time),
-        None => ["time", "@timestamp", "timestamp", "date", "ts"]
-            .iter()
-            .find_map(|key| find(key).and_then(epoch::parse)),
-    };
-    let partial = match &cri {
-        Some(line) => line.is_partial(),
-        None => text("logtag") == Some("P"),
-    };
-    let mut fields = Fields::new();
-    let nested = set_message(message, &mut fields);
-    if let Some(path) = ["file", "filename", "path"]
-        .iter()
-        .find_map(|key| text(key))
-        .or_else(|| find("log")?.str_at(&["file", "path"]))
-    {
-        set_place_of_file(path, &mut fields);
-        fields.set(FieldId::LogFilePath, path);
-    }
-    set_place_of_file(&context.position.topic, &mut fields);
-    if let Some(metadata) = find("kubernetes") {
-        kubernetes_metadata::set(metadata, &mut fields);
-    }
-    if let Some(container) = find("container") {
-        fields.set_str(FieldId::ContainerId, container.str_at(&["id"]));
-        fields.set_str(FieldId::ContainerRuntime, container.str_at(&["runtime"]));
-        fields.set_str(FieldId::ContainerImageName, container.str_at(&["image", "name"]));
-    }
-    fields.set_str(
-        FieldId::OrchestratorClusterName,
-        text("cluster").or(text("cluster_name")),
-    );
-    let id = match own_time {
-        Some(time) => line_id(time, stream, message, &fields),
-        None => content_id(Source::ContainerLog, context.raw.as_bytes(), None, context),
-    };
-    if partial {
-        entries.push(("partial".into(), Value::Bool(true)));
-    }
-    Ok(Normalized {
-        source: Source::ContainerLog,
-        id,
-        time: own_time.unwrap_or(context.timestamp),
-        fields,
-        native: merge(entries, nested),
-    })
 }
 
 fn line_id(time: Timestamp, stream: &str, message: &str, fields: &Fields) -> EventId {
@@ -149,7 +131,7 @@ fn merge(mut entries: Vec<(CompactString, Value)>, nested: Option<Value>) -> Val
 
 /// The kubelet's file names say whose output they hold: `/var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log`, and
 /// `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`.
-fn set_place_of_file(path: &str, fields: &mut Fields) {
+pub(crate) fn set_place_of_file(path: &str, fields: &mut Fields) {
     let mut parts = path.rsplit('/');
     let (Some(file), Some(parent)) = (parts.next(), parts.next()) else {
         return;

@@ -23,7 +23,7 @@ mod journald;
 mod kubelet;
 mod kubernetes_audit;
 mod kubernetes_event;
-mod kubernetes_metadata;
+pub(crate) mod kubernetes_metadata;
 mod kubernetes_request;
 mod login_programs;
 mod pam;
@@ -34,8 +34,9 @@ mod web_access;
 
 use casebook_event::{EventId, Fields, Position, Source, Timestamp, Value};
 
+use crate::decode::SyslogLine;
 use crate::decode::reject::{self, Reject};
-use crate::decode::{CriLine, SyslogLine};
+pub(crate) use container_log::{ContainerLine, set_place_of_file};
 
 /// What a normalizer may look at beside the parsed record.
 pub(crate) struct Context<'a> {
@@ -111,18 +112,16 @@ pub(crate) fn object(
     let normalized = match source {
         Source::KubernetesAudit => kubernetes_audit::normalize(value),
         Source::KubernetesEvent => kubernetes_event::normalize(value, context),
-        Source::ContainerLog => container_log::normalize_object(value, context),
         Source::CloudTrail => cloudtrail::normalize(value, context),
         Source::GcpAudit => gcp_audit::normalize(value, context),
         Source::AzureActivity => azure_activity::normalize(value, context),
-        Source::Auth => auth::normalize_object(&value, context),
         Source::Journald => journald::normalize(value, context),
         Source::Application => Ok(application::normalize(value, context)),
         Source::Falco => falco::normalize(value, context),
         Source::Tetragon => tetragon::normalize(value, context),
         Source::FileIntegrity => file_integrity::normalize(value, context),
         Source::ContainerStats => return container_stats::normalize(value, context, out),
-        Source::Kubelet | Source::Auditd | Source::WebAccess => Err(Reject::new(
+        Source::Kubelet | Source::Auditd | Source::WebAccess | Source::Auth | Source::ContainerLog => Err(Reject::new(
             reject::WRONG_SHAPE,
             format!("a JSON object without a text, where a line of {source} was expected"),
         )),
@@ -135,19 +134,21 @@ pub(crate) fn object(
 pub(crate) fn line(source: Source, context: &Context<'_>) -> Result<Normalized, Reject> {
     match source {
         Source::Auth => Ok(auth::normalize(&SyslogLine::parse(context.raw, context.timestamp)?)),
-        Source::ContainerLog => match CriLine::parse(context.raw) {
-            Some(line) => Ok(container_log::normalize_cri(&line, context)),
-            None => {
-                let detail = format!("no CRI line and no JSON: {}", reject::quote(context.raw));
-                Err(Reject::new(reject::WRONG_SHAPE, detail))
-            }
-        },
         Source::Kubelet => kubelet::normalize(context.raw, context),
         Source::WebAccess => web_access::normalize(context.raw, context),
         Source::Application => Ok(application_text::normalize(context.raw, context)),
-        Source::Auditd => auditd::normalize(&[context.raw], context),
         _ => Err(Reject::new(reject::WRONG_SHAPE, "text, where JSON was expected")),
     }
+}
+
+/// Normalizes a container's line.
+pub(crate) fn container(line: ContainerLine<'_>, context: &Context<'_>) -> Normalized {
+    container_log::normalize(line, context)
+}
+
+/// Normalizes the records of one audit event.
+pub(crate) fn auditd(records: &[&str], context: &Context<'_>) -> Result<Normalized, Reject> {
+    auditd::normalize(records, context)
 }
 
 /// The identity of an event whose source gives it none: its content and its time. Where the time is the reader's and not

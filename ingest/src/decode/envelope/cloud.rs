@@ -22,7 +22,8 @@ pub(super) fn open(value: Value, kind: SourceKind) -> Result<Opened, Reject> {
             "message" if inner.str_at(&["data"]).is_some() => return pub_sub(inner),
             "Message" if value.str_at(&["Type"]) == Some("Notification") => return Ok(notification(&value)),
             "object" if is_watch_event(&value) => {
-                return Ok(Opened::One(Inner::Value(inner.clone()), Box::default()));
+                let envelope = Envelope::named("a Kubernetes watch event");
+                return Ok(Opened::One(Inner::Value(inner.clone()), Box::new(envelope)));
             }
             "properties" if is_aks(&value) => return Ok(aks(value)),
             "jsonPayload" | "textPayload" if value.str_at(&["logName"]).is_some() => return Ok(log_entry(value, kind)),
@@ -34,7 +35,7 @@ pub(super) fn open(value: Value, kind: SourceKind) -> Result<Opened, Reject> {
 
 /// What a subscription says of all its events (CloudWatch Logs, "Subscription filters").
 pub(super) fn cloudwatch(value: &Value) -> Envelope {
-    let mut envelope = Envelope::default();
+    let mut envelope = Envelope::named("a CloudWatch Logs subscription");
     envelope.set(FieldId::CloudProvider, Some("aws"));
     envelope.set(FieldId::CloudAccountId, value.str_at(&["owner"]));
     let group = value.str_at(&["logGroup"]).unwrap_or_default();
@@ -52,14 +53,14 @@ pub(super) fn cloudwatch(value: &Value) -> Envelope {
 }
 
 /// One event of a subscription: `id`, `timestamp` in milliseconds, `message`.
-pub(super) fn cloudwatch_event(value: Value) -> Opened {
+pub(super) fn cloudwatch_event(value: Value) -> (Inner, Envelope) {
     let envelope = Envelope {
         time: value.get("timestamp").and_then(epoch::parse),
         ..Envelope::default()
     };
     match value.get("message") {
-        Some(Value::Str(message)) => Opened::One(Inner::Text(message.to_string()), Box::new(envelope)),
-        _ => Opened::Leaf(value),
+        Some(Value::Str(message)) => (Inner::Text(message.to_string()), envelope),
+        _ => (Inner::Value(value), envelope),
     }
 }
 
@@ -73,7 +74,7 @@ fn pub_sub(message: &Value) -> Result<Opened, Reject> {
     let mut envelope = Envelope {
         time: message.get("publishTime").and_then(epoch::parse),
         encoded: true,
-        ..Envelope::default()
+        ..Envelope::named("a Pub/Sub message")
     };
     for key in ["attributes", "messageId"] {
         if let Some(inner) = message.get(key) {
@@ -87,7 +88,7 @@ fn pub_sub(message: &Value) -> Result<Opened, Reject> {
 fn notification(value: &Value) -> Opened {
     let envelope = Envelope {
         time: value.get("Timestamp").and_then(epoch::parse),
-        ..Envelope::default()
+        ..Envelope::named("an SNS notification")
     };
     let text = value.str_at(&["Message"]).unwrap_or_default().to_owned();
     Opened::One(Inner::Text(text), Box::new(envelope))
@@ -111,7 +112,7 @@ fn aks(value: Value) -> Opened {
         time: ["time", "timestamp"]
             .iter()
             .find_map(|key| value.get(key).and_then(epoch::parse)),
-        ..Envelope::default()
+        ..Envelope::named("an Azure resource log")
     };
     envelope.set(FieldId::CloudProvider, Some("azure"));
     let resource = ["resourceId", "ResourceId", "resourceID"]
@@ -144,7 +145,7 @@ fn log_entry(value: Value, kind: SourceKind) -> Opened {
     let mut envelope = Envelope {
         time: time.and_then(Timestamp::parse_rfc3339),
         container: resource == "k8s_container",
-        ..Envelope::default()
+        ..Envelope::named("a Cloud Logging entry")
     };
     envelope.set(FieldId::CloudProvider, Some("gcp"));
     for (id, key) in LOG_ENTRY_LABELS {

@@ -5,7 +5,7 @@ use compact_str::CompactString;
 
 use super::super::{Members, detect};
 use super::shipper::is_container_file;
-use super::{Envelope, Inner, Opened};
+use super::{Envelope, Inner};
 use crate::limits::MAX_OTLP_DEPTH;
 
 /// The log records of a request, each with what its resource says.
@@ -62,7 +62,7 @@ fn resource(attributes: &Value) -> Envelope {
 }
 
 /// One log record (OTLP `LogRecord`).
-pub(super) fn record(value: Value) -> Opened {
+pub(super) fn record(value: Value) -> (Inner, Envelope) {
     let nanos = |key: &str| {
         let nanos = match value.get(key)? {
             Value::Int(nanos) => *nanos,
@@ -118,7 +118,7 @@ pub(super) fn record(value: Value) -> Opened {
             }
         }
     };
-    Opened::One(inner, Box::new(envelope))
+    (inner, envelope)
 }
 
 /// `[{"key":…,"value":AnyValue}]` as entries.

@@ -107,7 +107,7 @@ fn envelope(value: &Value) -> Envelope {
         time: TIME_KEYS.iter().find_map(|key| value.get(key).and_then(epoch::parse)),
         kubernetes: value.get("kubernetes").filter(|v| matches!(v, Value::Map(_))).cloned(),
         file: file(value).map(CompactString::new),
-        ..Envelope::default()
+        ..Envelope::named("a shipper's object")
     };
     let first = |paths: &[&[&str]]| paths.iter().find_map(|path| value.str_at(path));
     for (id, paths) in PLACES {

@@ -1,0 +1,214 @@
+//! Records that belong together: a container's line that the runtime cut, a stack trace of many lines, the records of one
+//! audit event.
+//!
+//! One [`Joiner`] serves one partition, and what it joins depends on that partition's records alone: their content, their
+//! order, the broker's time. So whoever reads a partition again, from the offset of the oldest open part on, joins the same
+//! way: see [`Joiner::oldest`]. Only [`Joiner::take_all`], for a partition that has gone quiet, asks no record.
+
+use std::collections::{BTreeSet, HashMap};
+
+use casebook_event::{Source, Timestamp};
+
+use super::envelope::Envelope;
+use crate::limits::{
+    AUDITD_EVENT_MS, MAX_JOIN_AGE_MS, MAX_JOIN_BYTES, MAX_JOIN_DISTANCE_RECORDS, MAX_JOIN_PARTS, MAX_OPEN_JOIN_BYTES,
+    MAX_OPEN_JOINS,
+};
+use crate::normalize::ContainerLine;
+
+/// What is joined.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// A container's line, of which more is to come.
+    Container(ContainerLine<'static>),
+    /// A line of an application's own file.
+    Text(Source, String),
+    /// The records of an audit event, and its time in milliseconds.
+    Auditd(Vec<String>, i64),
+}
+
+/// Parts that wait for the rest.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) body: Body,
+    /// The parts as they were read, a line each.
+    pub(crate) raw: String,
+    pub(crate) envelope: Envelope,
+    parts: usize,
+    first_offset: i64,
+    first_timestamp: Timestamp,
+}
+
+impl Held {
+    /// A first part.
+    pub(crate) fn new(body: Body, raw: &str, envelope: &Envelope) -> Self {
+        Self {
+            body,
+            raw: raw.to_owned(),
+            envelope: envelope.clone(),
+            parts: 1,
+            first_offset: 0,
+            first_timestamp: Timestamp::MIN,
+        }
+    }
+
+    /// Adds the raw text of a further part.
+    fn add_raw(&mut self, raw: &str) {
+        self.raw.push('\n');
+        self.raw.push_str(raw);
+        self.parts += 1;
+    }
+
+    /// Whether there is no room for another part.
+    fn is_full(&self) -> bool {
+        self.raw.len() >= MAX_JOIN_BYTES || self.parts >= MAX_JOIN_PARTS
+    }
+}
+
+/// What names a group of parts: their kind, and the stream, file or event that they come from.
+pub(crate) type JoinKey = u64;
+
+/// The open parts of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct Joiner {
+    open: HashMap<JoinKey, Held>,
+    /// By the offset of the first part.
+    order: BTreeSet<(i64, JoinKey)>,
+    bytes: usize,
+    /// The record under way.
+    offset: i64,
+    timestamp: Timestamp,
+}
+
+impl Joiner {
+    /// Begins a record. What its coming closes is to be taken with [`Joiner::take_stale`].
+    pub(crate) fn begin(&mut self, offset: i64, timestamp: Timestamp) {
+        self.offset = offset;
+        self.timestamp = timestamp;
+    }
+
+    /// The broker's time of the record under way.
+    pub(crate) fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// The offset of the oldest part that waits.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        self.order.first().map(|(offset, _)| *offset)
+    }
+
+    /// Holds a first part.
+    pub(crate) fn hold(&mut self, key: JoinKey, mut held: Held) {
+        held.first_offset = self.offset;
+        held.first_timestamp = self.timestamp;
+        self.bytes += held.raw.len();
+        self.order.insert((held.first_offset, key));
+        self.open.insert(key, held);
+    }
+
+    /// The open parts of `key`.
+    pub(crate) fn get(&self, key: JoinKey) -> Option<&Held> {
+        self.open.get(&key)
+    }
+
+    /// Adds a part to those that are open. Returns `false` where there is no room: then take them as they are.
+    pub(crate) fn add(&mut self, key: JoinKey, raw: &str, add: impl FnOnce(&mut Body)) -> bool {
+        let Some(held) = self.open.get_mut(&key).filter(|held| !held.is_full()) else {
+            return false;
+        };
+        held.add_raw(raw);
+        add(&mut held.body);
+        self.bytes += raw.len() + 1;
+        true
+    }
+
+    /// Takes the parts of `key`.
+    pub(crate) fn take(&mut self, key: JoinKey) -> Option<Held> {
+        let held = self.open.remove(&key)?;
+        self.order.remove(&(held.first_offset, key));
+        self.bytes -= held.raw.len();
+        Some(held)
+    }
+
+    /// Takes one group for which the record under way means that its rest will not come, or that is one too many.
+    pub(crate) fn take_stale(&mut self, now_ms: Option<i64>) -> Option<Held> {
+        let &(offset, key) = self.order.first()?;
+        let held = self.open.get(&key)?;
+        let age_ms = self
+            .timestamp
+            .as_nanos()
+            .saturating_sub(held.first_timestamp.as_nanos())
+            / 1_000_000;
+        let over = match (&held.body, now_ms) {
+            (Body::Auditd(_, time_ms), Some(now_ms)) => now_ms.saturating_sub(*time_ms) > AUDITD_EVENT_MS,
+            _ => false,
+        };
+        let stale = over
+            || age_ms > MAX_JOIN_AGE_MS
+            || self.offset.saturating_sub(offset) > MAX_JOIN_DISTANCE_RECORDS
+            || self.open.len() > MAX_OPEN_JOINS
+            || self.bytes > MAX_OPEN_JOIN_BYTES;
+        if stale { self.take(key) } else { None }
+    }
+
+    /// Takes everything, the oldest first.
+    pub(crate) fn take_all(&mut self) -> Vec<Held> {
+        let keys: Vec<JoinKey> = self.order.iter().map(|(_, key)| *key).collect();
+        keys.into_iter().filter_map(|key| self.take(key)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(text: &str) -> Held {
+        Held::new(Body::Text(Source::Application, text.into()), text, &Envelope::default())
+    }
+
+    #[test]
+    fn the_oldest_part_is_known_and_goes_first() {
+        let mut joiner = Joiner::default();
+        joiner.begin(5, Timestamp::from_seconds(1));
+        joiner.hold(1, held("a"));
+        joiner.begin(6, Timestamp::from_seconds(2));
+        joiner.hold(2, held("b"));
+        assert!(joiner.add(1, "c", |_| ()));
+        assert_eq!(joiner.oldest(), Some(5));
+        assert_eq!(joiner.take(1).map(|held| held.raw).as_deref(), Some("a\nc"));
+        assert_eq!(joiner.oldest(), Some(6));
+        assert!(joiner.take_stale(None).is_none());
+        joiner.begin(7, Timestamp::from_seconds(1000));
+        assert_eq!(joiner.take_stale(None).map(|held| held.raw).as_deref(), Some("b"));
+        assert_eq!((joiner.oldest(), joiner.bytes), (None, 0));
+    }
+
+    #[test]
+    fn every_bound_closes_the_oldest() {
+        let mut joiner = Joiner::default();
+        for n in 0..=MAX_OPEN_JOINS as i64 {
+            joiner.begin(n, Timestamp::from_seconds(1));
+            joiner.hold(n as u64, held("x"));
+        }
+        assert!(joiner.take_stale(None).is_some());
+        assert!(joiner.take_stale(None).is_none());
+        joiner.begin(2 * MAX_JOIN_DISTANCE_RECORDS, Timestamp::from_seconds(1));
+        assert!(joiner.take_stale(None).is_some());
+        let mut joiner = Joiner::default();
+        joiner.hold(1, held(""));
+        let part = "y".repeat(MAX_JOIN_BYTES);
+        assert!(joiner.add(1, &part, |_| ()));
+        assert!(!joiner.add(1, "z", |_| ()), "full");
+    }
+
+    #[test]
+    fn a_later_audit_event_closes_an_older_one() {
+        let mut joiner = Joiner::default();
+        joiner.hold(
+            1,
+            Held::new(Body::Auditd(vec!["a".into()], 1_000), "a", &Envelope::default()),
+        );
+        assert!(joiner.take_stale(Some(1_000 + AUDITD_EVENT_MS)).is_none());
+        assert!(joiner.take_stale(Some(1_001 + AUDITD_EVENT_MS)).is_some());
+    }
+}

@@ -1,0 +1,153 @@
+//! Where the parts of one record go: events and dead letters, each with its place.
+
+use casebook_event::{DeadLetter, Event, EventBatch, FieldId, Position, Source, Timestamp, Value};
+use compact_str::{CompactString, format_compact};
+
+use super::Reject;
+use super::envelope::Envelope;
+use crate::normalize::{Context, Normalized, kubernetes_metadata, set_place_of_file};
+
+/// Where the parts of one record go.
+pub(super) struct Sink<'a> {
+    /// Where the next part stands.
+    position: Position,
+    timestamp: Timestamp,
+    ingested: Timestamp,
+    out: &'a mut EventBatch,
+    /// Parts so far.
+    pub(super) parts: u32,
+    /// Kinds of secret that were masked in the record.
+    pub(super) masked: Vec<&'static str>,
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(position: Position, timestamp: Timestamp, ingested: Timestamp, out: &'a mut EventBatch) -> Self {
+        Self {
+            position,
+            timestamp,
+            ingested,
+            out,
+            parts: 0,
+            masked: Vec::new(),
+        }
+    }
+
+    /// What a normalizer may look at for the next part.
+    pub(super) fn context<'b>(&'b self, raw: &'b str, envelope: &Envelope) -> Context<'b> {
+        Context {
+            raw,
+            position: &self.position,
+            timestamp: envelope.time.unwrap_or(self.timestamp),
+        }
+    }
+
+    /// The topic that the record is of.
+    pub(super) fn topic(&self) -> std::sync::Arc<str> {
+        self.position.topic.clone()
+    }
+
+    fn take_position(&mut self) -> Position {
+        let position = self.position.clone();
+        self.position.index = position.index.saturating_add(1);
+        self.parts += 1;
+        position
+    }
+
+    /// Adds an event, with what the envelopes around it say.
+    pub(super) fn event(&mut self, mut normalized: Normalized, raw: &str, envelope: &Envelope) {
+        apply(envelope, &mut normalized);
+        for kind in &self.masked {
+            if raw.contains(format_compact!("[masked:{kind}]").as_str()) {
+                normalized.fields.push(FieldId::Masked, kind);
+            }
+        }
+        let position = self.take_position();
+        let Normalized {
+            source,
+            id,
+            time,
+            fields,
+            native,
+        } = normalized;
+        self.out.events.push(Event {
+            id,
+            time,
+            ingested: self.ingested,
+            source,
+            position,
+            fields,
+            native,
+            raw: CompactString::new(raw),
+        });
+    }
+
+    pub(super) fn reject(&mut self, reject: Reject, payload: &[u8]) {
+        let position = self.take_position();
+        let Reject { reason, detail } = reject;
+        self.out.dead_letters.push(DeadLetter {
+            position,
+            ingested: self.ingested,
+            reason,
+            detail,
+            payload: payload.to_vec(),
+        });
+    }
+}
+
+/// What any envelope may say of any source: the machine, the cluster and the account, where the record does not.
+const COMMON_PLACES: &[FieldId] = &[
+    FieldId::HostName,
+    FieldId::HostId,
+    FieldId::KubernetesNodeName,
+    FieldId::OrchestratorClusterName,
+    FieldId::CloudProvider,
+    FieldId::CloudAccountId,
+    FieldId::CloudRegion,
+    FieldId::CloudInstanceId,
+];
+
+/// Adds what the envelopes say of the place. The pod that a shipper names is the one that wrote the record: of what an
+/// application prints that is the pod concerned, of what Falco or the API server prints it is not.
+fn apply(envelope: &Envelope, normalized: &mut Normalized) {
+    let own_output = matches!(
+        normalized.source,
+        Source::ContainerLog | Source::Application | Source::WebAccess
+    );
+    let fields = &mut normalized.fields;
+    if own_output {
+        if let Some(file) = &envelope.file {
+            set_place_of_file(file, fields);
+        }
+        if let Some(metadata) = &envelope.kubernetes {
+            kubernetes_metadata::set(metadata, fields);
+        }
+    } else if let Some(node) = envelope
+        .kubernetes
+        .as_ref()
+        .and_then(|metadata| metadata.str_at(&["host"]).or(metadata.str_at(&["node", "name"])))
+    {
+        set_new(fields, FieldId::KubernetesNodeName, node);
+        set_new(fields, FieldId::HostName, node);
+    }
+    // The innermost envelope stands last and wins.
+    for (id, text) in envelope.place.iter().rev() {
+        if own_output || COMMON_PLACES.contains(id) {
+            set_new(fields, *id, text);
+        }
+    }
+    if let Some(file) = &envelope.file {
+        set_new(fields, FieldId::LogFilePath, file);
+    }
+    if !envelope.entries.is_empty() {
+        match &mut normalized.native {
+            Value::Map(entries) => entries.extend(envelope.entries.iter().cloned()),
+            native => *native = Value::Map(envelope.entries.clone()),
+        }
+    }
+}
+
+fn set_new(fields: &mut casebook_event::Fields, id: FieldId, text: &str) {
+    if fields.get(id).is_none() {
+        fields.set(id, text);
+    }
+}
