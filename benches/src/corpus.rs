@@ -111,7 +111,7 @@ impl Corpus {
                 ACCOUNT.to_owned()
             }
             Source::Auth => auth::write_background(cluster, random, time, line).to_owned(),
-            Source::Application => application::write_background(cluster, random, time, line).to_owned(),
+            _ => application::write_background(cluster, random, time, line).to_owned(),
         };
         let damage = random
             .chance(self.config.damaged_per_million)

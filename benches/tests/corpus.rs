@@ -74,7 +74,7 @@ fn check_format(record: &CorpusRecord) {
                 "the key is the host: {text}"
             );
         }
-        Source::Application => {
+        _ => {
             let line = json();
             assert!(line["message"].is_string() || line["msg"].is_string(), "{text}");
         }

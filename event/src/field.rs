@@ -103,6 +103,7 @@ field_table! {
     NetworkProtocol "network.protocol" "network_protocol" Keyword Exact "http, ssh, dns, …";
     NetworkTransport "network.transport" "network_transport" Keyword Exact "tcp, udp, …";
     NetworkDirection "network.direction" "network_direction" Keyword Exact "ingress, egress, …";
+    NetworkInitiated "casebook.network.initiated" "casebook_network_initiated" Keyword No "`true` where the connection was opened from here, `false` where it came in";
     HostName "host.name" "host_name" Keyword Entity "the machine or node concerned";
     HostId "host.id" "host_id" Keyword Entity "its machine id or instance id";
     HostIp "host.ip" "host_ip" Keywords Exact "its addresses";
@@ -242,6 +243,8 @@ pub const TAXONOMY: &[(&str, &[FieldId])] = &[
         "DestinationHostname",
         &[FieldId::DestinationDomain, FieldId::DestinationAddress],
     ),
+    ("Initiated", &[FieldId::NetworkInitiated]),
+    ("LogonId", &[FieldId::SessionId]),
     ("Protocol", &[FieldId::NetworkTransport, FieldId::NetworkProtocol]),
     ("Computer", &[FieldId::HostName]),
     ("Hostname", &[FieldId::HostName]),

@@ -58,3 +58,9 @@ pub(crate) const MAX_JOIN_DISTANCE_RECORDS: i64 = 20_000;
 /// After how many milliseconds of the log's own time an audit event is over, as the audit library has it
 /// (`EOE_TIMEOUT` of libauparse).
 pub(crate) const AUDITD_EVENT_MS: i64 = 2_000;
+
+/// Most fields of one audit record; what follows stays in the raw text.
+pub(crate) const MAX_AUDITD_FIELDS: usize = 1_024;
+
+/// Most risks that an event names of a pod. The native record keeps the others.
+pub(crate) const MAX_POD_RISKS: usize = 64;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use casebook_event::{Alert, AlertStatus, Source};
+use casebook_event::{Alert, AlertStatus};
 use casebook_ingest::SourceKind;
 use casebook_pipeline::{
     CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, TopicConfig,

@@ -56,7 +56,8 @@ fn print(batch: &mut EventBatch, before: usize, out: &mut impl std::io::Write) -
 
 /// Says on stderr what a record was taken for, and why.
 fn explain(record: &RawRecord) {
-    let position = output::escape(&record.position.to_string());
+    let position = record.position.to_string();
+    let position = output::escape(&position);
     match detect_source(&record.payload) {
         Ok((source, mark)) => eprintln!("casebook: {position}: {source}: {mark}"),
         Err(reject) => eprintln!("casebook: {position}: {}", output::escape(&reject.to_string())),

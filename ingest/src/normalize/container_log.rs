@@ -50,8 +50,56 @@ impl<'a> ContainerLine<'a> {
         }
     }
 
-    pub(crate) fn of_object(_value: Value) -> Result<ContainerLine<'static>, Reject> {
-        Err(Reject::new(reject::WRONG_SHAPE, "later"))
+    /// A docker json-file record (`log`, `stream`, `time`), or what a shipper made of a line.
+    ///
+    /// # Errors
+    /// Nothing in it is a text.
+    pub(crate) fn of_object(value: Value) -> Result<ContainerLine<'static>, Reject> {
+        let Value::Map(entries) = value else {
+            return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
+        };
+        let find = |key: &str| entries.iter().find(|(k, _)| k == key).map(|(_, value)| value);
+        let text = |key: &str| find(key).and_then(Value::as_str);
+        let Some(whole) = ["log", "message", "MESSAGE"].iter().find_map(|key| text(key)) else {
+            return Err(Reject::new(
+                reject::WRONG_SHAPE,
+                "no container log: neither log nor message is a text",
+            ));
+        };
+        // A shipper that does not parse the runtime's format forwards the whole line.
+        let cri = CriLine::parse(whole);
+        let message = cri
+            .as_ref()
+            .map_or(whole, |line| line.message)
+            .trim_end_matches(['\r', '\n'])
+            .to_owned();
+        let stream = cri.as_ref().map(|line| line.stream).or(text("stream"));
+        let time = match &cri {
+            Some(line) => Some(line.time),
+            None => TIME_KEYS.iter().find_map(|key| find(key).and_then(epoch::parse)),
+        };
+        // docker ends a whole line with its newline. Only its own form says so: shippers cut newlines off.
+        let docker = text("log").is_some()
+            && text("stream").is_some()
+            && text("time").is_some()
+            && entries
+                .iter()
+                .all(|(key, _)| matches!(key.as_str(), "log" | "stream" | "time" | "attrs"));
+        let partial = match &cri {
+            Some(line) => line.is_partial(),
+            None => {
+                text("logtag") == Some("P")
+                    || find("_partial") == Some(&Value::Bool(true))
+                    || (docker && !whole.ends_with('\n'))
+            }
+        };
+        Ok(ContainerLine {
+            time,
+            stream: stream.unwrap_or_default().into(),
+            message: message.into(),
+            partial,
+            entries,
+        })
     }
 
     /// The line with a text of its own.
@@ -73,19 +121,64 @@ impl<'a> ContainerLine<'a> {
     }
 
     /// Calls `visit` with what the record says of the container it is of.
-    pub(crate) fn place(&self, _visit: &mut dyn FnMut(&str)) {}
+    pub(crate) fn place(&self, visit: &mut dyn FnMut(&str)) {
+        for (key, value) in &self.entries {
+            match key.as_str() {
+                "kubernetes" => {
+                    for path in [&["pod_name"], &["namespace_name"], &["container_name"], &["docker_id"]] {
+                        visit(value.str_at(path).unwrap_or_default());
+                    }
+                }
+                "file" | "filename" | "path" | "container_id" | "container_name" => {
+                    visit(value.as_str().unwrap_or_default());
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
-pub(crate) fn normalize(line: ContainerLine<'_>, context: &Context<'_>) -> Normalized {
+/// Where shippers put the time of a line, best first.
+const TIME_KEYS: &[&str] = &["time", "@timestamp", "timestamp", "date", "ts"];
+
+/// A line, whole or as much of it as there is.
+pub(crate) fn normalize(mut line: ContainerLine<'_>, context: &Context<'_>) -> Normalized {
+    let find = |key: &str| line.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value);
+    let text = |key: &str| find(key).and_then(Value::as_str);
     let mut fields = Fields::new();
     let nested = set_message(&line.message, &mut fields);
+    if let Some(path) = ["file", "filename", "path"]
+        .iter()
+        .find_map(|key| text(key))
+        .or_else(|| find("log")?.str_at(&["file", "path"]))
+    {
+        set_place_of_file(path, &mut fields);
+        fields.set(FieldId::LogFilePath, path);
+    }
     set_place_of_file(&context.position.topic, &mut fields);
-    let time = line.time.unwrap_or(context.timestamp);
-    let id = line_id(time, &line.stream, &line.message, &fields);
+    if let Some(metadata) = find("kubernetes") {
+        kubernetes_metadata::set(metadata, &mut fields);
+    }
+    if let Some(container) = find("container") {
+        fields.set_str(FieldId::ContainerId, container.str_at(&["id"]));
+        fields.set_str(FieldId::ContainerRuntime, container.str_at(&["runtime"]));
+        fields.set_str(FieldId::ContainerImageName, container.str_at(&["image", "name"]));
+    }
+    fields.set_str(
+        FieldId::OrchestratorClusterName,
+        text("cluster").or(text("cluster_name")),
+    );
+    let id = match line.time {
+        Some(time) => line_id(time, &line.stream, &line.message, &fields),
+        None => content_id(Source::ContainerLog, context.raw.as_bytes(), None, context),
+    };
+    if line.partial {
+        line.entries.push(("partial".into(), Value::Bool(true)));
+    }
     Normalized {
         source: Source::ContainerLog,
         id,
-        time,
+        time: line.time.unwrap_or(context.timestamp),
         fields,
         native: merge(line.entries, nested),
     }

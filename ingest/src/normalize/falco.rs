@@ -1,17 +1,408 @@
-//! Falco alerts.
+//! Falco's alerts as JSON (falco.yaml `json_output`; Falco documentation, "Formatting alerts" and "Supported fields").
+//!
+//! `output_fields` holds what the rule's output names, so any of it may be missing or null. Its entries are reachable under
+//! their own names (`proc.name`) as well as below `output_fields`. Falco gives alerts no identity: it is the rule, the
+//! time and the output.
 
-use casebook_event::Value;
+use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized};
+use super::{Context, Normalized, address, command_line, epoch};
 use crate::decode::reject::{self, Reject};
 
-/// The mark by which an object is known as this source's.
-pub(crate) fn recognize(_value: &Value) -> Option<&'static str> {
-    None
+/// The mark by which an object is known as Falco's.
+pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
+    let fields = matches!(value.get("output_fields"), Some(Value::Map(_)));
+    let named = value.get("rule").and_then(Value::as_str).is_some();
+    (fields && named).then_some("rule with output_fields")
 }
 
-/// Falco alerts.
+/// One alert.
 pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
-    let _ = native;
-    Err(Reject::new(reject::WRONG_SHAPE, "not decoded yet"))
+    if recognize(&native).is_none() {
+        return Err(Reject::new(
+            reject::WRONG_SHAPE,
+            "no Falco alert: rule or output_fields is missing",
+        ));
+    }
+    let output = Output(native.get("output_fields").unwrap_or(&Value::Null));
+    let time = [
+        native.get("time"),
+        output.0.get("evt.time"),
+        output.0.get("evt.time.iso8601"),
+    ]
+    .into_iter()
+    .flatten()
+    .find_map(epoch::parse)
+    .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither time nor evt.time is a time"))?;
+    let text = |key: &str| native.str_at(&[key]);
+    let rule = text("rule").unwrap_or_default();
+    let id = match text("uuid") {
+        Some(uuid) => EventId::from_parts(Source::Falco, &[uuid.as_bytes()]),
+        None => EventId::from_parts(
+            Source::Falco,
+            &[
+                rule.as_bytes(),
+                &time.as_nanos().to_le_bytes(),
+                text("hostname").unwrap_or_default().as_bytes(),
+                text("output").unwrap_or_default().as_bytes(),
+            ],
+        ),
+    };
+    let mut fields = Fields::new();
+    fields.set(FieldId::EventKind, "alert");
+    fields.set(FieldId::RuleName, rule);
+    fields.set_str(FieldId::Message, text("output"));
+    fields.set(
+        FieldId::LogLevel,
+        text("priority").unwrap_or_default().to_ascii_lowercase(),
+    );
+    fields.set(FieldId::EventProvider, "falco");
+    fields.set_str(
+        FieldId::HostName,
+        text("hostname")
+            .or(output.text("evt.hostname"))
+            .or(output.text("k8smeta.node.name")),
+    );
+    set_act(&output, text("source").unwrap_or("syscall"), &mut fields);
+    set_process(&output, &mut fields);
+    set_file_or_connection(&output, &mut fields);
+    set_place(&output, &mut fields);
+    set_request(&output, &mut fields);
+    // A rule names the fields of Falco as Falco does.
+    let mut flat = match &native {
+        Value::Map(entries) => entries.clone(),
+        _ => Vec::new(),
+    };
+    if let Value::Map(entries) = output.0 {
+        flat.extend(entries.iter().cloned());
+    }
+    Ok(Normalized {
+        source: Source::Falco,
+        id,
+        time,
+        fields,
+        native: Value::Map(flat),
+    })
+}
+
+/// The alert's `output_fields`.
+struct Output<'a>(&'a Value);
+
+impl<'a> Output<'a> {
+    /// A text that says something: Falco writes `<NA>` for what it does not know.
+    fn text(&self, key: &str) -> Option<&'a str> {
+        let text = self.0.get(key)?.as_str()?;
+        (!matches!(text, "" | "<NA>" | "N/A")).then_some(text)
+    }
+
+    /// The first of `keys` that is a text.
+    fn first(&self, keys: &[&str]) -> Option<&'a str> {
+        keys.iter().find_map(|key| self.text(key))
+    }
+
+    /// A number, which may be written as a text.
+    fn number(&self, key: &str) -> Option<i64> {
+        match self.0.get(key)? {
+            Value::Int(number) => Some(*number),
+            Value::Str(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// What happened, by the system call or the source.
+fn set_act(output: &Output<'_>, source: &str, fields: &mut Fields) {
+    let action = output.first(&["evt.type", "ka.verb", "ct.name"]);
+    fields.set_str(FieldId::EventAction, action);
+    let (category, kinds): (&str, &[&str]) = match action.unwrap_or_default() {
+        "execve" | "execveat" | "spawned_process" => ("process", &["start"]),
+        "clone" | "clone3" | "fork" | "vfork" => ("process", &["start"]),
+        "procexit" | "exit" | "exit_group" => ("process", &["end"]),
+        "connect" | "accept" | "accept4" => ("network", &["connection", "start"]),
+        "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg" => ("network", &["connection"]),
+        "bind" | "listen" | "socket" => ("network", &["info"]),
+        "open" | "openat" | "openat2" | "open_by_handle_at" => ("file", open_kinds(output)),
+        "creat" | "mkdir" | "mkdirat" | "symlink" | "symlinkat" | "link" | "linkat" => ("file", &["creation"]),
+        "unlink" | "unlinkat" | "rmdir" => ("file", &["deletion"]),
+        "rename" | "renameat" | "renameat2" | "chmod" | "fchmod" | "fchmodat" | "chown" | "fchown" | "fchownat" => {
+            ("file", &["change"])
+        }
+        "init_module" | "finit_module" => ("driver", &["start"]),
+        "mount" | "umount" | "umount2" => ("configuration", &["change"]),
+        _ => match (source, output.text("proc.cmdline").is_some()) {
+            ("k8s_audit" | "aws_cloudtrail", _) => ("configuration", &["info"]),
+            ("internal", _) => ("host", &["info"]),
+            (_, true) => ("process", &["info"]),
+            _ => ("intrusion_detection", &["info"]),
+        },
+    };
+    fields.push(FieldId::EventCategory, category);
+    if category != "host" {
+        fields.push(FieldId::EventCategory, "intrusion_detection");
+    }
+    for kind in kinds {
+        fields.push(FieldId::EventType, kind);
+    }
+    let failed = output.text("evt.failed") == Some("true")
+        || output.text("evt.res").is_some_and(|result| result != "SUCCESS")
+        || output.number("evt.rawres").is_some_and(|result| result < 0);
+    if failed {
+        fields.set(FieldId::EventOutcome, "failure");
+    } else if output.0.get("evt.res").is_some() || output.0.get("evt.rawres").is_some() {
+        fields.set(FieldId::EventOutcome, "success");
+    }
+}
+
+/// What a file was opened for, where the rule's output says it.
+fn open_kinds(output: &Output<'_>) -> &'static [&'static str] {
+    let flag = |key: &str| output.text(key) == Some("true") || output.0.get(key) == Some(&Value::Bool(true));
+    let flags = output.first(&["evt.arg.flags", "evt.flags"]).unwrap_or_default();
+    if flags.contains("O_CREAT") || flag("evt.is_open_create") {
+        &["creation"]
+    } else if flags.contains("O_WRONLY") || flags.contains("O_RDWR") || flag("evt.is_open_write") {
+        &["change"]
+    } else {
+        &["access"]
+    }
+}
+
+fn set_process(output: &Output<'_>, fields: &mut Fields) {
+    let path = output
+        .first(&["proc.exepath", "proc.exe"])
+        .filter(|path| path.starts_with('/'));
+    let name = output.text("proc.name");
+    fields.set_str(FieldId::ProcessExecutable, path);
+    fields.set_str(FieldId::ProcessName, name.or(path.map(command_line::base_name)));
+    fields.set_str(FieldId::ProcessCommandLine, output.text("proc.cmdline"));
+    fields.set_str(FieldId::ProcessWorkingDirectory, output.text("proc.cwd"));
+    fields.set_str(FieldId::ProcessHashSha256, output.text("proc.hash.sha256"));
+    fields.set_str(FieldId::ProcessParentName, output.text("proc.pname"));
+    fields.set_str(
+        FieldId::ProcessParentExecutable,
+        output
+            .first(&["proc.pexepath", "proc.pexe"])
+            .filter(|path| path.starts_with('/')),
+    );
+    fields.set_str(FieldId::ProcessParentCommandLine, output.text("proc.pcmdline"));
+    for (id, key) in [
+        (FieldId::ProcessPid, "proc.pid"),
+        (FieldId::ProcessParentPid, "proc.ppid"),
+    ] {
+        if let Some(number) = output.number(key) {
+            fields.set(id, number);
+        }
+    }
+    fields.set_str(FieldId::UserName, output.text("user.name"));
+    fields.set_str(FieldId::UserAuditName, output.text("user.loginname"));
+    for (id, key) in [(FieldId::UserId, "user.uid"), (FieldId::UserAuditId, "user.loginuid")] {
+        // -1: nobody logged in.
+        if let Some(number) = output.number(key).filter(|number| *number >= 0) {
+            fields.set(id, number.to_string());
+        }
+    }
+}
+
+fn set_file_or_connection(output: &Output<'_>, fields: &mut Fields) {
+    let name = output.text("fd.name").unwrap_or_default();
+    let kind = output.first(&["fd.type", "fd.typechar"]).unwrap_or_default();
+    let file = kind.starts_with('f') || (kind.is_empty() && name.starts_with('/'));
+    if file && name.starts_with('/') {
+        fields.set(FieldId::FilePath, name);
+        fields.set(FieldId::FileName, command_line::base_name(name));
+    }
+    fields.set_str(
+        FieldId::FileTargetPath,
+        output.first(&["evt.arg.linkpath", "evt.arg.newpath", "fs.path.target"]),
+    );
+    if fields.get(FieldId::FilePath).is_none() {
+        fields.set_str(
+            FieldId::FilePath,
+            output
+                .first(&["fs.path.name", "evt.arg.path", "evt.arg.name", "evt.arg.oldpath"])
+                .filter(|path| path.starts_with('/')),
+        );
+    }
+    // `client->server`, where the addresses are not given one by one.
+    let (client, server) = match name.split_once("->") {
+        Some((client, server)) if !file => (Some(client), Some(server)),
+        _ => (None, None),
+    };
+    let host = |text: &str| text.rsplit_once(':').map_or(text, |(host, _)| host).to_owned();
+    let port = |text: &str| text.rsplit_once(':').and_then(|(_, port)| port.parse::<i64>().ok());
+    let from = output.text("fd.cip").map(str::to_owned).or(client.map(host));
+    let to = output
+        .first(&["fd.sip", "fd.rip"])
+        .map(str::to_owned)
+        .or(server.map(host));
+    if let Some(from) = from {
+        address::set_source(fields, &from);
+    }
+    if let Some(to) = to {
+        match address::canonical_ip(&to) {
+            Some(ip) => {
+                address::push_related(fields, &ip);
+                fields.set(FieldId::DestinationIp, ip);
+            }
+            None => fields.set(FieldId::DestinationAddress, to),
+        }
+    }
+    if let Some(port) = output.number("fd.cport").or(client.and_then(port)) {
+        fields.set(FieldId::SourcePort, port);
+    }
+    if let Some(port) = output
+        .number("fd.sport")
+        .or(output.number("fd.rport"))
+        .or(server.and_then(port))
+    {
+        fields.set(FieldId::DestinationPort, port);
+    }
+    fields.set_str(
+        FieldId::DestinationDomain,
+        output.first(&["fd.sip.name", "fd.rip.name"]),
+    );
+    fields.set_str(FieldId::NetworkTransport, output.text("fd.l4proto"));
+    match output.text("evt.type") {
+        Some("connect") => fields.set(FieldId::NetworkInitiated, "true"),
+        Some("accept" | "accept4") => fields.set(FieldId::NetworkInitiated, "false"),
+        _ => {}
+    }
+}
+
+fn set_place(output: &Output<'_>, fields: &mut Fields) {
+    // `host` stands for "in no container".
+    let container = output
+        .first(&["container.full_id", "container.id"])
+        .filter(|id| *id != "host");
+    fields.set_str(FieldId::ContainerId, container);
+    fields.set_str(
+        FieldId::ContainerName,
+        output.text("container.name").filter(|name| *name != "host"),
+    );
+    fields.set_str(
+        FieldId::ContainerRuntime,
+        output.text("container.type").filter(|kind| *kind != "host"),
+    );
+    let image = output.first(&["container.image", "container.image.repository"]);
+    if let Some(image) = image {
+        let tagged = match output.text("container.image.tag") {
+            Some(tag) if !image.contains('@') && !image.ends_with(tag) => format!("{image}:{tag}"),
+            _ => image.to_owned(),
+        };
+        fields.set(FieldId::ContainerImageName, tagged);
+    }
+    if let Some(digest) = output.text("container.image.digest") {
+        fields.push(FieldId::ContainerImageHash, digest);
+    }
+    if output.text("container.privileged") == Some("true")
+        || output.0.get("container.privileged") == Some(&Value::Bool(true))
+    {
+        fields.set(FieldId::ContainerPrivileged, "true");
+    }
+    for (id, keys) in [
+        (FieldId::KubernetesPodName, &["k8s.pod.name", "k8smeta.pod.name"]),
+        (FieldId::KubernetesPodUid, &["k8s.pod.uid", "k8smeta.pod.uid"]),
+        (FieldId::KubernetesPodIp, &["k8s.pod.ip", "k8smeta.pod.ip"]),
+        (FieldId::OrchestratorNamespace, &["k8s.ns.name", "k8smeta.ns.name"]),
+        (FieldId::KubernetesNodeName, &["k8smeta.node.name", "k8s.node.name"]),
+    ] {
+        fields.set_str(id, output.first(keys));
+    }
+    if fields.get(FieldId::KubernetesPodName).is_some() {
+        fields.set(FieldId::OrchestratorType, "kubernetes");
+    }
+}
+
+/// What the rules over the API server's audit log say (`ka.*`).
+fn set_request(output: &Output<'_>, fields: &mut Fields) {
+    for (id, key) in [
+        (FieldId::OrchestratorResourceType, "ka.target.resource"),
+        (FieldId::OrchestratorResourceSubresource, "ka.target.subresource"),
+        (FieldId::OrchestratorResourceName, "ka.target.name"),
+        (FieldId::UserEffectiveName, "ka.impuser.name"),
+        (FieldId::UserAgentOriginal, "ka.useragent"),
+    ] {
+        fields.set_str(id, output.text(key));
+    }
+    if let Some(user) = output.text("ka.user.name") {
+        fields.set(FieldId::UserName, user);
+    }
+    if let Some(namespace) = output.text("ka.target.namespace") {
+        fields.set(FieldId::OrchestratorNamespace, namespace);
+    }
+    if let Some(ip) = output.text("ka.sourceips") {
+        address::set_source(fields, ip);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, want: &[(FieldId, &str)]) {
+        let value = serde_json::from_str(json).unwrap();
+        let normalized = normalize(value, &Context::of(json)).unwrap();
+        for (id, want) in want {
+            let got = normalized.fields.get(*id).map(|value| value.to_text().into_owned());
+            assert_eq!(got.unwrap_or_default(), *want, "{id} of {json}");
+        }
+    }
+
+    #[test]
+    fn a_shell_in_a_container() {
+        check(
+            r#"{"hostname":"n1","output":"o","priority":"Notice","rule":"Terminal shell","source":"syscall","time":"2024-01-01T00:00:00.000000001Z",
+                "output_fields":{"evt.type":"execve","proc.name":"sh","proc.exepath":"/bin/sh","proc.cmdline":"sh -i","proc.pid":7,"proc.pname":"runc",
+                "user.name":"root","user.uid":0,"user.loginuid":-1,"container.id":"abc","container.image.repository":"r/i","container.image.tag":"1",
+                "k8s.ns.name":"n","k8s.pod.name":"p","container.name":"c"}}"#,
+            &[
+                (FieldId::EventKind, "alert"),
+                (FieldId::EventCategory, r#"["process","intrusion_detection"]"#),
+                (FieldId::EventType, r#"["start"]"#),
+                (FieldId::ProcessExecutable, "/bin/sh"),
+                (FieldId::ProcessPid, "7"),
+                (FieldId::UserId, "0"),
+                (FieldId::UserAuditId, ""),
+                (FieldId::ContainerImageName, "r/i:1"),
+                (FieldId::KubernetesPodName, "p"),
+                (FieldId::HostName, "n1"),
+                (FieldId::LogLevel, "notice"),
+            ],
+        );
+    }
+
+    #[test]
+    fn connections_and_files() {
+        check(
+            r#"{"rule":"r","time":"2024-01-01T00:00:00Z","output_fields":{"evt.type":"connect","fd.type":"ipv4","fd.l4proto":"tcp","fd.name":"10.0.0.1:4000->1.2.3.4:443"}}"#,
+            &[
+                (FieldId::SourceIp, "10.0.0.1"),
+                (FieldId::SourcePort, "4000"),
+                (FieldId::DestinationIp, "1.2.3.4"),
+                (FieldId::DestinationPort, "443"),
+                (FieldId::NetworkTransport, "tcp"),
+                (FieldId::FilePath, ""),
+                (FieldId::EventType, r#"["connection","start"]"#),
+            ],
+        );
+        check(
+            r#"{"rule":"r","output_fields":{"evt.time":1704067200000000001,"evt.type":"openat","evt.arg.flags":"O_WRONLY|O_CREAT","fd.name":"/etc/cron.d/x","container.id":"host"}}"#,
+            &[
+                (FieldId::FilePath, "/etc/cron.d/x"),
+                (FieldId::FileName, "x"),
+                (FieldId::EventType, r#"["creation"]"#),
+                (FieldId::ContainerId, ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong() {
+        let check = |json: &str, want: &str| {
+            let reject = normalize(serde_json::from_str(json).unwrap(), &Context::of(json)).unwrap_err();
+            assert_eq!(reject.reason, want, "{json}");
+        };
+        check(r#"{"rule":"r"}"#, reject::WRONG_SHAPE);
+        check(r#"{"rule":1,"output_fields":{}}"#, reject::WRONG_SHAPE);
+        check(r#"{"rule":"r","time":5,"output_fields":{}}"#, reject::NO_TIMESTAMP);
+    }
 }

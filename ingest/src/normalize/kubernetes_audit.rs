@@ -5,7 +5,7 @@ use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 use compact_str::{CompactString, format_compact};
 
 use super::kubernetes_request::{self, Workload};
-use super::{Normalized, address};
+use super::{Normalized, address, epoch, kubernetes_user};
 use crate::decode::reject::{self, Reject};
 
 /// The parts of an audit event that fields are made of. Of duplicate keys the first counts.
@@ -60,7 +60,7 @@ impl<'a> Parts<'a> {
     /// The stage's own time, else the request's, else what versions before 1.12 wrote.
     fn time(&self) -> Result<Timestamp, Reject> {
         let mut texts = self.times.iter().flatten().filter_map(|value| value.as_str());
-        match texts.clone().find_map(Timestamp::parse_rfc3339) {
+        match self.times.iter().flatten().find_map(|value| epoch::parse(value)) {
             Some(time) => Ok(time),
             None => Err(match texts.next() {
                 Some(text) => Reject::new(reject::NO_TIMESTAMP, format!("{} is no time", reject::quote(text))),
@@ -101,7 +101,13 @@ pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
     );
     let mut fields = Fields::new();
     set_result(&parts, verb, &mut fields);
-    set_users(&parts, &mut fields);
+    kubernetes_user::set(
+        parts.user,
+        parts.impersonated,
+        parts.object("resource") != Some("pods"),
+        &mut fields,
+    );
+    set_stage(&parts, verb, &mut fields);
     set_addresses(&parts, &mut fields);
     set_object(&parts, &mut fields);
     if let Some(uri) = parts.request_uri {
@@ -179,56 +185,6 @@ fn is_read(verb: &str) -> bool {
     matches!(verb, "get" | "list" | "watch" | "head")
 }
 
-fn set_users(parts: &Parts<'_>, fields: &mut Fields) {
-    if let Some(user) = parts.user {
-        let name = user.str_at(&["username"]);
-        fields.set_str(FieldId::UserName, name);
-        fields.set_str(FieldId::UserId, user.str_at(&["uid"]));
-        if let Some(groups) = user.get("groups").and_then(Value::as_list) {
-            fields.set(
-                FieldId::UserGroups,
-                groups
-                    .iter()
-                    .filter(|group| group.as_str().is_some())
-                    .cloned()
-                    .collect::<Value>(),
-            );
-        }
-        // A service account's token says in which pod it was mounted (bound tokens, Kubernetes 1.22).
-        let extra = |key: &str| match user.at(&["extra", key]) {
-            Some(Value::List(items)) => items.first().and_then(Value::as_str),
-            Some(Value::Str(text)) => Some(text.as_str()),
-            _ => None,
-        };
-        // Where the request is about a pod, `kubernetes.*` is about that one.
-        if parts.object("resource") != Some("pods") {
-            for (id, key) in [
-                (FieldId::KubernetesPodName, "authentication.kubernetes.io/pod-name"),
-                (FieldId::KubernetesPodUid, "authentication.kubernetes.io/pod-uid"),
-                (FieldId::KubernetesNodeName, "authentication.kubernetes.io/node-name"),
-            ] {
-                fields.set_str(id, extra(key));
-            }
-        }
-        if let Some(account) = name.and_then(service_account) {
-            fields.set(FieldId::KubernetesServiceAccount, account);
-        }
-        fields.set_str(
-            FieldId::KubernetesNodeName,
-            name.and_then(|name| name.strip_prefix("system:node:")),
-        );
-    }
-    if let Some(user) = parts.impersonated {
-        fields.set_str(FieldId::UserEffectiveName, user.str_at(&["username"]));
-    }
-}
-
-/// `namespace:name` of `system:serviceaccount:namespace:name`.
-fn service_account(user: &str) -> Option<&str> {
-    user.strip_prefix("system:serviceaccount:")
-        .filter(|rest| rest.contains(':'))
-}
-
 fn set_addresses(parts: &Parts<'_>, fields: &mut Fields) {
     let Some(addresses) = parts.source_ips.and_then(Value::as_list) else {
         return;
@@ -287,7 +243,33 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     let pod = Workload::of(parts.request).or_else(|| Workload::of(parts.response));
     if let Some(workload) = pod {
         workload.set(fields);
+        workload.set_risks(fields);
     }
+}
+
+/// The verbs and subresources that the API server serves for as long as the caller likes (kube-apiserver's check for
+/// long-running requests).
+const LONG_RUNNING: (&[&str], &[&str]) = (&["watch", "proxy"], &["attach", "exec", "proxy", "log", "portforward"]);
+
+/// Which of a request's stages rules look at. A long-running request is told when it starts, for its end may be days
+/// away, and every other when it is answered; one that is refused never starts. Each request so has one stage that counts,
+/// as long as the audit policy does not omit `ResponseStarted` (`omitStages`).
+fn set_stage(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
+    let Some(stage) = parts.stage else { return };
+    let (verbs, subresources) = LONG_RUNNING;
+    let long_running = verbs.contains(&verb) || subresources.contains(&parts.object("subresource").unwrap_or_default());
+    let refused = fields
+        .get(FieldId::HttpResponseStatusCode)
+        .and_then(Value::as_i64)
+        .is_some_and(|code| code >= 400);
+    let decisive = match stage {
+        "RequestReceived" => false,
+        "ResponseStarted" => long_running,
+        "ResponseComplete" => !long_running || refused,
+        _ => true,
+    };
+    fields.set(FieldId::KubernetesAuditStage, stage);
+    fields.set(FieldId::AuditDecisive, if decisive { "true" } else { "false" });
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What a Kubernetes request asks for: the parameters of its URI and the pod inside its body.
 
 use casebook_event::{FieldId, Fields, Value};
+use compact_str::{CompactString, format_compact};
 
 use super::command_line;
-use crate::limits::MAX_PROCESS_ARGS;
+use crate::limits::{MAX_POD_RISKS, MAX_PROCESS_ARGS};
 
 /// Sets `url.*`; and for `exec` and `attach`, which carry their command and container in the query, `process.*` and
 /// `container.name`.
@@ -93,6 +94,82 @@ impl<'a> Workload<'a> {
         }
     }
 }
+
+impl Workload<'_> {
+    /// Sets `casebook.pod.images` and `casebook.pod.risks`: what the pod may do to its node, a word each.
+    pub(crate) fn set_risks(&self, fields: &mut Fields) {
+        let on = |value: Option<&Value>| value == Some(&Value::Bool(true));
+        let number = |value: Option<&Value>| value.and_then(Value::as_i64);
+        let mut risks: Vec<CompactString> = Vec::new();
+        for (key, risk) in [
+            ("hostNetwork", "host_network"),
+            ("hostPID", "host_pid"),
+            ("hostIPC", "host_ipc"),
+        ] {
+            if on(self.spec.get(key)) {
+                risks.push(risk.into());
+            }
+        }
+        let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_list).unwrap_or_default().to_vec();
+        for volume in list(self.spec, "volumes") {
+            if let Some(path) = volume.str_at(&["hostPath", "path"]) {
+                let path = path.trim_end_matches('/');
+                risks.push(format_compact!(
+                    "host_path:{}",
+                    if path.is_empty() { "/" } else { path }
+                ));
+                if RUNTIME_SOCKETS.iter().any(|socket| path.ends_with(socket)) {
+                    risks.push("runtime_socket".into());
+                }
+            }
+        }
+        let pod_root = number(self.spec.at(&["securityContext", "runAsUser"])) == Some(0);
+        for key in CONTAINER_LISTS {
+            let containers = list(self.spec, key);
+            if *key == "ephemeralContainers" && !containers.is_empty() {
+                risks.push("ephemeral_container".into());
+            }
+            for container in &containers {
+                if let Some(image) = container.str_at(&["image"]) {
+                    fields.push(FieldId::PodImages, image);
+                }
+                let Some(context) = container.get("securityContext") else {
+                    continue;
+                };
+                if on(context.get("privileged")) {
+                    risks.push("privileged".into());
+                    fields.set(FieldId::ContainerPrivileged, "true");
+                }
+                if on(context.get("allowPrivilegeEscalation")) {
+                    risks.push("allow_privilege_escalation".into());
+                }
+                if number(context.get("runAsUser")) == Some(0) {
+                    risks.push("run_as_root".into());
+                }
+                for capability in context
+                    .at(&["capabilities", "add"])
+                    .and_then(Value::as_list)
+                    .unwrap_or_default()
+                {
+                    let name = capability.as_str().unwrap_or_default();
+                    risks.push(format_compact!(
+                        "capability:{}",
+                        name.strip_prefix("CAP_").unwrap_or(name)
+                    ));
+                }
+            }
+        }
+        if pod_root {
+            risks.push("run_as_root".into());
+        }
+        for risk in risks.iter().take(MAX_POD_RISKS) {
+            fields.push(FieldId::PodRisks, risk);
+        }
+    }
+}
+
+/// Sockets through which a pod may start containers on its node.
+const RUNTIME_SOCKETS: &[&str] = &["docker.sock", "containerd.sock", "crio.sock", "cri-dockerd.sock"];
 
 const CONTAINER_LISTS: &[&str] = &["ephemeralContainers", "containers", "initContainers"];
 

@@ -8,6 +8,9 @@ mod application;
 mod application_fields;
 mod application_text;
 mod auditd;
+mod auditd_record;
+mod auditd_socket;
+mod auditd_syscall;
 mod auth;
 mod azure_activity;
 mod cloudtrail;
@@ -19,17 +22,21 @@ pub(crate) mod epoch;
 mod falco;
 mod file_integrity;
 mod gcp_audit;
+mod gcp_operation;
+mod gke_audit;
 mod journald;
 mod kubelet;
 mod kubernetes_audit;
 mod kubernetes_event;
 pub(crate) mod kubernetes_metadata;
 mod kubernetes_request;
+mod kubernetes_user;
 mod login_programs;
 mod pam;
 mod sshd;
 mod sudo;
 mod tetragon;
+mod tetragon_hook;
 mod web_access;
 
 use casebook_event::{EventId, Fields, Position, Source, Timestamp, Value};
@@ -84,6 +91,7 @@ type RecognizeObject = fn(&Value) -> Option<&'static str>;
 /// The sources that are known by a mark of their own in an object, the surest first.
 pub(crate) const OBJECTS: &[(Source, RecognizeObject)] = &[
     (Source::KubernetesEvent, kubernetes_event::recognize),
+    (Source::KubernetesAudit, gke_audit::recognize),
     (Source::GcpAudit, gcp_audit::recognize),
     (Source::AzureActivity, azure_activity::recognize),
     (Source::Falco, falco::recognize),
@@ -110,6 +118,7 @@ pub(crate) fn object(
     out: &mut Vec<Normalized>,
 ) -> Result<(), Reject> {
     let normalized = match source {
+        Source::KubernetesAudit if gke_audit::recognize(&value).is_some() => gke_audit::normalize(value),
         Source::KubernetesAudit => kubernetes_audit::normalize(value),
         Source::KubernetesEvent => kubernetes_event::normalize(value, context),
         Source::CloudTrail => cloudtrail::normalize(value, context),

@@ -51,12 +51,18 @@ fn now() -> Timestamp {
 
 fn decode(path: &Path, kind: SourceKind) -> EventBatch {
     let mut batch = EventBatch::default();
-    let decoder = Decoder::new(kind);
     for path in files(path) {
         let file = std::fs::File::open(&path).unwrap();
         let name = path.display().to_string();
+        let mut decoder = Decoder::new(kind);
+        let mut last = None;
         for record in FileRecords::new(file, &name, kind).with_timestamp(now()) {
-            decoder.decode(&record.unwrap(), now(), &mut batch);
+            let record = record.unwrap();
+            decoder.decode(&record, now(), &mut batch);
+            last = Some(record.position);
+        }
+        if let Some(last) = last {
+            decoder.flush(&last, now(), &mut batch);
         }
     }
     batch

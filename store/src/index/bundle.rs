@@ -23,7 +23,7 @@ use crate::limits::MAX_BUNDLE_BYTES;
 const MAGIC: &[u8; 4] = b"CBIX";
 
 /// The version of the form above, of the division into words and of the terms. A bundle of another version is not used.
-pub(crate) const BUNDLE_VERSION: u32 = 1;
+pub(crate) const BUNDLE_VERSION: u32 = 2;
 
 /// Bytes that have one checksum.
 const BLOCK_BYTES: u64 = 32 * 1024;

@@ -1,0 +1,153 @@
+//! What Cloud Audit Logs say of an operation, whatever service it is of: who, from where, how it ended, what it does.
+
+use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
+
+use super::address;
+use crate::decode::reject::{self, Reject};
+
+/// The `AuditLog` inside a Cloud Logging entry (Cloud Audit Logs, "AuditLog").
+pub(super) fn payload(entry: &Value) -> Option<&Value> {
+    let payload = entry.get("protoPayload").or(entry.get("protopayload_auditlog"))?;
+    (payload.get("methodName").is_some() || payload.get("serviceName").is_some()).then_some(payload)
+}
+
+/// The entry's time.
+pub(super) fn time(entry: &Value) -> Result<Timestamp, Reject> {
+    ["timestamp", "receiveTimestamp"]
+        .iter()
+        .find_map(|key| Timestamp::parse_rfc3339(entry.str_at(&[key])?))
+        .or_else(|| {
+            let payload = payload(entry)?;
+            Timestamp::parse_rfc3339(payload.str_at(&["requestMetadata", "requestAttributes", "time"])?)
+        })
+        .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither timestamp nor receiveTimestamp is a time"))
+}
+
+/// The identity of an entry: `insertId` is unique among entries of one log and time (Cloud Logging API, "LogEntry").
+pub(super) fn id(source: Source, entry: &Value, time: Timestamp, raw: &str) -> EventId {
+    let name = entry.str_at(&["logName"]).unwrap_or_default();
+    match entry.str_at(&["insertId"]) {
+        Some(insert_id) => EventId::from_parts(
+            source,
+            &[insert_id.as_bytes(), name.as_bytes(), &time.as_nanos().to_le_bytes()],
+        ),
+        None => EventId::from_parts(source, &[raw.as_bytes()]),
+    }
+}
+
+/// Sets what all services have in common.
+pub(super) fn set(entry: &Value, payload: &Value, fields: &mut Fields) {
+    let text = |path: &[&str]| payload.str_at(path);
+    let label = |key: &str| entry.str_at(&["resource", "labels", key]);
+    fields.set(FieldId::CloudProvider, "gcp");
+    fields.set_str(
+        FieldId::CloudAccountId,
+        label("project_id").or_else(|| entry.str_at(&["logName"])?.strip_prefix("projects/")?.split('/').next()),
+    );
+    fields.set_str(
+        FieldId::CloudRegion,
+        label("location").or(label("region")).or(label("zone")),
+    );
+    fields.set_str(FieldId::CloudServiceName, text(&["serviceName"]));
+    fields.set_str(FieldId::EventProvider, text(&["serviceName"]));
+    fields.set_str(FieldId::CloudInstanceId, label("instance_id"));
+    fields.set_str(FieldId::OrchestratorClusterName, label("cluster_name"));
+    fields.set_str(FieldId::CorrelationId, entry.str_at(&["operation", "id"]));
+    if let Some(severity) = entry.str_at(&["severity"]) {
+        fields.set(FieldId::LogLevel, severity.to_ascii_lowercase());
+    }
+    let who = text(&["authenticationInfo", "principalEmail"]).or(text(&["authenticationInfo", "principalSubject"]));
+    fields.set_str(FieldId::UserName, who);
+    fields.set_str(FieldId::UserId, text(&["authenticationInfo", "principalSubject"]));
+    if let Some(ip) = text(&["requestMetadata", "callerIp"]) {
+        address::set_source(fields, ip);
+    }
+    fields.set_str(
+        FieldId::UserAgentOriginal,
+        text(&["requestMetadata", "callerSuppliedUserAgent"]),
+    );
+    set_outcome(payload, fields);
+}
+
+/// `google.rpc.Status`: 0 or no code is success; and what authorization refused.
+fn set_outcome(payload: &Value, fields: &mut Fields) {
+    let code = payload.at(&["status", "code"]).and_then(Value::as_i64).unwrap_or(0);
+    let refused = payload
+        .get("authorizationInfo")
+        .and_then(Value::as_list)
+        .is_some_and(|all| all.iter().any(|one| one.get("granted") == Some(&Value::Bool(false))));
+    fields.set(
+        FieldId::EventOutcome,
+        if code != 0 || refused { "failure" } else { "success" },
+    );
+    if code != 0 {
+        fields.set(FieldId::EventCode, code.to_string());
+        fields.set_str(FieldId::ErrorMessage, payload.str_at(&["status", "message"]));
+    }
+    if refused || matches!(code, 7 | 16) {
+        fields.push(FieldId::EventType, "denied");
+    }
+}
+
+/// The HTTP status that stands for a code of `google.rpc.Code` (its own documentation gives the mapping).
+pub(super) fn http_status(code: i64) -> i64 {
+    match code {
+        0 => 200,
+        3 | 9 | 11 => 400,
+        16 => 401,
+        7 => 403,
+        5 => 404,
+        6 | 10 => 409,
+        8 => 429,
+        1 => 499,
+        12 => 501,
+        14 => 503,
+        4 => 504,
+        _ => 500,
+    }
+}
+
+/// ECS `event.category` and `event.type` of a method of a service.
+pub(super) fn classify(service: &str, method: &str) -> (&'static str, &'static str) {
+    let name = method.rsplit('.').next().unwrap_or(method).to_ascii_lowercase();
+    let has = |part: &str| name.contains(part);
+    let lower = method.to_ascii_lowercase();
+    let category = if has("iampolicy") || lower.contains(".iam.") || service.starts_with("iam") || has("serviceaccount")
+    {
+        "iam"
+    } else if service.starts_with("login") || lower.contains("login") {
+        "authentication"
+    } else if service.starts_with("storage") && lower.contains("object") {
+        "file"
+    } else if ["firewall", "network", "route", "dns", "vpn", "forwardingrule"]
+        .iter()
+        .any(|part| lower.contains(part))
+    {
+        "network"
+    } else if ["bigquery", "cloudsql", "sqladmin", "spanner", "datastore"]
+        .iter()
+        .any(|part| service.starts_with(part))
+    {
+        "database"
+    } else {
+        "configuration"
+    };
+    let kind = if ["delete", "remove", "destroy", "undelete"].iter().any(|part| has(part)) {
+        "deletion"
+    } else if ["create", "insert", "add"].iter().any(|part| has(part)) {
+        "creation"
+    } else if ["set", "update", "patch", "enable", "disable", "write", "start", "stop"]
+        .iter()
+        .any(|part| has(part))
+    {
+        "change"
+    } else {
+        "access"
+    };
+    match (category, kind) {
+        ("authentication", _) => ("authentication", "start"),
+        ("iam", "access") => ("iam", "info"),
+        ("network", "access") => ("configuration", "access"),
+        other => other,
+    }
+}
