@@ -16,6 +16,7 @@ mod decoding;
 mod detect;
 mod envelope;
 mod join;
+pub(crate) mod logfmt;
 mod mask;
 mod members;
 pub(crate) mod reject;
@@ -38,7 +39,7 @@ use join::Joiner;
 use members::Members;
 pub use reject::Reject;
 use sink::Sink;
-pub(crate) use syslog::SyslogLine;
+pub(crate) use syslog::{SyslogLine, resolve_year};
 
 use crate::limits::MAX_RECORD_BYTES;
 use crate::normalize::Normalized;

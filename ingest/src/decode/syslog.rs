@@ -141,6 +141,28 @@ impl<'a> SyslogLine<'a> {
         })
     }
 
+    /// A line whose parts were delivered one by one, as a journal does.
+    pub(crate) fn of_parts(
+        time: Timestamp,
+        host: Option<&'a str>,
+        program: Option<&'a str>,
+        pid: Option<i64>,
+        message: &'a str,
+    ) -> Self {
+        Self {
+            priority: None,
+            time,
+            time_text: "",
+            host,
+            program,
+            pid,
+            message_id: None,
+            structured_data: None,
+            severity_word: None,
+            message,
+        }
+    }
+
     /// The facility, 0 to 23.
     pub(crate) fn facility(&self) -> Option<u8> {
         self.priority.map(|priority| priority / 8)
@@ -214,7 +236,8 @@ fn stamp(text: &str) -> Option<Stamp<'_>> {
     Some(Stamp::Full(time, time_text, &text[time_text.len()..]))
 }
 
-fn resolve_year([month, day, hour, minute, second, nanos]: [u32; 6], near: Timestamp) -> Option<Timestamp> {
+/// The latest year that puts a stamp without one at or before `near` plus one day.
+pub(crate) fn resolve_year([month, day, hour, minute, second, nanos]: [u32; 6], near: Timestamp) -> Option<Timestamp> {
     let latest = near.saturating_add_nanos(DAY_NANOS);
     let year = latest.civil().0;
     (0..=MAX_YEARS_BACK)

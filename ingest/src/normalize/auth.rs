@@ -8,9 +8,8 @@
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 use compact_str::CompactString;
 
-use super::{Context, Normalized, address, command_line, login_programs, pam, sshd, sudo};
+use super::{Normalized, address, command_line, login_programs, pam, sshd, sudo};
 use crate::decode::SyslogLine;
-use crate::decode::reject::{self, Reject};
 
 /// An event in the making.
 pub(crate) struct Draft {
@@ -178,18 +177,40 @@ fn read_message(program: &str, message: &str, draft: &mut Draft) {
     }
 }
 
-/// A line that a shipper put into an object, under `log` or `message`.
-pub(crate) fn normalize_object(value: &Value, context: &Context<'_>) -> Result<Normalized, Reject> {
-    let text = ["message", "log", "MESSAGE"]
-        .iter()
-        .find_map(|key| value.get(key).and_then(Value::as_str));
-    let Some(text) = text.filter(|text| SyslogLine::recognize(text)) else {
-        return Err(Reject::new(
-            reject::WRONG_SHAPE,
-            "a JSON object without a syslog line under message or log",
-        ));
-    };
-    Ok(normalize(&SyslogLine::parse(text.trim_end(), context.timestamp)?))
+/// Whether messages of that program are read here, rather than only kept.
+pub(crate) fn is_reader(program: &str) -> bool {
+    const PROGRAMS: &[&str] = &[
+        "sshd",
+        "sshd-session",
+        "sshd-auth",
+        "sudo",
+        "su",
+        "su-l",
+        "runuser",
+        "systemd-logind",
+        "elogind",
+        "CRON",
+        "cron",
+        "crond",
+        "crontab",
+        "login",
+        "pkexec",
+        "useradd",
+        "userdel",
+        "usermod",
+        "groupadd",
+        "groupdel",
+        "groupmod",
+        "gpasswd",
+        "passwd",
+        "chage",
+        "chpasswd",
+        "adduser",
+        "deluser",
+        "chfn",
+        "chsh",
+    ];
+    PROGRAMS.contains(&program)
 }
 
 #[cfg(test)]

@@ -1,17 +1,192 @@
-//! systemd journal as JSON.
+//! systemd's journal as JSON (`journalctl -o json`, systemd-journal-upload; systemd documentation, "Journal JSON Format").
+//!
+//! The journal holds what other sources write too: kubelet's and the runtime's lines, sshd's and sudo's. They become events of
+//! those sources, with the journal's own fields beside them, so that a login is a login however it was delivered. The identity
+//! is `__CURSOR`.
 
-use casebook_event::Value;
+use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
+use compact_str::CompactString;
 
-use super::{Context, Normalized};
+use super::{Context, Normalized, auth, command_line, kubelet};
+use crate::decode::SyslogLine;
 use crate::decode::reject::{self, Reject};
 
-/// The mark by which an object is known as this source's.
-pub(crate) fn recognize(_value: &Value) -> Option<&'static str> {
-    None
+/// The mark by which an object is known as a journal's.
+pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
+    let has = |key: &str| value.get(key).is_some();
+    let own = [
+        "__REALTIME_TIMESTAMP",
+        "__CURSOR",
+        "_SYSTEMD_UNIT",
+        "_TRANSPORT",
+        "_BOOT_ID",
+    ];
+    (has("MESSAGE") && own.iter().any(|key| has(key))).then_some("MESSAGE with fields of the journal")
 }
 
-/// systemd journal as JSON.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
-    let _ = native;
-    Err(Reject::new(reject::WRONG_SHAPE, "not decoded yet"))
+/// A field's text. A value that is no UTF-8 is written as an array of its bytes, a field that was given twice as an array
+/// of texts.
+fn text(value: &Value) -> Option<CompactString> {
+    match value {
+        Value::Str(text) => Some(text.clone()),
+        Value::Int(number) => Some(CompactString::new(number.to_string())),
+        Value::List(items) => match items.first()? {
+            Value::Str(text) => Some(text.clone()),
+            Value::Int(_) => {
+                let bytes: Vec<u8> = items
+                    .iter()
+                    .map(|item| item.as_i64().and_then(|byte| u8::try_from(byte).ok()))
+                    .collect::<Option<_>>()?;
+                Some(CompactString::from_utf8_lossy(&bytes))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// One entry.
+pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
+    let of = |key: &str| native.get(key).and_then(text).filter(|text| !text.is_empty());
+    let Some(message) = of("MESSAGE") else {
+        return Err(Reject::new(
+            reject::WRONG_SHAPE,
+            "no journal entry: MESSAGE is missing or no text",
+        ));
+    };
+    let micros = |key: &str| {
+        let micros: i64 = of(key)?.parse().ok()?;
+        micros.checked_mul(1_000).map(Timestamp::from_nanos)
+    };
+    // When the program wrote it, where it says so; else when the journal got it.
+    let time = micros("_SOURCE_REALTIME_TIMESTAMP").or_else(|| micros("__REALTIME_TIMESTAMP"));
+    let host = of("_HOSTNAME");
+    let program = of("SYSLOG_IDENTIFIER").or_else(|| of("_COMM"));
+    let pid = of("_PID")
+        .or_else(|| of("SYSLOG_PID"))
+        .and_then(|pid| pid.parse::<i64>().ok());
+    let name = program.as_deref().map(command_line::base_name).unwrap_or_default();
+    let unit = of("_SYSTEMD_UNIT").unwrap_or_default();
+    let unit_name = unit.strip_suffix(".service").unwrap_or(&unit);
+
+    let mut normalized = if kubelet::is_node_program(name) || kubelet::is_node_program(unit_name) {
+        let head = kubelet::Head {
+            host: host.as_deref(),
+            program: Some(name),
+            pid,
+            time,
+        };
+        kubelet::normalize_message(&message, &head, context)?
+    } else {
+        auth::normalize(&SyslogLine::of_parts(
+            time.unwrap_or(context.timestamp),
+            host.as_deref(),
+            program.as_deref(),
+            pid,
+            &message,
+        ))
+    };
+    if normalized.source == Source::Auth && !auth::is_reader(name) {
+        normalized.source = Source::Journald;
+    }
+    if let Some(cursor) = of("__CURSOR") {
+        normalized.id = EventId::from_parts(normalized.source, &[cursor.as_bytes()]);
+    }
+    set_journal(&of, &mut normalized.fields);
+    let mut entries = match normalized.native {
+        Value::Map(entries) => entries,
+        _ => Vec::new(),
+    };
+    if let Value::Map(own) = native {
+        entries.extend(own);
+    }
+    normalized.native = Value::Map(entries);
+    Ok(normalized)
+}
+
+/// The journal's fields: what the system itself says of who wrote the entry (systemd.journal-fields(7), "Trusted").
+fn set_journal(of: &dyn Fn(&str) -> Option<CompactString>, fields: &mut Fields) {
+    for (id, key) in [
+        (FieldId::HostName, "_HOSTNAME"),
+        (FieldId::HostId, "_MACHINE_ID"),
+        (FieldId::UserId, "_UID"),
+        (FieldId::UserAuditId, "_AUDIT_LOGINUID"),
+        (FieldId::ProcessExecutable, "_EXE"),
+        (FieldId::ServiceName, "_SYSTEMD_UNIT"),
+        (FieldId::ContainerName, "CONTAINER_NAME"),
+        (FieldId::ContainerId, "CONTAINER_ID_FULL"),
+        (FieldId::ContainerImageName, "IMAGE_NAME"),
+    ] {
+        if let Some(text) = of(key).filter(|_| fields.get(id).is_none()) {
+            fields.set(id, text);
+        }
+    }
+    if fields.get(FieldId::ProcessCommandLine).is_none() {
+        fields.set(FieldId::ProcessCommandLine, of("_CMDLINE").unwrap_or_default());
+    }
+    let levels = [
+        "emergency",
+        "alert",
+        "critical",
+        "error",
+        "warning",
+        "notice",
+        "info",
+        "debug",
+    ];
+    let level = of("PRIORITY").and_then(|priority| levels.get(priority.parse::<usize>().ok()?).copied());
+    if fields.get(FieldId::LogLevel).is_none() {
+        fields.set_str(FieldId::LogLevel, level);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, source: Source, want: &[(FieldId, &str)]) {
+        let normalized = normalize(serde_json::from_str(json).unwrap(), &Context::of(json)).unwrap();
+        assert_eq!(normalized.source, source, "{json}");
+        for (id, want) in want {
+            let got = normalized.fields.get(*id).map(|value| value.to_text().into_owned());
+            assert_eq!(got.unwrap_or_default(), *want, "{id} of {json}");
+        }
+    }
+
+    #[test]
+    fn entries_become_events_of_their_own_source() {
+        check(
+            r#"{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1704067200000001","_HOSTNAME":"h","SYSLOG_IDENTIFIER":"sshd","_PID":"7","PRIORITY":"6","_EXE":"/usr/sbin/sshd",
+                "MESSAGE":"Accepted publickey for alice from 10.0.0.1 port 4 ssh2"}"#,
+            Source::Auth,
+            &[
+                (FieldId::UserName, "alice"),
+                (FieldId::SourceIp, "10.0.0.1"),
+                (FieldId::EventAction, "ssh_login"),
+                (FieldId::ProcessPid, "7"),
+                (FieldId::LogLevel, "info"),
+            ],
+        );
+        check(
+            r#"{"_SYSTEMD_UNIT":"containerd.service","_HOSTNAME":"n1","SYSLOG_IDENTIFIER":"containerd","MESSAGE":"time=\"2024-01-01T01:00:00Z\" level=info msg=\"Stop container \\\"ee\\\" with signal terminated\""}"#,
+            Source::Kubelet,
+            &[
+                (FieldId::ContainerId, "ee"),
+                (FieldId::HostName, "n1"),
+                (FieldId::EventAction, "Stop container"),
+            ],
+        );
+        check(
+            r#"{"_TRANSPORT":"stdout","__REALTIME_TIMESTAMP":"1704067200000001","_COMM":"x","_UID":"0","MESSAGE":[104,105,255]}"#,
+            Source::Journald,
+            &[
+                (FieldId::Message, "hi\u{fffd}"),
+                (FieldId::UserId, "0"),
+                (FieldId::ProcessName, "x"),
+            ],
+        );
+        let json = r#"{"_TRANSPORT":"x","MESSAGE":null}"#;
+        let reject = normalize(serde_json::from_str(json).unwrap(), &Context::of(json)).unwrap_err();
+        assert_eq!(reject.reason, reject::WRONG_SHAPE);
+    }
 }

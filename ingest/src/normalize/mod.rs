@@ -26,6 +26,7 @@ mod gcp_operation;
 mod gke_audit;
 mod journald;
 mod kubelet;
+mod kubelet_message;
 mod kubernetes_audit;
 mod kubernetes_event;
 pub(crate) mod kubernetes_metadata;
