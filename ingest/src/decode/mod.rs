@@ -9,12 +9,14 @@
 //! Decoding keeps nothing between records: the same record gives the same events, whatever came before it.
 
 mod auditd;
-mod compression;
+#[cfg_attr(not(any(test, fuzzing)), allow(dead_code, reason = "called by the decoder soon"))]
+pub(crate) mod compression;
 mod cri;
 mod detect;
 #[allow(dead_code)]
 mod envelope;
-mod mask;
+#[cfg_attr(not(any(test, fuzzing)), allow(dead_code, reason = "called by the decoder soon"))]
+pub(crate) mod mask;
 mod members;
 pub(crate) mod reject;
 mod syslog;
