@@ -234,6 +234,14 @@ impl Decoder {
                 Err(reject) => sink.reject(reject.in_member(n), slice.as_bytes()),
             }
         }
+        if end == 1 && text.len() <= 1 + text.bytes().skip(1).take_while(u8::is_ascii_whitespace).count() {
+            // An array that begins and is cut off: an empty one has its end.
+            sink.reject(
+                Reject::new(reject::INVALID_JSON, "an array without an end"),
+                text.as_bytes(),
+            );
+            return text.len();
+        }
         // Behind the members stand the closing bracket and the envelope's other keys: they are no events.
         if text.starts_with('[') {
             text[end..].find(']').map_or(text.len(), |at| end + at + 1)
