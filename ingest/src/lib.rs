@@ -19,3 +19,20 @@ pub use consumer::{Consumer, ConsumerError, ConsumerEvent, OffsetSource};
 pub use decode::{Decoder, Reject, SourceKind, detect_source};
 pub use files::FileRecords;
 pub use limits::{MAX_EVENTS_PER_RECORD, MAX_JSON_DEPTH, MAX_RECORD_BYTES};
+
+/// Inner steps, for the fuzz targets alone.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz {
+    use std::borrow::Cow;
+
+    /// Masks the secrets of a text.
+    pub fn mask<'a>(text: &'a [u8], kinds: &mut Vec<&'static str>) -> Cow<'a, [u8]> {
+        crate::decode::mask::mask(text, kinds)
+    }
+
+    /// Decompresses a payload, at most to that length.
+    pub fn decompress(payload: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8]>, crate::Reject> {
+        crate::decode::compression::decompress(payload, max_bytes)
+    }
+}

@@ -83,6 +83,14 @@ impl Decoding<'_> {
             return line.len().max(1);
         }
         // Of an array or a well-known batch, the members are parsed one by one: never the whole.
+        if text.strip_prefix('[').is_some_and(|rest| rest.trim_ascii().is_empty()) {
+            // An array that begins and is cut off: an empty one has its end.
+            self.sink.reject(
+                Reject::new(reject::INVALID_JSON, "an array without an end"),
+                text.as_bytes(),
+            );
+            return text.len();
+        }
         if let Some(batch) = self.batch_at(text) {
             let all = match batch {
                 None => Members::of_array(text),
@@ -491,8 +499,15 @@ impl Decoding<'_> {
     }
 
     fn give_out(&mut self, part: Part<'_>) {
+        // Of a record that tells of several things, each event keeps its own part.
+        let several = self.scratch.len() > 1;
         for normalized in self.scratch.drain(..) {
-            self.sink.event(normalized, part.raw, part.envelope);
+            if several {
+                let own = normalized.native.to_text().into_owned();
+                self.sink.event(normalized, &own, part.envelope);
+            } else {
+                self.sink.event(normalized, part.raw, part.envelope);
+            }
         }
     }
 

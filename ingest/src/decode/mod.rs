@@ -10,14 +10,14 @@
 //! What is kept between the records of a partition is only what waits for the rest of its line or event ([`join`]).
 
 mod auditd;
-mod compression;
+pub(crate) mod compression;
 mod cri;
 mod decoding;
 mod detect;
 mod envelope;
 mod join;
 pub(crate) mod logfmt;
-mod mask;
+pub(crate) mod mask;
 mod members;
 pub(crate) mod reject;
 mod sink;
@@ -39,7 +39,7 @@ use join::Joiner;
 use members::Members;
 pub use reject::Reject;
 use sink::Sink;
-pub(crate) use syslog::{SyslogLine, resolve_year};
+pub(crate) use syslog::{SyslogLine, month, resolve_year};
 
 use crate::limits::MAX_RECORD_BYTES;
 use crate::normalize::Normalized;

@@ -6,6 +6,8 @@ use crate::limits::MAX_QUOTED_BYTES;
 pub(crate) const EMPTY: &str = "empty";
 /// Longer than [`crate::MAX_RECORD_BYTES`].
 pub(crate) const TOO_LARGE: &str = "too_large";
+/// Begins as a compressed payload does, and is broken, cut off, or has something else behind it.
+pub(crate) const BAD_COMPRESSION: &str = "bad_compression";
 /// JSON that is nested deeper than [`crate::MAX_JSON_DEPTH`].
 pub(crate) const TOO_DEEP: &str = "too_deep";
 /// What follows the first [`crate::MAX_EVENTS_PER_RECORD`] events of a record.

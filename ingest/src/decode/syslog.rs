@@ -174,6 +174,12 @@ impl<'a> SyslogLine<'a> {
     }
 }
 
+/// The number of a month by its English name's first three letters.
+pub(crate) fn month(name: &str) -> Option<u32> {
+    let at = MONTHS.iter().position(|month| *month == name)?;
+    u32::try_from(at + 1).ok()
+}
+
 fn shape(what: &str, line: &str) -> Reject {
     Reject::new(reject::WRONG_SHAPE, format!("{what} {}", quote(line)))
 }

@@ -1,9 +1,10 @@
-//! Lines of a reader, in bounded steps, with a way back and gzip undone.
+//! Lines of a reader, in bounded steps, with a way back and compression undone.
 
 use std::io::{BufRead, BufReader, Read, Result};
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::decode::compression::{Compression, Lz4Frames};
 use crate::limits::FILE_READ_BYTES;
 
 /// What was appended.
@@ -29,6 +30,9 @@ enum Input<R: Read> {
     Unknown(BufReader<R>),
     Plain(BufReader<R>),
     Gzip(Box<BufReader<MultiGzDecoder<BufReader<R>>>>),
+    Zstd(Box<BufReader<zstd::stream::read::Decoder<'static, BufReader<R>>>>),
+    Lz4(Box<BufReader<Lz4Frames<BufReader<R>>>>),
+    Snappy(Box<BufReader<snap::read::FrameDecoder<BufReader<R>>>>),
     /// Between two of the others.
     Empty,
 }
@@ -38,19 +42,21 @@ impl<R: Read> Input<R> {
         if let Self::Unknown(_) = self
             && let Self::Unknown(mut reader) = std::mem::replace(self, Self::Empty)
         {
-            // RFC 1952: a member begins with 1f 8b.
-            let gzip = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-            *self = match gzip {
-                true => Self::Gzip(Box::new(BufReader::with_capacity(
-                    FILE_READ_BYTES,
-                    MultiGzDecoder::new(reader),
-                ))),
-                false => Self::Plain(reader),
+            *self = match Compression::of(reader.fill_buf()?) {
+                Some(Compression::Gzip) => Self::Gzip(buffered(MultiGzDecoder::new(reader))),
+                Some(Compression::Zstd) => Self::Zstd(buffered(zstd::stream::read::Decoder::with_buffer(reader)?)),
+                Some(Compression::Lz4) => Self::Lz4(buffered(Lz4Frames::new(reader))),
+                Some(Compression::Snappy) => Self::Snappy(buffered(snap::read::FrameDecoder::new(reader))),
+                // Xerial's blocks are written to Kafka, not to files.
+                Some(Compression::Xerial) | None => Self::Plain(reader),
             };
         }
         match self {
             Self::Plain(reader) | Self::Unknown(reader) => reader.fill_buf(),
             Self::Gzip(reader) => reader.fill_buf(),
+            Self::Zstd(reader) => reader.fill_buf(),
+            Self::Lz4(reader) => reader.fill_buf(),
+            Self::Snappy(reader) => reader.fill_buf(),
             Self::Empty => Ok(&[]),
         }
     }
@@ -59,9 +65,16 @@ impl<R: Read> Input<R> {
         match self {
             Self::Plain(reader) | Self::Unknown(reader) => reader.consume(bytes),
             Self::Gzip(reader) => reader.consume(bytes),
+            Self::Zstd(reader) => reader.consume(bytes),
+            Self::Lz4(reader) => reader.consume(bytes),
+            Self::Snappy(reader) => reader.consume(bytes),
             Self::Empty => {}
         }
     }
+}
+
+fn buffered<R: Read>(reader: R) -> Box<BufReader<R>> {
+    Box::new(BufReader::with_capacity(FILE_READ_BYTES, reader))
 }
 
 impl<R: Read> Lines<R> {

@@ -1,19 +1,31 @@
-//! An application's lines that are no JSON: logfmt and plain text.
+//! An application's lines that are no JSON: logfmt and plain text, with the stack traces that belong to them.
 
 use casebook_event::{FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized, content_id};
+use super::{Context, Normalized, content_id, plain_text};
 
-/// Any line is an application's.
+/// The mark by which a line is known as an application's: logfmt's, with a level and a message. Other text may be anything.
+pub(crate) fn recognize(line: &str) -> Option<&'static str> {
+    let mut fields = Fields::new();
+    let read = plain_text::read(line, &mut fields);
+    let logfmt = read.time.is_some() && fields.get(FieldId::LogLevel).is_some() && !read.native.is_empty();
+    logfmt.then_some("pairs with a time and a level (logfmt)")
+}
+
+/// Any line is an application's. The identity is the line and its time; without one, where it was read.
 pub(crate) fn normalize(line: &str, context: &Context<'_>) -> Normalized {
     let mut fields = Fields::new();
     fields.set(FieldId::EventKind, "event");
-    fields.set(FieldId::Message, line);
+    let read = plain_text::read(line, &mut fields);
+    let native = match read.native.is_empty() {
+        true => Value::Null,
+        false => Value::Map(read.native),
+    };
     Normalized {
         source: Source::Application,
-        id: content_id(Source::Application, line.as_bytes(), None, context),
-        time: context.timestamp,
+        id: content_id(Source::Application, line.as_bytes(), read.time, context),
+        time: read.time.unwrap_or(context.timestamp),
         fields,
-        native: Value::Null,
+        native,
     }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::{Context, Normalized, application_fields, content_id, epoch, kubernetes_metadata};
+use super::{Context, Normalized, application_fields, content_id, epoch, kubernetes_metadata, plain_text};
 use crate::decode::CriLine;
 use crate::decode::reject::{self, Reject};
 use crate::limits::MAX_NESTED_JSON_BYTES;
@@ -199,16 +199,24 @@ fn line_id(time: Timestamp, stream: &str, message: &str, fields: &Fields) -> Eve
     )
 }
 
-/// Sets what the text itself says, and returns the object it is, if it is one.
+/// Sets what the text itself says, and returns the record it is, if it is one: JSON's object, or logfmt's and an access log's
+/// parts. The place, and the time, are the runtime's and the shipper's to say.
 fn set_message(message: &str, fields: &mut Fields) -> Option<Value> {
     fields.set(FieldId::EventKind, "event");
     let nested = Some(message.trim())
         .filter(|text| text.starts_with('{') && text.ends_with('}') && text.len() <= MAX_NESTED_JSON_BYTES)
         .and_then(|text| serde_json::from_str::<Value>(text).ok())
         .filter(|value| matches!(value, Value::Map(_)));
-    if let Some(value) = &nested {
-        application_fields::set_inner(value, fields);
-    }
+    let nested = match nested {
+        Some(value) => {
+            application_fields::set_inner(&value, fields);
+            Some(value)
+        }
+        None => {
+            let read = plain_text::read(message, fields);
+            (!read.native.is_empty()).then_some(Value::Map(read.native))
+        }
+    };
     // The whole line, so that a rule on the text sees what is in the object's other fields too.
     fields.set(FieldId::Message, message);
     nested

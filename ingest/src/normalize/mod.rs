@@ -34,11 +34,13 @@ mod kubernetes_request;
 mod kubernetes_user;
 mod login_programs;
 mod pam;
+mod plain_text;
 mod sshd;
 mod sudo;
 mod tetragon;
 mod tetragon_hook;
 mod web_access;
+mod web_line;
 
 use casebook_event::{EventId, Fields, Position, Source, Timestamp, Value};
 
@@ -109,6 +111,7 @@ type RecognizeLine = fn(&str) -> Option<&'static str>;
 pub(crate) const LINES: &[(Source, RecognizeLine)] = &[
     (Source::Kubelet, kubelet::recognize),
     (Source::WebAccess, web_access::recognize),
+    (Source::Application, application_text::recognize),
 ];
 
 /// Normalizes a JSON object into one event, or several (a node's statistics tell of each of its containers).
