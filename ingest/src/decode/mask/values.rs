@@ -290,10 +290,8 @@ fn header(found: &mut Spans<'_>, start: usize, end: usize) {
     let credentials = start + word + spaces;
     let scheme = value.get(..word).unwrap_or_default().to_ascii_lowercase();
     match scheme.as_slice() {
-        _ if spaces == 0 => {
-            if value.len() >= 16 && credential(text, start) == value.len() {
-                found.push(start, end, kind_of(value, BEARER_TOKEN));
-            }
+        _ if spaces == 0 && value.len() >= 16 && credential(text, start) == value.len() => {
+            found.push(start, end, kind_of(value, BEARER_TOKEN));
         }
         b"bearer" | b"token" | b"negotiate" | b"apikey" => {
             let length = credential(text, credentials).min(end.saturating_sub(credentials));
