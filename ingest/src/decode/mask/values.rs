@@ -54,7 +54,12 @@ pub(super) fn named(found: &mut Spans<'_>, start: usize, end: usize) {
     let left = left.min(end);
     let Some(name) = text.get(left..end) else { return };
     // A file, such as /etc/passwd.
-    let in_path = left > 0 && text.get(left - 1) == Some(&b'/');
+    // Or a resource's name: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME.
+    let in_path = match left.checked_sub(1).and_then(|before| text.get(before)) {
+        Some(b'/') => true,
+        Some(b':') => name == b"secret",
+        _ => false,
+    };
     value_of(found, name, end, in_path);
 }
 
