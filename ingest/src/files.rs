@@ -23,7 +23,7 @@ use lines::{Appended, Lines, newlines};
 /// - An array of events that is longer than [`MAX_RECORD_BYTES`] comes in several records, each an array of as many whole
 ///   members as fit; `index` of their positions counts on. Anything else of that length is cut, so that the decoder
 ///   refuses it.
-/// - gzip is recognized by its first bytes.
+/// - gzip, zstd, LZ4 frames and framed snappy are recognized by their first bytes.
 ///
 /// Memory is bounded by a small multiple of [`MAX_RECORD_BYTES`], and is a few lines' worth for files of lines.
 pub struct FileRecords<R: Read> {

@@ -221,7 +221,8 @@ mod tests {
         out
     }
 
-    const ALL: &[fn(&[u8]) -> Vec<u8>] = &[gzip, zstd, lz4, snappy, xerial];
+    type Compress = fn(&[u8]) -> Vec<u8>;
+    const ALL: &[Compress] = &[gzip, zstd, lz4, snappy, xerial];
 
     fn reason(payload: &[u8]) -> &'static str {
         decompress(payload, CAP).map_or_else(|reject| reject.reason, |_| "fine")

@@ -166,3 +166,28 @@ fn retry<R: Read>(input: &mut Input<R>) -> Result<&[u8]> {
 pub(crate) fn newlines(bytes: &[u8]) -> i64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn compression_is_undone() {
+        let text = b"a\nb\n";
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(text).unwrap();
+        let mut snappy = snap::write::FrameEncoder::new(Vec::new());
+        snappy.write_all(text).unwrap();
+        let zstd = zstd::stream::encode_all(&text[..], 1).unwrap();
+        for bytes in [zstd, lz4.finish().unwrap(), snappy.into_inner().unwrap()] {
+            let mut lines = Lines::new(&bytes[..]);
+            let mut out = Vec::new();
+            assert_eq!(lines.append(&mut out, 100).unwrap(), Appended::Line);
+            assert_eq!(lines.append(&mut out, 100).unwrap(), Appended::Line);
+            assert_eq!(lines.append(&mut out, 100).unwrap(), Appended::Nothing);
+            assert_eq!(out, text);
+        }
+    }
+}

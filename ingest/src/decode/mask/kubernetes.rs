@@ -163,7 +163,7 @@ fn string(
     }
     if frame.data || frame.key == Key::Value {
         note(text, frame, start, end, None);
-    } else if strings > 0 && content.iter().any(|byte| *byte == b'{') {
+    } else if strings > 0 && content.contains(&b'{') {
         walk(text, start, end, 2 * level + 1, strings - 1, spans);
     }
 }

@@ -219,6 +219,7 @@ fn what_is_no_secret_stays() {
         r#"{"annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed"}}"#,
         r#"{"kind":"ConfigMap","data":{"a":"x"},"ref":{"kind":"Secret"}}"#,
         r#"{"volumes":[{"secret":{"secretName":"a"}}],"automountServiceAccountToken":true}"#,
+        r#"{"secretId":"arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/database-a1b2c3"}"#,
         r#"{"eventName":"ChangePassword","a":"b"}"#,
     ] {
         check(text, text);

@@ -24,7 +24,7 @@ pub(super) fn string_end(text: &[u8], start: usize, level: usize) -> usize {
             b'\\' => run += 1,
             // A lower level's quote ends what is in it. At the same level, pairs of backslashes are content.
             b'"' if run < level => return at - run,
-            b'"' if (run - level) % (2 * (level + 1)) == 0 => return at - level,
+            b'"' if (run - level).is_multiple_of(2 * (level + 1)) => return at - level,
             _ => run = 0,
         }
     }

@@ -54,7 +54,12 @@ pub(super) fn named(found: &mut Spans<'_>, start: usize, end: usize) {
     let left = left.min(end);
     let Some(name) = text.get(left..end) else { return };
     // A file, such as /etc/passwd.
-    let in_path = left > 0 && text.get(left - 1) == Some(&b'/');
+    // Or a resource's name: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME.
+    let in_path = match left.checked_sub(1).and_then(|before| text.get(before)) {
+        Some(b'/') => true,
+        Some(b':') => name == b"secret",
+        _ => false,
+    };
     value_of(found, name, end, in_path);
 }
 
@@ -290,10 +295,8 @@ fn header(found: &mut Spans<'_>, start: usize, end: usize) {
     let credentials = start + word + spaces;
     let scheme = value.get(..word).unwrap_or_default().to_ascii_lowercase();
     match scheme.as_slice() {
-        _ if spaces == 0 => {
-            if value.len() >= 16 && credential(text, start) == value.len() {
-                found.push(start, end, kind_of(value, BEARER_TOKEN));
-            }
+        _ if spaces == 0 && value.len() >= 16 && credential(text, start) == value.len() => {
+            found.push(start, end, kind_of(value, BEARER_TOKEN));
         }
         b"bearer" | b"token" | b"negotiate" | b"apikey" => {
             let length = credential(text, credentials).min(end.saturating_sub(credentials));
