@@ -230,7 +230,8 @@ impl Decoding<'_> {
             SourceKind::Source(Source::KubernetesAudit) => value.get("auditID").is_some(),
             SourceKind::Source(Source::CloudTrail) => value.get("eventName").is_some(),
             SourceKind::Source(Source::ContainerLog) => value.get("log").is_some(),
-            _ => false,
+            SourceKind::Source(source) => normalize::recognizes(source, value),
+            SourceKind::Auto => false,
         }
     }
 
@@ -338,6 +339,10 @@ impl Decoding<'_> {
                 self.text(source, part);
                 return;
             }
+            source if normalize::is_json_only(source) => Err(match serde_json::from_str::<Value>(part.text) {
+                Ok(_) => Reject::new(reject::WRONG_SHAPE, "no JSON object"),
+                Err(error) => Reject::json(&error),
+            }),
             _ => {
                 let context = self.sink.context(part.text, part.envelope);
                 normalize::line(source, &context)

@@ -147,6 +147,19 @@ pub(crate) fn detect_object(value: &Value) -> Result<(Source, &'static str), Rej
             return Ok((*source, mark));
         }
     }
+    // Each of these would pass for an application's record, and is a broken one of another source.
+    if [
+        "involvedObject",
+        "protoPayload",
+        "process_exec",
+        "process_kprobe",
+        "output_fields",
+    ]
+    .iter()
+    .any(|key| has(key))
+    {
+        return Err(unknown(entries));
+    }
     let kubernetes = matches!(value.get("kubernetes"), Some(Value::Map(_)));
     if text("log").is_some() && (has("stream") || has("time") || kubernetes || entries.len() == 1) {
         return Ok((Source::ContainerLog, "a log text with stream, time or kubernetes"));

@@ -104,6 +104,13 @@ pub(crate) const OBJECTS: &[(Source, RecognizeObject)] = &[
     (Source::Journald, journald::recognize),
 ];
 
+/// Whether an object bears the mark of that source.
+pub(crate) fn recognizes(source: Source, value: &Value) -> bool {
+    OBJECTS
+        .iter()
+        .any(|(known, recognize)| *known == source && recognize(value).is_some())
+}
+
 /// Tells by which mark a line is known as a source's.
 type RecognizeLine = fn(&str) -> Option<&'static str>;
 
@@ -141,6 +148,23 @@ pub(crate) fn object(
     };
     out.push(normalized?);
     Ok(())
+}
+
+/// Whether a source writes JSON alone: what else stands on its topic is broken.
+pub(crate) fn is_json_only(source: Source) -> bool {
+    matches!(
+        source,
+        Source::KubernetesAudit
+            | Source::KubernetesEvent
+            | Source::CloudTrail
+            | Source::GcpAudit
+            | Source::AzureActivity
+            | Source::Journald
+            | Source::Falco
+            | Source::Tetragon
+            | Source::FileIntegrity
+            | Source::ContainerStats
+    )
 }
 
 /// Normalizes a line of text.

@@ -26,6 +26,16 @@ fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
     batch
 }
 
+/// Whether a record is one of the two that rightly leave nothing: a batch of none, and the end of an audit event whose other
+/// records are not there.
+fn holds_nothing(payload: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(payload);
+    let empty = ["Records", "items", "Events", "logEvents", "records", "resourceLogs"]
+        .iter()
+        .any(|key| text.replace(' ', "").contains(&format!("\"{key}\":[]")));
+    empty || text.contains("type=EOE")
+}
+
 /// Decodes the record as every kind, and checks what holds of any record.
 #[track_caller]
 fn check(payload: &[u8]) {
@@ -40,7 +50,7 @@ fn check_as(kind: SourceKind, payload: &[u8]) -> EventBatch {
     let batch = decode(kind, payload);
     let shown = || String::from_utf8_lossy(&payload[..payload.len().min(300)]).into_owned();
     assert!(
-        batch.events.len() + batch.dead_letters.len() > 0,
+        batch.events.len() + batch.dead_letters.len() > 0 || holds_nothing(payload),
         "{kind}: nothing is left of {}",
         shown()
     );
@@ -248,7 +258,8 @@ fn the_present_is_no_bound() {
             };
             let mut decoder = Decoder::new(SourceKind::Auto);
             decoder.decode(&record, Timestamp::from_nanos(now), &mut batch);
-            assert!(batch.events.len() + batch.dead_letters.len() > 0);
+            decoder.flush(&record.position, Timestamp::from_nanos(now), &mut batch);
+            assert!(batch.events.len() + batch.dead_letters.len() > 0 || holds_nothing(&record.payload));
         }
     }
 }

@@ -6,7 +6,7 @@ use compact_str::CompactString;
 
 use super::super::{SourceKind, detect};
 use super::{Envelope, Inner, Opened, wants_inner};
-use crate::normalize::epoch;
+use crate::normalize::{self, epoch};
 
 /// Where shippers put the line, best first.
 const TEXT_KEYS: &[&str] = &["message", "log", "MESSAGE", "line", "event.original"];
@@ -44,7 +44,12 @@ pub(super) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Opened {
             let container = outer.container || is_container(&value);
             let marked = entries.iter().any(|(key, _)| MARKS.contains(&key.as_str()));
             let text = value.get(key).and_then(Value::as_str).unwrap_or_default();
-            !container && marked && detect::detect_text(text).is_some_and(|source| allows(kind, source))
+            let own = || {
+                normalize::OBJECTS
+                    .iter()
+                    .any(|(_, recognize)| recognize(&value).is_some())
+            };
+            !container && marked && !own() && detect::detect_text(text).is_some_and(|source| allows(kind, source))
         }
     };
     if !open {
