@@ -40,6 +40,8 @@ pub(crate) fn inflict(random: &mut Random, source: Source, line: &mut Vec<u8>) -
             line.clear();
             match source {
                 Source::Auth | Source::ContainerLog => put!(line; "-- MARK --"),
+                // On an application's topic, any text is a line of its log.
+                Source::Application => put!(line; "{*** log rotated, reopening ***"),
                 _ => put!(line; "*** log rotated, reopening ***"),
             }
             Damage::Unknown

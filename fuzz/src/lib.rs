@@ -21,7 +21,8 @@ pub fn decode(kind: SourceKind, data: &[u8]) {
     decoder.flush(&record(&[]).position, present(), &mut batch);
     assert_eq!(decoder.resume(), None);
     for event in &batch.events {
-        assert!(event.raw.len() <= 3 * data.len() + 64);
+        // The input went in twice, may be joined, and U+FFFD is three bytes in place of one.
+        assert!(event.raw.len() <= 6 * data.len() + 128);
     }
 }
 

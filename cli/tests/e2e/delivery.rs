@@ -12,7 +12,7 @@ const PARTITIONS: i32 = 4;
 
 struct Cluster {
     brokers: String,
-    topics: [String; 2],
+    topics: Vec<String>,
     directory: tempfile::TempDir,
     config: PathBuf,
     store: String,
@@ -20,6 +20,11 @@ struct Cluster {
 
 impl Cluster {
     fn new(test: &str) -> Option<Self> {
+        Self::of(test, &["kubernetes_audit", "auth"], 262_144)
+    }
+
+    /// A cluster with a topic for each of these sources, whose workers commit after so many bytes.
+    fn of(test: &str, sources: &[&str], commit_bytes: usize) -> Option<Self> {
         let brokers = kafka::brokers(test)?;
         let directory = tempfile::tempdir().unwrap();
         let name = format!(
@@ -32,19 +37,21 @@ impl Cluster {
                 .unwrap()
                 .trim_start_matches('.')
         );
-        let topics = [format!("{name}.audit"), format!("{name}.auth")];
+        let topics: Vec<String> = sources.iter().map(|source| format!("{name}.{source}")).collect();
+        let listed: String = topics
+            .iter()
+            .zip(sources)
+            .map(|(topic, source)| format!("    - {{ name: {topic}, source: {source} }}\n"))
+            .collect();
         kafka::create_topics(&brokers, &topics, PARTITIONS);
         let store = directory.path().join("store").to_str().unwrap().to_owned();
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules");
         let config = directory.path().join("casebook.yaml");
         let text = format!(
-            "store: {store}\nrules: [{rules}]\nkafka:\n  brokers: {brokers}\n  group: {name}\n  topics:\n    \
-             - {{ name: {}, source: kubernetes_audit }}\n    - {{ name: {}, source: auth }}\n  \
+            "store: {store}\nrules: [{rules}]\nkafka:\n  brokers: {brokers}\n  group: {name}\n  topics:\n{listed}  \
              properties: {{ session.timeout.ms: '3000', heartbeat.interval.ms: '500' }}\n  \
              signals_topic: {name}.signals\n  alerts_topic: {name}.alerts\n  dead_letters_topic: {name}.dead\n  replication: 1\n\
-             commit: {{ interval: 300ms, max_bytes: 262144, alert_interval: 300ms }}\nlateness: {{ idle: 2s }}\n",
-            topics[0],
-            topics[1],
+             commit: {{ interval: 300ms, max_bytes: {commit_bytes}, alert_interval: 300ms }}\nlateness: {{ idle: 2s }}\n",
             rules = rules.display(),
         );
         std::fs::write(&config, text).unwrap();
@@ -189,6 +196,56 @@ fn a_worker_killed_in_a_commit_loses_and_doubles_nothing() {
     assert!(second.stop().success());
     assert!(third.stop().success());
     cluster.assert_exactly_once(30_000, &log);
+}
+
+/// Lines that the runtime cut into three, of many pods at once: wherever a commit ends, lines are half read.
+#[test]
+fn a_line_that_is_half_read_when_a_worker_is_killed_comes_whole_and_once() {
+    const PODS: usize = 40;
+    const ROUNDS: usize = 100;
+    let Some(cluster) = Cluster::of("joins", &["container"], 65_536) else {
+        return;
+    };
+    let produce = |rounds: std::ops::Range<usize>| {
+        let producer = Producer::new(&cluster.brokers);
+        for round in rounds {
+            for (part, tag) in [("begin", "P"), ("middle", "P"), ("end", "F")] {
+                for pod in 0..PODS {
+                    let record = format!(
+                        r#"{{"time":"2026-11-01T10:{:02}:{:02}.{pod:03}Z","stream":"stdout","logtag":"{tag}","log":"{part}-{round}-{pod} ","kubernetes":{{"namespace_name":"n","pod_name":"pod-{pod}","container_name":"c"}}}}"#,
+                        round / 60,
+                        round % 60,
+                    );
+                    producer.write(&cluster.topics[0], pod as i32 % PARTITIONS, record.as_bytes());
+                }
+            }
+        }
+        producer.flush();
+    };
+    produce(0..ROUNDS / 2);
+    let mut first = Worker::start(&cluster.config);
+    let mut second = Worker::start(&cluster.config);
+    second.wait_for("partitions assigned");
+    first.wait_for("partitions assigned");
+    std::thread::scope(|scope| {
+        scope.spawn(|| produce(ROUNDS / 2..ROUNDS));
+        first.wait_for("commit started");
+        first.kill();
+    });
+    let mut third = Worker::start(&cluster.config);
+    cluster.wait_until_complete(PODS * ROUNDS, &mut [&mut second, &mut third]);
+    let log = format!("{}\n----\n{}", second.log(), third.log());
+    assert!(second.stop().success());
+    assert!(third.stop().success());
+    let rows = cluster.sql("SELECT message FROM events");
+    let messages: BTreeSet<&str> = rows.iter().filter_map(|row| row["message"].as_str()).collect();
+    assert_eq!((rows.len(), messages.len()), (PODS * ROUNDS, PODS * ROUNDS), "{log}");
+    for round in 0..ROUNDS {
+        for pod in 0..PODS {
+            let whole = format!("begin-{round}-{pod} middle-{round}-{pod} end-{round}-{pod} ");
+            assert!(messages.contains(whole.as_str()), "{whole:?} is missing\n{log}");
+        }
+    }
 }
 
 #[test]

@@ -72,6 +72,20 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// When the request came; where that is missing, [`Parts::time`].
+    fn received_time(&self) -> Result<Timestamp, Reject> {
+        match self.times[1].and_then(epoch::parse) {
+            Some(time) => Ok(time),
+            None => self.time(),
+        }
+    }
+
+    /// How long the request took until this stage.
+    fn duration_nanos(&self) -> Option<i64> {
+        let [stage, received] = [0, 1].map(|at| self.times[at].and_then(epoch::parse));
+        stage?.as_nanos().checked_sub(received?.as_nanos()).filter(|nanos| *nanos > 0)
+    }
+
     fn annotation(&self, key: &str) -> Option<&'a str> {
         self.annotations.and_then(|annotations| annotations.str_at(&[key]))
     }
@@ -94,11 +108,14 @@ pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
             format!("no audit event: {missing} is missing"),
         ));
     };
-    let time = parts.time()?;
-    let id = EventId::from_parts(
-        Source::KubernetesAudit,
-        &[audit_id.as_bytes(), parts.stage.unwrap_or_default().as_bytes()],
-    );
+    let long_running = is_long_running(verb, parts.object("subresource").unwrap_or_default());
+    // A long-running request is told when it starts and when it ends, or at one of both, as the audit policy has it
+    // (`omitStages`). It is one event for rules all the same: both stages have one identity, and the time of the request.
+    let (stage, time) = match parts.stage {
+        Some("ResponseStarted" | "ResponseComplete") if long_running => ("ResponseStarted", parts.received_time()?),
+        stage => (stage.unwrap_or_default(), parts.time()?),
+    };
+    let id = EventId::from_parts(Source::KubernetesAudit, &[audit_id.as_bytes(), stage.as_bytes()]);
     let mut fields = Fields::new();
     set_result(&parts, verb, &mut fields);
     kubernetes_user::set(
@@ -107,7 +124,10 @@ pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
         parts.object("resource") != Some("pods"),
         &mut fields,
     );
-    set_stage(&parts, verb, &mut fields);
+    set_stage(&parts, long_running, &mut fields);
+    if let Some(nanos) = parts.duration_nanos() {
+        fields.set(FieldId::EventDuration, nanos);
+    }
     set_addresses(&parts, &mut fields);
     set_object(&parts, &mut fields);
     if let Some(uri) = parts.request_uri {
@@ -251,21 +271,19 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
 /// long-running requests).
 const LONG_RUNNING: (&[&str], &[&str]) = (&["watch", "proxy"], &["attach", "exec", "proxy", "log", "portforward"]);
 
-/// Which of a request's stages rules look at. A long-running request is told when it starts, for its end may be days
-/// away, and every other when it is answered; one that is refused never starts. Each request so has one stage that counts,
-/// as long as the audit policy does not omit `ResponseStarted` (`omitStages`).
-fn set_stage(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
-    let Some(stage) = parts.stage else { return };
+/// Whether the API server serves a request for as long as the caller likes.
+fn is_long_running(verb: &str, subresource: &str) -> bool {
     let (verbs, subresources) = LONG_RUNNING;
-    let long_running = verbs.contains(&verb) || subresources.contains(&parts.object("subresource").unwrap_or_default());
-    let refused = fields
-        .get(FieldId::HttpResponseStatusCode)
-        .and_then(Value::as_i64)
-        .is_some_and(|code| code >= 400);
+    verbs.contains(&verb) || subresources.contains(&subresource)
+}
+
+/// Which of a request's stages rules look at: its answer, or a panic. That a request was received says nothing of what became
+/// of it; that an answer has started only counts where the end may be days away.
+fn set_stage(parts: &Parts<'_>, long_running: bool, fields: &mut Fields) {
+    let Some(stage) = parts.stage else { return };
     let decisive = match stage {
         "RequestReceived" => false,
         "ResponseStarted" => long_running,
-        "ResponseComplete" => !long_running || refused,
         _ => true,
     };
     fields.set(FieldId::KubernetesAuditStage, stage);
