@@ -1,15 +1,14 @@
 //! One record on its way: values, envelopes, lines, and what is joined with other records.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use casebook_event::{Source, Value};
 
 use super::envelope::{self, Batch, Envelope, Inner, Member, Opened};
-use super::join::{Body, Held, JoinKey, Joiner};
+use super::join::Joiner;
 use super::reject::{self, Reject};
 use super::sink::Sink;
-use super::{AuditdHead, CriLine, Members, SourceKind, detect, members, stack_trace};
+use super::{AuditdHead, CriLine, Members, SourceKind, detect, members};
 use crate::limits::{MAX_BROKEN_VALUES, MAX_ENVELOPES, MAX_EVENTS_PER_RECORD};
 use crate::normalize::{self, ContainerLine, Normalized};
 
@@ -23,12 +22,12 @@ pub(super) struct Decoding<'a> {
 
 /// A text under way: what is decoded, and what the event shall keep of it.
 #[derive(Clone, Copy)]
-struct Part<'a> {
+pub(super) struct Part<'a> {
     /// The record's own text.
-    text: &'a str,
+    pub(super) text: &'a str,
     /// What is kept: the same, or with the envelope around it.
-    raw: &'a str,
-    envelope: &'a Envelope,
+    pub(super) raw: &'a str,
+    pub(super) envelope: &'a Envelope,
     depth: usize,
 }
 
@@ -47,6 +46,10 @@ impl Decoding<'_> {
             },
             Some(_) => match String::from_utf8_lossy(payload) {
                 Cow::Borrowed(text) => self.line(Part::whole(text), payload),
+                Cow::Owned(text) if is_binary(&text) => {
+                    let detail = "bytes that are mostly no text";
+                    self.sink.reject(Reject::new(reject::INVALID_UTF8, detail), payload);
+                }
                 Cow::Owned(text) => {
                     // The repaired text says that it was repaired.
                     let envelope = Envelope {
@@ -354,155 +357,6 @@ impl Decoding<'_> {
         }
     }
 
-    /// A container's line: joined with its other parts, then with the lines of its stack trace.
-    fn container(&mut self, line: ContainerLine<'_>, part: Part<'_>) {
-        let cut = container_key(&line, part.envelope, &self.sink_topic(), 0);
-        let (line, raw) = if self.joiner.get(cut).is_some() {
-            let (message, more) = (line.message.to_string(), line.partial);
-            let added = self.joiner.add(cut, part.raw, |body| {
-                if let Body::Container(held) = body {
-                    held.append("", &message);
-                }
-            });
-            if added && more {
-                return;
-            }
-            let Some(held) = self.joiner.take(cut) else { return };
-            if !added {
-                // Full: what there is is an event, and this part begins the next one.
-                self.release(held);
-                return self.container(line, part);
-            }
-            match held.body {
-                Body::Container(line) => (line, Cow::Owned(held.raw)),
-                _ => return,
-            }
-        } else if line.partial {
-            let held = Held::new(Body::Container(line.into_owned()), part.raw, part.envelope);
-            return self.joiner.hold(cut, held);
-        } else {
-            (line.into_owned(), Cow::Borrowed(part.raw))
-        };
-        let trace = container_key(&line, part.envelope, &self.sink_topic(), 1);
-        if self.joiner.get(trace).is_some() {
-            let added = stack_trace::continues(&line.message)
-                && self.joiner.add(trace, &raw, |body| {
-                    if let Body::Container(held) = body {
-                        held.append("\n", &line.message);
-                    }
-                });
-            if added {
-                return;
-            }
-            if let Some(held) = self.joiner.take(trace) {
-                self.release(held);
-            }
-        }
-        if stack_trace::is_head(&line.message) {
-            let held = Held::new(Body::Container(line), &raw, part.envelope);
-            return self.joiner.hold(trace, held);
-        }
-        self.container_event(line, &raw, part.envelope);
-    }
-
-    fn container_event(&mut self, line: ContainerLine<'_>, raw: &str, envelope: &Envelope) {
-        let context = self.sink.context(raw, envelope);
-        let normalized = normalize::container(line, &context);
-        self.sink.event(normalized, raw, envelope);
-    }
-
-    /// A line of an application's own file.
-    fn text(&mut self, source: Source, part: Part<'_>) {
-        let mut hasher = DefaultHasher::new();
-        (2u8, &part.envelope.file, &self.sink_topic()).hash(&mut hasher);
-        for (_, text) in &part.envelope.place {
-            text.hash(&mut hasher);
-        }
-        let key = hasher.finish();
-        if self.joiner.get(key).is_some() {
-            let added = stack_trace::continues(part.text)
-                && self.joiner.add(key, part.raw, |body| {
-                    if let Body::Text(_, text) = body {
-                        text.push('\n');
-                        text.push_str(part.text);
-                    }
-                });
-            if added {
-                return;
-            }
-            if let Some(held) = self.joiner.take(key) {
-                self.release(held);
-            }
-        }
-        let held = Held::new(Body::Text(source, part.text.to_owned()), part.raw, part.envelope);
-        if stack_trace::is_head(part.text) {
-            return self.joiner.hold(key, held);
-        }
-        self.release(held);
-    }
-
-    /// A record of the audit daemon.
-    fn auditd(&mut self, head: AuditdHead<'_>, part: Part<'_>) {
-        while let Some(held) = self.joiner.take_stale(Some(head.time_ms)) {
-            self.release(held);
-        }
-        let body = || Body::Auditd(vec![part.text.to_owned()], head.time_ms);
-        if head.is_whole() {
-            return self.release(Held::new(body(), part.raw, part.envelope));
-        }
-        let mut hasher = DefaultHasher::new();
-        (3u8, head.node, head.time_ms, head.serial, &self.sink_topic()).hash(&mut hasher);
-        part.envelope.place.iter().for_each(|(_, text)| text.hash(&mut hasher));
-        let key = hasher.finish();
-        // The kernel writes PROCTITLE last, and the daemon's own file has no EOE.
-        let last = head.is_last() || head.kind == "PROCTITLE";
-        if self.joiner.get(key).is_none() {
-            if head.is_last() {
-                // The end of an event that was given out already.
-                return;
-            }
-            self.joiner.hold(key, Held::new(body(), part.raw, part.envelope));
-        } else {
-            let added = self.joiner.add(key, part.raw, |body| {
-                if let Body::Auditd(records, _) = body {
-                    records.push(part.text.to_owned());
-                }
-            });
-            if !added {
-                if let Some(held) = self.joiner.take(key) {
-                    self.release(held);
-                }
-                self.joiner.hold(key, Held::new(body(), part.raw, part.envelope));
-            }
-        }
-        if last && let Some(held) = self.joiner.take(key) {
-            self.release(held);
-        }
-    }
-
-    /// Gives out what was held, joined or not.
-    pub(super) fn release(&mut self, held: Held) {
-        let Held {
-            body, raw, envelope, ..
-        } = held;
-        let result = match body {
-            Body::Container(line) => return self.container_event(line, &raw, &envelope),
-            Body::Text(source, text) => {
-                let context = self.sink.context(&text, &envelope);
-                normalize::line(source, &context)
-            }
-            Body::Auditd(records, _) => {
-                let records: Vec<&str> = records.iter().map(String::as_str).collect();
-                let context = self.sink.context(&raw, &envelope);
-                normalize::auditd(&records, &context)
-            }
-        };
-        match result {
-            Ok(normalized) => self.sink.event(normalized, &raw, &envelope),
-            Err(reject) => self.sink.reject(reject, raw.as_bytes()),
-        }
-    }
-
     fn give_out(&mut self, part: Part<'_>) {
         // Of a record that tells of several things, each event keeps its own part.
         let several = self.scratch.len() > 1;
@@ -514,10 +368,6 @@ impl Decoding<'_> {
                 self.sink.event(normalized, part.raw, part.envelope);
             }
         }
-    }
-
-    fn sink_topic(&self) -> std::sync::Arc<str> {
-        self.sink.topic()
     }
 }
 
@@ -534,15 +384,17 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What names a container's stream: whatever the record and its envelopes say of the place.
-fn container_key(line: &ContainerLine<'_>, envelope: &Envelope, topic: &str, slot: u8) -> JoinKey {
-    let mut hasher = DefaultHasher::new();
-    (slot, topic, line.stream.as_str(), &envelope.file).hash(&mut hasher);
-    for (_, text) in &envelope.place {
-        text.hash(&mut hasher);
+/// Whether a repaired text was none: a quarter of it are characters that replace bytes, or control characters.
+fn is_binary(text: &str) -> bool {
+    let (mut odd, mut all) = (0usize, 0usize);
+    for c in text.chars() {
+        all += 1;
+        odd += usize::from(
+            c == char::REPLACEMENT_CHARACTER
+                || (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{1b}' | '\u{1d}')),
+        );
     }
-    line.place(&mut |text| text.hash(&mut hasher));
-    hasher.finish()
+    odd * 4 > all
 }
 
 /// `[` also begins many a line of text.

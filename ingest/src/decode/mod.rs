@@ -16,6 +16,7 @@ mod decoding;
 mod detect;
 mod envelope;
 mod join;
+mod joining;
 pub(crate) mod logfmt;
 pub(crate) mod mask;
 mod members;

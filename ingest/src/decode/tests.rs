@@ -18,7 +18,9 @@ fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
         payload: payload.to_vec(),
     };
     let mut batch = EventBatch::default();
-    Decoder::new(kind).decode(&record, Timestamp::from_seconds(1_700_000_001), &mut batch);
+    let mut decoder = Decoder::new(kind);
+    decoder.decode(&record, Timestamp::from_seconds(1_700_000_001), &mut batch);
+    decoder.flush(&record.position, Timestamp::from_seconds(1_700_000_001), &mut batch);
     batch
 }
 
@@ -332,5 +334,267 @@ proptest! {
         ]), 0..10),
     ) {
         check_any(format!("2024-01-02T03:04:05Z h {program}[1]: {}", words.join(" ")).as_bytes())?;
+    }
+}
+
+/// Checks what becomes of the lines of a partition: `message` of each event, in order, then the number of dead letters.
+fn check_joined(kind: &str, lines: &[&str], want: &[&str]) {
+    let mut decoder = Decoder::new(kind.parse().unwrap());
+    let mut batch = EventBatch::default();
+    let now = Timestamp::from_seconds(1_700_000_001);
+    let mut position = Position {
+        topic: "t".into(),
+        partition: 2,
+        offset: 0,
+        index: 0,
+    };
+    for line in lines {
+        position.offset += 1;
+        let record = RawRecord {
+            position: position.clone(),
+            timestamp: Timestamp::from_seconds(1_700_000_000),
+            payload: line.as_bytes().to_vec(),
+        };
+        decoder.decode(&record, now, &mut batch);
+    }
+    decoder.flush(&position, now, &mut batch);
+    let got: Vec<_> = batch
+        .events
+        .iter()
+        .map(|event| event.fields.str(casebook_event::FieldId::Message).unwrap_or_default())
+        .collect();
+    assert_eq!(got, want, "{lines:?}: {:?}", batch.dead_letters);
+    assert!(batch.events.is_sorted_by_key(|event| event.position.clone()));
+    assert_eq!(decoder.resume(), None);
+}
+
+#[test]
+fn parts_of_lines_are_joined_by_stream_and_pod() {
+    check_joined(
+        "container",
+        &[
+            "2024-01-01T00:00:00.1Z stdout P a",
+            "2024-01-01T00:00:00.2Z stderr F other",
+            "2024-01-01T00:00:00.3Z stdout P b",
+            "2024-01-01T00:00:00.4Z stdout F c",
+        ],
+        &["other", "abc"],
+    );
+    let docker = |text: &str, pod: &str| {
+        format!(
+            r#"{{"log":"{text}","logtag":"{}","kubernetes":{{"pod_name":"{pod}"}}}}"#,
+            if text.ends_with('.') { "F" } else { "P" }
+        )
+    };
+    let lines = [docker("a", "p"), docker("x", "q"), docker("b.", "p"), docker("y.", "q")];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    check_joined("container", &lines, &["ab.", "xy."]);
+    // What never gets its rest is given out in the end.
+    check_joined("container", &["2024-01-01T00:00:00.1Z stdout P a"], &["a"]);
+    check_joined(
+        "container",
+        &[
+            r#"{"log":"a","stream":"stdout","time":"2024-01-01T00:00:00Z"}"#,
+            r#"{"log":"b\n","stream":"stdout","time":"2024-01-01T00:00:01Z"}"#,
+        ],
+        &["ab"],
+    );
+}
+
+#[test]
+fn stack_traces_are_joined_to_the_line_before() {
+    check_joined(
+        "container",
+        &[
+            "2024-01-01T00:00:00.1Z stderr F java.lang.Error: x",
+            "2024-01-01T00:00:00.2Z stderr F \tat a.B.c(B.java:1)",
+            "2024-01-01T00:00:00.3Z stdout F between",
+            "2024-01-01T00:00:00.4Z stderr F next",
+        ],
+        &["between", "java.lang.Error: x\n\tat a.B.c(B.java:1)", "next"],
+    );
+    check_joined(
+        "application",
+        &[
+            "Traceback (most recent call last):",
+            "  File \"a.py\", line 1",
+            "ValueError: no",
+            "2024-01-01 INFO next",
+        ],
+        &[
+            "Traceback (most recent call last):\n  File \"a.py\", line 1\nValueError: no",
+            "2024-01-01 INFO next",
+        ],
+    );
+}
+
+#[test]
+fn audit_events_are_joined_by_machine_and_serial() {
+    let lines = [
+        "node=a type=SYSCALL msg=audit(1.000:5): syscall=59 arch=c000003e exe=\"/bin/a\"",
+        "node=b type=SYSCALL msg=audit(1.000:5): syscall=59 arch=c000003e exe=\"/bin/b\"",
+        "node=a type=EXECVE msg=audit(1.000:5): argc=1 a0=\"a\"",
+        "node=b type=EXECVE msg=audit(1.000:5): argc=1 a0=\"b\"",
+        "node=a type=PROCTITLE msg=audit(1.000:5): proctitle=\"a\"",
+        "node=a type=EOE msg=audit(1.000:5): ",
+    ];
+    let mut decoder = Decoder::new("auditd".parse().unwrap());
+    let mut batch = EventBatch::default();
+    for (n, line) in lines.iter().enumerate() {
+        let mut record = record(line);
+        record.position.offset = n as i64;
+        decoder.decode(&record, Timestamp::from_seconds(1), &mut batch);
+    }
+    let of = |event: &casebook_event::Event, id| {
+        event
+            .fields
+            .get(id)
+            .map(|v| v.to_text().into_owned())
+            .unwrap_or_default()
+    };
+    assert_eq!(batch.events.len(), 1, "the other machine's event waits");
+    assert_eq!(decoder.resume(), Some(1));
+    assert_eq!(of(&batch.events[0], casebook_event::FieldId::ProcessCommandLine), "a");
+    assert_eq!(batch.events[0].raw.lines().count(), 3);
+    // A record two seconds later means that the rest will not come.
+    let mut late = record("node=a type=SYSCALL msg=audit(3.001:9): syscall=59 arch=c000003e");
+    late.position.offset = 9;
+    decoder.decode(&late, Timestamp::from_seconds(1), &mut batch);
+    assert_eq!(batch.events.len(), 2);
+    assert_eq!(of(&batch.events[1], casebook_event::FieldId::HostName), "b");
+    assert_eq!(batch.events[1].position.offset, 9);
+}
+
+fn record(payload: &str) -> RawRecord {
+    RawRecord {
+        position: Position {
+            topic: "t".into(),
+            partition: 2,
+            offset: 7,
+            index: 0,
+        },
+        timestamp: Timestamp::from_seconds(1_700_000_000),
+        payload: payload.as_bytes().to_vec(),
+    }
+}
+
+/// Checks the source of a payload's events as `auto`, and a field of each.
+fn check_opened(payload: &str, source: Source, field: &str, want: &[&str]) {
+    let batch = decode(SourceKind::Auto, payload.as_bytes());
+    let field = casebook_event::FieldRef::resolve(field);
+    let got: Vec<_> = batch
+        .events
+        .iter()
+        .map(|event| event.text(&field).unwrap_or_default())
+        .collect();
+    assert_eq!(got, want, "{payload}: {:?}", batch.dead_letters);
+    assert!(batch.events.iter().all(|event| event.source == source), "{payload}");
+    let (detected, mark) = detect_source(payload.as_bytes()).unwrap();
+    assert_eq!(detected, source, "{payload}: {mark}");
+}
+
+#[test]
+fn envelopes_are_opened() {
+    let quoted = |text: &str| serde_json::to_string(text).unwrap();
+    let (audit, sshd) = (
+        quoted(AUDIT),
+        quoted("Jan  2 03:04:05 h sshd[7]: Failed password for x from 10.0.0.1 port 4 ssh2"),
+    );
+    let base64 = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(AUDIT)
+    };
+    let subscription = format!(
+        r#"{{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"/aws/eks/c1/cluster","logStream":"s","logEvents":[{{"id":"1","timestamp":1,"message":{audit}}},{{"id":"2","timestamp":1,"message":{audit}}}]}}"#
+    );
+    check_opened(
+        &subscription,
+        Source::KubernetesAudit,
+        "orchestrator.cluster.name",
+        &["c1", "c1"],
+    );
+    check_opened(
+        &subscription,
+        Source::KubernetesAudit,
+        "logGroup",
+        &["/aws/eks/c1/cluster"; 2],
+    );
+    check_opened(
+        &format!(r#"{{"message":{{"data":"{base64}","messageId":"9"}},"subscription":"s"}}"#),
+        Source::KubernetesAudit,
+        "user.name",
+        &["system:serviceaccount:n:s"],
+    );
+    check_opened(
+        &format!(
+            r#"{{"records":[{{"category":"kube-audit","operationName":"x/y","resourceId":"/SUBSCRIPTIONS/S/PROVIDERS/M/MANAGEDCLUSTERS/C","properties":{{"log":{audit}}}}}]}}"#
+        ),
+        Source::KubernetesAudit,
+        "orchestrator.cluster.name",
+        &["C"],
+    );
+    check_opened(
+        &format!(
+            r#"{{"@timestamp":"2024-01-01T00:00:00Z","agent":{{"type":"filebeat"}},"host":{{"name":"n1"}},"log":{{"file":{{"path":"/var/log/auth.log"}}}},"message":{sshd}}}"#
+        ),
+        Source::Auth,
+        "log.file.path",
+        &["/var/log/auth.log"],
+    );
+    check_opened(
+        r#"{"file":"/var/log/audit/audit.log","host":"n1","source_type":"file","message":"type=USER_LOGIN msg=audit(1.000:5): acct=\"a\" res=success"}"#,
+        Source::Auditd,
+        "host.name",
+        &["n1"],
+    );
+    check_opened(
+        &format!(
+            r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"host.name","value":{{"stringValue":"n1"}}}}]}},"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"1700000000000000000","body":{{"stringValue":{sshd}}}}},{{"body":{{"stringValue":{sshd}}}}}]}}]}}]}}"#
+        ),
+        Source::Auth,
+        "host.name",
+        &["h", "h"],
+    );
+    check_opened(
+        r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"k8s.pod.name","value":{"stringValue":"p"}},{"key":"k8s.container.name","value":{"stringValue":"c"}}]},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1700000000000000000","severityText":"ERROR","body":{"stringValue":"boom"},"attributes":[{"key":"log.iostream","value":{"stringValue":"stderr"}}]}]}]}]}"#,
+        Source::ContainerLog,
+        "kubernetes.pod.name",
+        &["p"],
+    );
+    check_opened(
+        r#"{"insertId":"1","logName":"projects/p/logs/stderr","timestamp":"2024-01-01T00:00:00Z","resource":{"type":"k8s_container","labels":{"pod_name":"p","namespace_name":"n","container_name":"c"}},"textPayload":"boom"}"#,
+        Source::ContainerLog,
+        "kubernetes.pod.name",
+        &["p"],
+    );
+}
+
+/// Whatever runs in a pod can print an audit event. It stays what the pod printed, unless the topic says that pods print audit
+/// events there.
+#[test]
+fn what_a_container_prints_never_passes_for_another_source() {
+    let quoted = serde_json::to_string(AUDIT).unwrap();
+    for payload in [
+        format!(r#"{{"log":{quoted},"stream":"stdout","time":"2024-01-01T00:00:00Z"}}"#),
+        format!(r#"{{"log":{quoted},"kubernetes":{{"pod_name":"p"}}}}"#),
+        format!(
+            r#"{{"message":{quoted},"file":"/var/log/containers/a_b_c-1.log","source_type":"kubernetes_logs","stream":"stdout","kubernetes":{{"pod_name":"p"}}}}"#
+        ),
+        format!("2024-01-01T00:00:00Z stdout F {AUDIT}"),
+    ] {
+        let batch = decode(SourceKind::Auto, payload.as_bytes());
+        assert_eq!(
+            batch.events.first().map(|event| event.source),
+            Some(Source::ContainerLog),
+            "{payload}"
+        );
+        if payload.starts_with('{') {
+            let batch = decode(SourceKind::Source(Source::KubernetesAudit), payload.as_bytes());
+            assert_eq!(
+                batch.events.first().map(|event| event.source),
+                Some(Source::KubernetesAudit),
+                "{payload}"
+            );
+        }
     }
 }

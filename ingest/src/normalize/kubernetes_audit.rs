@@ -83,7 +83,10 @@ impl<'a> Parts<'a> {
     /// How long the request took until this stage.
     fn duration_nanos(&self) -> Option<i64> {
         let [stage, received] = [0, 1].map(|at| self.times[at].and_then(epoch::parse));
-        stage?.as_nanos().checked_sub(received?.as_nanos()).filter(|nanos| *nanos > 0)
+        stage?
+            .as_nanos()
+            .checked_sub(received?.as_nanos())
+            .filter(|nanos| *nanos > 0)
     }
 
     fn annotation(&self, key: &str) -> Option<&'a str> {

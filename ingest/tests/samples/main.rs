@@ -467,7 +467,12 @@ fn whole_events() {
         for event in &batch.events {
             let mut ecs: serde_json::Value =
                 serde_json::from_slice(&serde_json::to_vec(&event.to_ecs()).unwrap()).unwrap();
-            ecs.as_object_mut().unwrap().remove("casebook").unwrap();
+            let own = ecs["casebook"].as_object_mut().unwrap();
+            own.remove("position").unwrap();
+            own.remove("source").unwrap();
+            if own.is_empty() {
+                ecs.as_object_mut().unwrap().remove("casebook").unwrap();
+            }
             let inner = ecs["event"].as_object_mut().unwrap();
             inner.remove("original").unwrap();
             inner.remove("ingested").unwrap();

@@ -160,7 +160,11 @@ fn log_entry(value: Value, kind: SourceKind) -> Opened {
         Some(payload) if envelope.container && kind_is_container(kind) => {
             // As the container's runtime would have written it.
             let text = payload.to_text();
-            let mut record = vec![("log".into(), Value::str(text)), ("stream".into(), Value::str(stream))];
+            let mut record = vec![
+                ("log".into(), Value::str(text)),
+                ("logtag".into(), Value::str("F")),
+                ("stream".into(), Value::str(stream)),
+            ];
             if let Some(time) = time {
                 record.push(("time".into(), Value::str(time)));
             }

@@ -99,6 +99,8 @@ pub(super) fn record(value: Value) -> (Inner, Envelope) {
     };
     let inner = if envelope.container {
         push("log", Some(Value::str(body.to_text())));
+        // Whole: only docker's own records say by a newline where a line ends.
+        push("logtag", Some(Value::str("F")));
         push("stream", stream.map(Value::Str));
         push("time", time.map(|time| Value::str(time.to_string())));
         Inner::Value(Value::Map(record))

@@ -1,0 +1,175 @@
+//! How lines and events of several records are joined: cut lines and stack traces of containers, stack traces in text, and
+//! the records of audit events. What waits is kept by the [`Joiner`](super::join::Joiner).
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use casebook_event::Source;
+
+use super::decoding::{Decoding, Part};
+use super::envelope::Envelope;
+use super::join::{Body, Held, JoinKey};
+use super::{AuditdHead, stack_trace};
+use crate::normalize::{self, ContainerLine};
+
+impl Decoding<'_> {
+    /// A container's line: joined with its other parts, then with the lines of its stack trace.
+    pub(super) fn container(&mut self, line: ContainerLine<'_>, part: Part<'_>) {
+        let cut = container_key(&line, part.envelope, &self.sink.topic(), 0);
+        let (line, raw) = if self.joiner.get(cut).is_some() {
+            let (message, more) = (line.message.to_string(), line.partial);
+            let added = self.joiner.add(cut, part.raw, |body| {
+                if let Body::Container(held) = body {
+                    held.append("", &message);
+                }
+            });
+            if added && more {
+                return;
+            }
+            let Some(held) = self.joiner.take(cut) else { return };
+            if !added {
+                // Full: what there is is an event, and this part begins the next one.
+                self.release(held);
+                return self.container(line, part);
+            }
+            match held.body {
+                Body::Container(line) => (line, Cow::Owned(held.raw)),
+                _ => return,
+            }
+        } else if line.partial {
+            let held = Held::new(Body::Container(line.into_owned()), part.raw, part.envelope);
+            return self.joiner.hold(cut, held);
+        } else {
+            (line.into_owned(), Cow::Borrowed(part.raw))
+        };
+        let trace = container_key(&line, part.envelope, &self.sink.topic(), 1);
+        if self.joiner.get(trace).is_some() {
+            let added = stack_trace::continues(&line.message)
+                && self.joiner.add(trace, &raw, |body| {
+                    if let Body::Container(held) = body {
+                        held.append("\n", &line.message);
+                    }
+                });
+            if added {
+                return;
+            }
+            if let Some(held) = self.joiner.take(trace) {
+                self.release(held);
+            }
+        }
+        if stack_trace::is_head(&line.message) {
+            let held = Held::new(Body::Container(line), &raw, part.envelope);
+            return self.joiner.hold(trace, held);
+        }
+        self.container_event(line, &raw, part.envelope);
+    }
+
+    fn container_event(&mut self, line: ContainerLine<'_>, raw: &str, envelope: &Envelope) {
+        let context = self.sink.context(raw, envelope);
+        let normalized = normalize::container(line, &context);
+        self.sink.event(normalized, raw, envelope);
+    }
+
+    /// A line of an application's own file.
+    pub(super) fn text(&mut self, source: Source, part: Part<'_>) {
+        let mut hasher = DefaultHasher::new();
+        (2u8, &part.envelope.file, &self.sink.topic()).hash(&mut hasher);
+        for (_, text) in &part.envelope.place {
+            text.hash(&mut hasher);
+        }
+        let key = hasher.finish();
+        if self.joiner.get(key).is_some() {
+            let added = stack_trace::continues(part.text)
+                && self.joiner.add(key, part.raw, |body| {
+                    if let Body::Text(_, text) = body {
+                        text.push('\n');
+                        text.push_str(part.text);
+                    }
+                });
+            if added {
+                return;
+            }
+            if let Some(held) = self.joiner.take(key) {
+                self.release(held);
+            }
+        }
+        let held = Held::new(Body::Text(source, part.text.to_owned()), part.raw, part.envelope);
+        if stack_trace::is_head(part.text) {
+            return self.joiner.hold(key, held);
+        }
+        self.release(held);
+    }
+
+    /// A record of the audit daemon.
+    pub(super) fn auditd(&mut self, head: AuditdHead<'_>, part: Part<'_>) {
+        while let Some(held) = self.joiner.take_stale(Some(head.time_ms)) {
+            self.release(held);
+        }
+        let body = || Body::Auditd(vec![part.text.to_owned()], head.time_ms);
+        if head.is_whole() {
+            return self.release(Held::new(body(), part.raw, part.envelope));
+        }
+        let mut hasher = DefaultHasher::new();
+        (3u8, head.node, head.time_ms, head.serial, &self.sink.topic()).hash(&mut hasher);
+        part.envelope.place.iter().for_each(|(_, text)| text.hash(&mut hasher));
+        let key = hasher.finish();
+        // The kernel writes PROCTITLE last, and the daemon's own file has no EOE.
+        let last = head.is_last() || head.kind == "PROCTITLE";
+        if self.joiner.get(key).is_none() {
+            if head.is_last() {
+                // The end of an event that was given out already.
+                return;
+            }
+            self.joiner.hold(key, Held::new(body(), part.raw, part.envelope));
+        } else {
+            let added = self.joiner.add(key, part.raw, |body| {
+                if let Body::Auditd(records, _) = body {
+                    records.push(part.text.to_owned());
+                }
+            });
+            if !added {
+                if let Some(held) = self.joiner.take(key) {
+                    self.release(held);
+                }
+                self.joiner.hold(key, Held::new(body(), part.raw, part.envelope));
+            }
+        }
+        if last && let Some(held) = self.joiner.take(key) {
+            self.release(held);
+        }
+    }
+
+    /// Gives out what was held, joined or not.
+    pub(super) fn release(&mut self, held: Held) {
+        let Held {
+            body, raw, envelope, ..
+        } = held;
+        let result = match body {
+            Body::Container(line) => return self.container_event(line, &raw, &envelope),
+            Body::Text(source, text) => {
+                let context = self.sink.context(&text, &envelope);
+                normalize::line(source, &context)
+            }
+            Body::Auditd(records, _) => {
+                let records: Vec<&str> = records.iter().map(String::as_str).collect();
+                let context = self.sink.context(&raw, &envelope);
+                normalize::auditd(&records, &context)
+            }
+        };
+        match result {
+            Ok(normalized) => self.sink.event(normalized, &raw, &envelope),
+            Err(reject) => self.sink.reject(reject, raw.as_bytes()),
+        }
+    }
+}
+
+/// What names a container's stream: whatever the record and its envelopes say of the place.
+fn container_key(line: &ContainerLine<'_>, envelope: &Envelope, topic: &str, slot: u8) -> JoinKey {
+    let mut hasher = DefaultHasher::new();
+    (slot, topic, line.stream.as_str(), &envelope.file).hash(&mut hasher);
+    for (_, text) in &envelope.place {
+        text.hash(&mut hasher);
+    }
+    line.place(&mut |text| text.hash(&mut hasher));
+    hasher.finish()
+}
