@@ -107,7 +107,10 @@ fn docker(native: Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
         (FieldId::MemoryBytes, &["memory_stats", "usage"]),
         (FieldId::MemoryBytes, &["memory_stats", "privateworkingset"]),
         (FieldId::MemoryLimitBytes, &["memory_stats", "limit"]),
+        (FieldId::ProcessCount, &["num_procs"]),
         (FieldId::ProcessCount, &["pids_stats", "current"]),
+        (FieldId::ContainerDiskReadBytes, &["storage_stats", "read_size_bytes"]),
+        (FieldId::ContainerDiskWriteBytes, &["storage_stats", "write_size_bytes"]),
     ] {
         set_number(&mut fields, id, native.at(path));
     }
@@ -162,7 +165,7 @@ fn kubelet(native: &Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
     };
     let mut fields = place("node_stats");
     set_summary(node, &mut fields);
-    out.push(finish(fields, node_time.clone()?, without(node, &["systemContainers"])));
+    out.push(finish(fields, node_time.clone()?, node.clone()));
     for pod in native.get("pods").and_then(Value::as_list).unwrap_or_default() {
         let pod_place = |what: &'static str| {
             let mut fields = place(what);
@@ -178,13 +181,13 @@ fn kubelet(native: &Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
         let time = time_of(time).or_else(|_| node_time.clone())?;
         let mut fields = pod_place("pod_stats");
         set_summary(pod, &mut fields);
-        out.push(finish(fields, time, without(pod, &["containers"])));
+        out.push(finish(fields, time, without_containers(pod)));
         for container in containers {
             let mut fields = pod_place("container_stats");
             fields.set_str(FieldId::ContainerName, container.str_at(&["name"]));
             set_summary(container, &mut fields);
             let time = time_of(measured(container)).unwrap_or(time);
-            out.push(finish(fields, time, container.clone()));
+            out.push(finish(fields, time, container_of(pod, container)));
             if out.len() >= MAX_EVENTS_PER_RECORD as usize {
                 return Ok(());
             }
@@ -198,18 +201,24 @@ fn measured(stats: &Value) -> Option<&str> {
     stats.str_at(&["cpu", "time"]).or(stats.str_at(&["memory", "time"]))
 }
 
-/// An object without the parts that are events of their own.
-fn without(value: &Value, keys: &[&str]) -> Value {
-    match value {
-        Value::Map(entries) => Value::Map(
-            entries
-                .iter()
-                .filter(|(key, _)| !keys.contains(&key.as_str()))
-                .cloned()
-                .collect(),
-        ),
+/// A pod without its containers, which are events of their own.
+fn without_containers(pod: &Value) -> Value {
+    match pod {
+        Value::Map(entries) => Value::Map(entries.iter().filter(|(key, _)| key != "containers").cloned().collect()),
         other => other.clone(),
     }
+}
+
+/// A container with the reference to its pod, by which its own text can be found.
+fn container_of(pod: &Value, container: &Value) -> Value {
+    let mut entries = match container {
+        Value::Map(entries) => entries.clone(),
+        _ => Vec::new(),
+    };
+    if let Some(reference) = pod.get("podRef") {
+        entries.push(("podRef".into(), reference.clone()));
+    }
+    Value::Map(entries)
 }
 
 fn set_summary(stats: &Value, fields: &mut Fields) {
@@ -226,7 +235,7 @@ fn set_summary(stats: &Value, fields: &mut Fields) {
 }
 
 /// cAdvisor's `/api/v1.3/docker` and `/api/v2.x/stats`: containers by their name, each with `stats` over time, or a list of
-/// these itself.
+/// these itself. The last one counts: a reader that asks again gets the earlier ones again.
 fn cadvisor(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let entries = match value {
         Value::Map(entries) => entries.as_slice(),
@@ -274,12 +283,28 @@ fn cadvisor_container(name: &str, container: &Value) -> Result<Normalized, Rejec
     ] {
         set_number(&mut fields, id, stats.at(path));
     }
+    let devices = stats.at(&["diskio", "io_service_bytes"]).and_then(Value::as_list);
+    for (id, operation) in [
+        (FieldId::ContainerDiskReadBytes, "Read"),
+        (FieldId::ContainerDiskWriteBytes, "Write"),
+    ] {
+        let of = |device: &Value| device.at(&["stats", operation])?.as_i64();
+        let sum = devices.and_then(|devices| devices.iter().filter_map(of).reduce(i64::saturating_add));
+        if let Some(sum) = sum {
+            fields.set(id, sum);
+        }
+    }
     set_number(
         &mut fields,
         FieldId::MemoryLimitBytes,
         container.at(&["spec", "memory", "limit"]),
     );
-    Ok(finish(fields, time, stats.clone()))
+    let mut native = vec![("name".into(), Value::str(name))];
+    match container {
+        Value::Map(entries) => native.extend(entries.iter().cloned()),
+        samples => native.push(("stats".into(), samples.clone())),
+    }
+    Ok(finish(fields, time, Value::Map(native)))
 }
 
 #[cfg(test)]
@@ -366,6 +391,29 @@ mod tests {
                 (FieldId::MemoryLimitBytes, "100"),
             ],
         );
+    }
+
+    #[test]
+    fn of_windows_and_of_what_is_stopped() {
+        let all = events(
+            r#"{"read":"2024-01-01T00:00:00Z","id":"w","num_procs":4,"cpu_stats":{"cpu_usage":{"total_usage":7}},"memory_stats":{"privateworkingset":5},
+                "pids_stats":{},"storage_stats":{"read_size_bytes":8,"write_size_bytes":9}}"#,
+        );
+        check(
+            &all[0],
+            &[
+                (FieldId::MemoryBytes, "5"),
+                (FieldId::ProcessCount, "4"),
+                (FieldId::ContainerDiskReadBytes, "8"),
+                (FieldId::ContainerDiskWriteBytes, "9"),
+            ],
+        );
+        // Docker writes Go's zero time for a container that does not run.
+        let json = r#"{"read":"0001-01-01T00:00:00Z","id":"w","cpu_stats":{},"memory_stats":{}}"#;
+        let mut out = Vec::new();
+        let reject = normalize(serde_json::from_str(json).unwrap(), &Context::of(json), &mut out).unwrap_err();
+        assert_eq!(reject.reason, reject::NO_TIMESTAMP);
+        assert!(out.is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized, address, command_line, epoch};
+use super::{Context, Normalized, address, command_line, epoch, kubernetes_audit};
 use crate::decode::reject::{self, Reject};
 
 /// The mark by which an object is known as Falco's.
@@ -29,6 +29,7 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
         native.get("time"),
         output.0.get("evt.time"),
         output.0.get("evt.time.iso8601"),
+        output.0.get("evt.rawtime"),
     ]
     .into_iter()
     .flatten()
@@ -49,7 +50,9 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
         ),
     };
     let mut fields = Fields::new();
-    fields.set(FieldId::EventKind, "alert");
+    // Falco reports its own counters as if they were an alert.
+    let measured = rule == "Falco internal: metrics snapshot";
+    fields.set(FieldId::EventKind, if measured { "metric" } else { "alert" });
     fields.set(FieldId::RuleName, rule);
     fields.set_str(FieldId::Message, text("output"));
     fields.set(
@@ -112,7 +115,10 @@ impl<'a> Output<'a> {
 
 /// What happened, by the system call or the source.
 fn set_act(output: &Output<'_>, source: &str, fields: &mut Fields) {
-    let action = output.first(&["evt.type", "ka.verb", "ct.name"]);
+    if let (Some(verb), None) = (output.text("ka.verb"), output.text("evt.type")) {
+        return set_request_act(output, verb, fields);
+    }
+    let action = output.first(&["evt.type", "ct.name"]);
     fields.set_str(FieldId::EventAction, action);
     let (category, kinds): (&str, &[&str]) = match action.unwrap_or_default() {
         "execve" | "execveat" | "spawned_process" => ("process", &["start"]),
@@ -153,6 +159,24 @@ fn set_act(output: &Output<'_>, source: &str, fields: &mut Fields) {
     }
 }
 
+/// What was asked of the API server (plugin `k8saudit`), in the same words as its own audit log.
+fn set_request_act(output: &Output<'_>, verb: &str, fields: &mut Fields) {
+    let target = |key: &str| output.text(key).unwrap_or_default();
+    let (category, kind) =
+        kubernetes_audit::classify(verb, target("ka.target.resource"), target("ka.target.subresource"));
+    fields.set(FieldId::EventAction, verb);
+    fields.push(FieldId::EventCategory, category);
+    fields.push(FieldId::EventCategory, "intrusion_detection");
+    fields.push(FieldId::EventType, kind);
+    if let Some(code) = output.number("ka.response.code") {
+        fields.set(FieldId::HttpResponseStatusCode, code);
+        fields.set(FieldId::EventOutcome, if code >= 400 { "failure" } else { "success" });
+        if matches!(code, 401 | 403) {
+            fields.push(FieldId::EventType, "denied");
+        }
+    }
+}
+
 /// What a file was opened for, where the rule's output says it.
 fn open_kinds(output: &Output<'_>) -> &'static [&'static str] {
     let flag = |key: &str| output.text(key) == Some("true") || output.0.get(key) == Some(&Value::Bool(true));
@@ -170,9 +194,15 @@ fn set_process(output: &Output<'_>, fields: &mut Fields) {
     let path = output
         .first(&["proc.exepath", "proc.exe"])
         .filter(|path| path.starts_with('/'));
-    let name = output.text("proc.name");
+    // The command line is `proc.name` and the arguments.
+    let called = output
+        .text("proc.cmdline")
+        .and_then(|line| line.split_ascii_whitespace().next());
+    let name = output
+        .text("proc.name")
+        .or(path.or(called).map(command_line::base_name));
     fields.set_str(FieldId::ProcessExecutable, path);
-    fields.set_str(FieldId::ProcessName, name.or(path.map(command_line::base_name)));
+    fields.set_str(FieldId::ProcessName, name);
     fields.set_str(FieldId::ProcessCommandLine, output.text("proc.cmdline"));
     fields.set_str(FieldId::ProcessWorkingDirectory, output.text("proc.cwd"));
     fields.set_str(FieldId::ProcessHashSha256, output.text("proc.hash.sha256"));
@@ -205,7 +235,7 @@ fn set_process(output: &Output<'_>, fields: &mut Fields) {
 fn set_file_or_connection(output: &Output<'_>, fields: &mut Fields) {
     let name = output.text("fd.name").unwrap_or_default();
     let kind = output.first(&["fd.type", "fd.typechar"]).unwrap_or_default();
-    let file = kind.starts_with('f') || (kind.is_empty() && name.starts_with('/'));
+    let file = kind.starts_with(['f', 'd']) || (kind.is_empty() && name.starts_with('/'));
     if file && name.starts_with('/') {
         fields.set(FieldId::FilePath, name);
         fields.set(FieldId::FileName, command_line::base_name(name));
@@ -229,11 +259,16 @@ fn set_file_or_connection(output: &Output<'_>, fields: &mut Fields) {
     };
     let host = |text: &str| text.rsplit_once(':').map_or(text, |(host, _)| host).to_owned();
     let port = |text: &str| text.rsplit_once(':').and_then(|(_, port)| port.parse::<i64>().ok());
+    // The local and the remote end tell nothing of who called whom, but the system call does.
+    let accepted = output.text("evt.type").is_some_and(|call| call.starts_with("accept"));
+    let ([near, near_port], [far, far_port]) = match accepted {
+        true => (["fd.rip", "fd.rport"], ["fd.lip", "fd.lport"]),
+        false => (["fd.lip", "fd.lport"], ["fd.rip", "fd.rport"]),
+    };
     let from = output.text("fd.cip").map(str::to_owned).or(client.map(host));
-    let to = output
-        .first(&["fd.sip", "fd.rip"])
-        .map(str::to_owned)
-        .or(server.map(host));
+    let from = from.or_else(|| output.text(near).map(str::to_owned));
+    let to = output.text("fd.sip").map(str::to_owned).or(server.map(host));
+    let to = to.or_else(|| output.text(far).map(str::to_owned));
     if let Some(from) = from {
         address::set_source(fields, &from);
     }
@@ -246,15 +281,13 @@ fn set_file_or_connection(output: &Output<'_>, fields: &mut Fields) {
             None => fields.set(FieldId::DestinationAddress, to),
         }
     }
-    if let Some(port) = output.number("fd.cport").or(client.and_then(port)) {
-        fields.set(FieldId::SourcePort, port);
-    }
-    if let Some(port) = output
-        .number("fd.sport")
-        .or(output.number("fd.rport"))
-        .or(server.and_then(port))
-    {
-        fields.set(FieldId::DestinationPort, port);
+    for (id, key, in_name, other) in [
+        (FieldId::SourcePort, "fd.cport", client.and_then(port), near_port),
+        (FieldId::DestinationPort, "fd.sport", server.and_then(port), far_port),
+    ] {
+        if let Some(port) = output.number(key).or(in_name).or(output.number(other)) {
+            fields.set(id, port);
+        }
     }
     fields.set_str(
         FieldId::DestinationDomain,
@@ -285,7 +318,8 @@ fn set_place(output: &Output<'_>, fields: &mut Fields) {
     let image = output.first(&["container.image", "container.image.repository"]);
     if let Some(image) = image {
         let tagged = match output.text("container.image.tag") {
-            Some(tag) if !image.contains('@') && !image.ends_with(tag) => format!("{image}:{tag}"),
+            // `container.image` already has its tag or digest; a port of the registry is none.
+            Some(tag) if !command_line::base_name(image).contains([':', '@']) => format!("{image}:{tag}"),
             _ => image.to_owned(),
         };
         fields.set(FieldId::ContainerImageName, tagged);
@@ -320,8 +354,15 @@ fn set_request(output: &Output<'_>, fields: &mut Fields) {
         (FieldId::OrchestratorResourceName, "ka.target.name"),
         (FieldId::UserEffectiveName, "ka.impuser.name"),
         (FieldId::UserAgentOriginal, "ka.useragent"),
+        (FieldId::UrlOriginal, "ka.uri"),
     ] {
         fields.set_str(id, output.text(key));
+    }
+    if output.text("ka.target.resource") == Some("pods") {
+        fields.set_str(FieldId::KubernetesPodName, output.text("ka.target.name"));
+    }
+    if output.text("ka.verb").is_some() {
+        fields.set(FieldId::OrchestratorType, "kubernetes");
     }
     if let Some(user) = output.text("ka.user.name") {
         fields.set(FieldId::UserName, user);
@@ -392,6 +433,75 @@ mod tests {
                 (FieldId::EventType, r#"["creation"]"#),
                 (FieldId::ContainerId, ""),
             ],
+        );
+    }
+
+    #[test]
+    fn both_ends_of_a_connection() {
+        let ends = |call: &str| {
+            format!(
+                r#"{{"rule":"r","time":"2024-01-01T00:00:00Z","output_fields":{{"evt.type":"{call}","fd.type":"ipv4","fd.lip":"10.0.0.1","fd.lport":22,"fd.rip":"1.2.3.4","fd.rport":"5000"}}}}"#
+            )
+        };
+        check(
+            &ends("connect"),
+            &[
+                (FieldId::SourceIp, "10.0.0.1"),
+                (FieldId::SourcePort, "22"),
+                (FieldId::DestinationIp, "1.2.3.4"),
+                (FieldId::DestinationPort, "5000"),
+                (FieldId::NetworkInitiated, "true"),
+            ],
+        );
+        check(
+            &ends("accept4"),
+            &[
+                (FieldId::SourceIp, "1.2.3.4"),
+                (FieldId::SourcePort, "5000"),
+                (FieldId::DestinationIp, "10.0.0.1"),
+                (FieldId::DestinationPort, "22"),
+                (FieldId::NetworkInitiated, "false"),
+            ],
+        );
+    }
+
+    #[test]
+    fn images_have_one_tag() {
+        let image = |name: &str, want: &str| {
+            check(
+                &format!(
+                    r#"{{"rule":"r","time":"2024-01-01T00:00:00Z","output_fields":{{"container.image.repository":"{name}","container.image.tag":"1"}}}}"#
+                ),
+                &[(FieldId::ContainerImageName, want)],
+            );
+        };
+        image("r/app1", "r/app1:1");
+        image("r:5000/app", "r:5000/app:1");
+        image("r/app:1", "r/app:1");
+        image("r/app@sha256:aa", "r/app@sha256:aa");
+    }
+
+    #[test]
+    fn requests_to_the_api_server() {
+        check(
+            r#"{"rule":"K8s Role Created","source":"k8s_audit","time":"2024-01-01T00:00:00Z","output_fields":{"ka.verb":"create","ka.target.resource":"roles",
+                "ka.target.name":"x","ka.target.namespace":"n","ka.user.name":"eve","ka.response.code":"403","ka.uri":"/apis/x"}}"#,
+            &[
+                (FieldId::EventAction, "create"),
+                (FieldId::EventCategory, r#"["iam","intrusion_detection"]"#),
+                (FieldId::EventType, r#"["creation","denied"]"#),
+                (FieldId::EventOutcome, "failure"),
+                (FieldId::OrchestratorNamespace, "n"),
+                (FieldId::UserName, "eve"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_program_is_named_by_its_command_line() {
+        check(
+            r#"{"rule":"r","time":"2024-01-01T00:00:00Z","output_fields":{"proc.cmdline":"handler -x","proc.name":null}}"#,
+            &[(FieldId::ProcessName, "handler"), (FieldId::ProcessExecutable, "")],
         );
     }
 

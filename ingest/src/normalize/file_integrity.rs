@@ -3,7 +3,7 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
-use super::{Context, Normalized, command_line, epoch};
+use super::{Context, Normalized, command_line, content_id, epoch};
 use crate::decode::reject::{self, Reject};
 
 /// Which monitor wrote a record.
@@ -41,9 +41,9 @@ pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
     })
 }
 
-/// One change of a file. The identity is the monitor's own where it gives one, else the host, the file, what was done, and
-/// the time.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
+/// One change of a file. The identity is the monitor's own where it gives one (Wazuh), else the content and the time:
+/// osquery counts in whole seconds, in which a file may change twice.
+pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
     let Some(monitor) = monitor(&native) else {
         let detail = "no record of a file-integrity monitor: no file, syscheck or file_events";
         return Err(Reject::new(reject::WRONG_SHAPE, detail));
@@ -60,18 +60,18 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     if let Some(path) = fields.str(FieldId::FilePath).map(str::to_owned) {
         fields.set(FieldId::FileName, command_line::base_name(&path));
     }
-    let of = |id: FieldId| fields.str(id).unwrap_or_default().as_bytes();
-    let own = native.str_at(&["id"]).unwrap_or_default();
-    let id = EventId::from_parts(
-        Source::FileIntegrity,
-        &[
-            own.as_bytes(),
-            of(FieldId::HostName),
-            of(FieldId::FilePath),
-            of(FieldId::EventAction),
-            &time.as_nanos().to_le_bytes(),
-        ],
-    );
+    let own = native.str_at(&["id"]).filter(|_| monitor == Monitor::Wazuh);
+    let id = match own {
+        // Numbered by each manager on its own.
+        Some(own) => EventId::from_parts(
+            Source::FileIntegrity,
+            &[
+                native.str_at(&["manager", "name"]).unwrap_or_default().as_bytes(),
+                own.as_bytes(),
+            ],
+        ),
+        None => content_id(Source::FileIntegrity, context.raw.as_bytes(), Some(time), context),
+    };
     Ok(Normalized {
         source: Source::FileIntegrity,
         id,
@@ -81,12 +81,13 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     })
 }
 
-/// Sets the action in the monitor's words, and the types of ECS that it means.
+/// Sets the action in the monitor's words, and the types of ECS that it means: of Auditbeat's actions, as it says itself.
 fn set_action(action: &str, fields: &mut Fields) {
     fields.set(FieldId::EventAction, action);
     let kind = match action.to_ascii_lowercase().as_str() {
-        "created" | "added" | "initial_scan" | "found" | "moved_to" => "creation",
-        "deleted" | "moved" | "moved_from" => "deletion",
+        "created" | "added" | "moved_to" => "creation",
+        "deleted" | "moved_from" => "deletion",
+        "initial_scan" | "none" => "info",
         "opened" | "accessed" => "access",
         _ => "change",
     };
@@ -112,8 +113,8 @@ fn elastic(native: &Value, fields: &mut Fields) -> Option<Timestamp> {
     set(FieldId::FileOwner, &["file", "owner"]);
     set(FieldId::FileMode, &["file", "mode"]);
     set(FieldId::FileHashSha256, &["file", "hash", "sha256"]);
-    set(FieldId::HostName, &["host", "name"]);
     set(FieldId::HostName, &["host", "hostname"]);
+    set(FieldId::HostName, &["host", "name"]);
     set(FieldId::HostId, &["host", "id"]);
     set(FieldId::ContainerId, &["container", "id"]);
     set(FieldId::ProcessExecutable, &["process", "executable"]);
@@ -138,7 +139,13 @@ fn wazuh(native: &Value, fields: &mut Fields) -> Option<Timestamp> {
     fields.set_str(FieldId::FilePath, of("path"));
     fields.set_str(FieldId::FileHashSha256, of("sha256_after"));
     fields.set_str(FieldId::FileOwner, of("uname_after").or(of("uid_after")));
-    fields.set_str(FieldId::FileMode, of("perm_after"));
+    if let Some(permissions) = of("perm_after") {
+        fields.set(
+            FieldId::FileMode,
+            octal(permissions).unwrap_or_else(|| permissions.to_owned()),
+        );
+    }
+    fields.set(FieldId::EventKind, "alert");
     fields.set_str(FieldId::HostName, native.str_at(&["agent", "name"]));
     fields.set_str(FieldId::RuleName, native.str_at(&["rule", "description"]));
     let audit = |path: &[&str]| {
@@ -150,9 +157,49 @@ fn wazuh(native: &Value, fields: &mut Fields) -> Option<Timestamp> {
         FieldId::UserName,
         audit(&["user", "name"]).or(audit(&["effective_user", "name"])),
     );
-    fields.set_str(FieldId::ProcessExecutable, audit(&["process", "name"]));
+    if let Some(program) = audit(&["process", "name"]) {
+        command_line::set_program(fields, program);
+    }
+    for (id, path) in [
+        (FieldId::ProcessPid, ["process", "id"]),
+        (FieldId::ProcessParentPid, ["process", "ppid"]),
+    ] {
+        if let Some(pid) = audit(&path).and_then(|text| text.parse::<i64>().ok()) {
+            fields.set(id, pid);
+        }
+    }
+    fields.set_str(
+        FieldId::UserId,
+        audit(&["user", "id"]).or(audit(&["effective_user", "id"])),
+    );
+    fields.set_str(FieldId::UserAuditName, audit(&["login_user", "name"]));
     set_action(of("event").unwrap_or("modified"), fields);
     native.get("timestamp").and_then(epoch::parse)
+}
+
+/// `rw-r--r--` as `0644`. Of special bits (`s`, `t`) the text says more than digits would.
+fn octal(permissions: &str) -> Option<String> {
+    let bytes = permissions.as_bytes();
+    if bytes.len() != 9 {
+        return None;
+    }
+    let digits = bytes.chunks_exact(3).map(|chunk| {
+        chunk
+            .iter()
+            .zip([(b'r', 4), (b'w', 2), (b'x', 1)])
+            .try_fold(0, |sum, (have, (letter, bit))| match *have {
+                b'-' => Some(sum),
+                have if have == letter => Some(sum + bit),
+                _ => None,
+            })
+    });
+    let digits: Option<Vec<u8>> = digits.collect();
+    digits.map(|digits| {
+        std::iter::once(0)
+            .chain(digits)
+            .map(|digit| (b'0' + digit) as char)
+            .collect()
+    })
 }
 
 /// osquery schema, `file_events`; results as the TLS and filesystem loggers write them.
@@ -213,6 +260,44 @@ mod tests {
                 (FieldId::FileName, "authorized_keys"),
             ],
         );
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        let check = |text: &str, want: Option<&str>| assert_eq!(octal(text).as_deref(), want, "{text}");
+        check("rw-r--r--", Some("0644"));
+        check("rwxr-x---", Some("0750"));
+        check("rwsr-xr-x", None);
+        check("100644", None);
+        check("r--é---", None);
+    }
+
+    #[test]
+    fn actions_of_auditbeat() {
+        let check = |action: &str, want: &str| {
+            let json = format!(
+                r#"{{"@timestamp":"2024-01-01T00:00:00Z","event":{{"module":"file_integrity","action":"{action}"}},"file":{{"path":"/x"}}}}"#
+            );
+            self::check(&json, &[(FieldId::EventType, want)]);
+        };
+        check("created", r#"["creation"]"#);
+        check("moved", r#"["change"]"#);
+        check("initial_scan", r#"["info"]"#);
+        check("config_change", r#"["change"]"#);
+    }
+
+    #[test]
+    fn changes_in_one_second_are_told_apart() {
+        let id = |hash: &str| {
+            let json = format!(
+                r#"{{"name":"file_events","columns":{{"target_path":"/x","action":"UPDATED","time":"1704067201","sha256":"{hash}"}}}}"#
+            );
+            normalize(serde_json::from_str(&json).unwrap(), &Context::of(&json))
+                .unwrap()
+                .id
+        };
+        assert_ne!(id("a"), id("b"));
+        assert_eq!(id("a"), id("a"));
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn set_result(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
 }
 
 /// ECS `event.category` and `event.type` of a request.
-fn classify(verb: &str, resource: &str, subresource: &str) -> (&'static str, &'static str) {
+pub(super) fn classify(verb: &str, resource: &str, subresource: &str) -> (&'static str, &'static str) {
     let category = match (resource, subresource) {
         ("", _) => "web",
         ("pods", "exec" | "attach") => return ("process", "start"),

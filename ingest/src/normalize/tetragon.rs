@@ -54,21 +54,22 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     };
     let event = native.get(name).unwrap_or(&Value::Null);
     let process = event.get("process").unwrap_or(&Value::Null);
+    // A process's start is the time of no other event than its execution.
+    let started = process.str_at(&["start_time"]).filter(|_| name == "process_exec");
     let time = native
         .str_at(&["time"])
-        .or(process.str_at(&["start_time"]))
+        .or(started)
         .and_then(Timestamp::parse_rfc3339)
         .ok_or_else(|| {
-            Reject::new(
-                reject::NO_TIMESTAMP,
-                "neither time nor the process's start_time is a time",
-            )
+            let detail = "neither time nor, of an execution, the process's start_time is a time";
+            Reject::new(reject::NO_TIMESTAMP, detail)
         })?;
     let node = native.str_at(&["node_name"]).unwrap_or_default();
     let exec_id = process.str_at(&["exec_id"]).unwrap_or_default();
     let function = event
         .str_at(&["function_name"])
         .or(event.str_at(&["event"]))
+        .or(event.str_at(&["symbol"]))
         .unwrap_or_default();
     let arguments = event
         .get("args")
@@ -173,15 +174,18 @@ fn set_process(process: &Value, fields: &mut Fields) {
     }
 }
 
-/// Arguments are separated by spaces; one that holds a space is in quotes.
+/// Arguments are separated by spaces; one that holds a space is in quotes, and quotes inside it are not escaped. So a
+/// quote closes where a space or the end follows.
 fn split_arguments(text: &str) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() && arguments.len() < MAX_PROCESS_ARGS {
-        let (argument, behind) = match rest.strip_prefix('"').and_then(|inner| inner.split_once('"')) {
-            Some(quoted) => quoted,
-            None => rest.split_once(' ').unwrap_or((rest, "")),
-        };
+        let quoted = rest.strip_prefix('"').and_then(|inner| {
+            inner
+                .split_once("\" ")
+                .or_else(|| inner.strip_suffix('"').map(|argument| (argument, "")))
+        });
+        let (argument, behind) = quoted.or_else(|| rest.split_once(' ')).unwrap_or((rest, ""));
         arguments.push(argument.to_owned());
         rest = behind.trim_start();
     }
@@ -249,7 +253,9 @@ fn set_connection(event: &Value, fields: &mut Fields) {
     if let Some(ip) = event.str_at(&["source_ip"]) {
         address::set_source(fields, ip);
     }
-    if let Some(ip) = event.str_at(&["destination_ip"]).and_then(address::canonical_ip) {
+    // A listener is where others go.
+    let destination = event.str_at(&["destination_ip"]).or(event.str_at(&["ip"]));
+    if let Some(ip) = destination.and_then(address::canonical_ip) {
         address::push_related(fields, &ip);
         fields.set(FieldId::DestinationIp, ip);
     }
@@ -369,9 +375,47 @@ mod tests {
     }
 
     #[test]
+    fn other_hooks_and_missing_times() {
+        check(
+            &format!(
+                r#"{{"process_tracepoint":{{{PROCESS},"subsys":"syscalls","event":"sys_enter_openat","args":[{{"int_arg":-100}},{{"string_arg":"/etc/passwd"}}]}},"time":"2024-01-01T00:00:00Z"}}"#
+            ),
+            &[
+                (FieldId::EventAction, "sys_enter_openat"),
+                (FieldId::EventCategory, r#"["file"]"#),
+                (FieldId::FilePath, "/etc/passwd"),
+            ],
+        );
+        check(
+            &format!(
+                r#"{{"process_uprobe":{{{PROCESS},"path":"/bin/bash","symbol":"readline"}},"time":"2024-01-01T00:00:00Z"}}"#
+            ),
+            &[
+                (FieldId::EventAction, "readline"),
+                (FieldId::EventCategory, r#"["process"]"#),
+            ],
+        );
+        check(
+            &format!(
+                r#"{{"process_listen":{{{PROCESS},"ip":"10.0.0.1","port":9080,"protocol":"TCP"}},"time":"2024-01-01T00:00:00Z"}}"#
+            ),
+            &[
+                (FieldId::DestinationIp, "10.0.0.1"),
+                (FieldId::DestinationPort, "9080"),
+                (FieldId::SourceIp, ""),
+            ],
+        );
+        let json = r#"{"process_exit":{"process":{"start_time":"2024-01-01T00:00:00Z"}}}"#;
+        let reject = normalize(serde_json::from_str(json).unwrap(), &Context::of(json)).unwrap_err();
+        assert_eq!(reject.reason, reject::NO_TIMESTAMP);
+    }
+
+    #[test]
     fn arguments_are_split_as_they_were_joined() {
         assert_eq!(split_arguments(r#"-c "a b" x"#), ["-c", "a b", "x"]);
         assert_eq!(split_arguments(r#""open"#), ["\"open"]);
+        assert_eq!(split_arguments(r#"-c "echo "hi"" x"#), ["-c", "echo \"hi\"", "x"]);
+        assert_eq!(split_arguments(r#""a b""#), ["a b"]);
         assert_eq!(split_arguments("  "), Vec::<String>::new());
     }
 }

@@ -26,6 +26,7 @@ const FUNCTIONS: &[(&str, &str, &[&str])] = &[
     ("setattr", "file", &["change"]),
     ("sys_write", "file", &["change"]),
     ("mkdir", "file", &["creation"]),
+    ("inode_create", "file", &["creation"]),
     ("symlink", "file", &["creation"]),
     ("_link", "file", &["creation"]),
     ("file_permission", "file", &["access"]),
@@ -52,7 +53,11 @@ pub(super) fn set(event: &Value, function: &str, fields: &mut Fields) {
     if !function.is_empty() {
         fields.set(FieldId::EventAction, function);
     }
-    let known = FUNCTIONS.iter().find(|(part, ..)| function.contains(part));
+    // Tracepoints name the same system calls: `sys_enter_openat`.
+    let call = function
+        .replacen("sys_enter_", "sys_", 1)
+        .replacen("sys_exit_", "sys_", 1);
+    let known = FUNCTIONS.iter().find(|(part, ..)| call.contains(part));
     let (category, mut kinds): (&str, &[&str]) =
         known.map_or(("process", &["info"]), |(_, category, kinds)| (category, kinds));
     let arguments = event.get("args").and_then(Value::as_list).unwrap_or_default();
