@@ -150,10 +150,10 @@ impl LatenessConfig {
     /// works"), audit webhooks and shippers within seconds.
     pub fn of(&self, source: Source) -> Duration {
         self.sources.get(&source).or(self.default.as_ref()).map_or(
-            if source == Source::CloudTrail {
-                Duration::from_secs(900)
-            } else {
-                Duration::from_secs(60)
+            match source {
+                Source::CloudTrail | Source::AzureActivity => Duration::from_secs(900),
+                Source::GcpAudit => Duration::from_secs(300),
+                _ => Duration::from_secs(60),
             },
             |duration| duration.0,
         )

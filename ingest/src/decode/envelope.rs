@@ -178,7 +178,7 @@ fn batch_of(value: &Value) -> Option<Batch> {
 }
 
 /// The text slices of the members of `text`, each with what its own part of the envelope says.
-pub(crate) fn members<'a>(text: &'a str, batch: Batch) -> Vec<(&'a str, Option<Envelope>)> {
+pub(crate) fn members(text: &str, batch: Batch) -> Vec<(&str, Option<Envelope>)> {
     match batch {
         Batch::Key(key) => super::Members::of_object(text, &[key])
             .map(|members| members.map(|slice| (slice, None)).collect())

@@ -224,6 +224,19 @@ impl<'a> Event<'a> {
             self.fields.push(FieldId::EventCategory, "intrusion_detection");
             self.set_denial();
         }
+        if self.parts.iter().any(|part| part.kind.starts_with("ANOM_")) {
+            self.fields.set(FieldId::EventKind, "alert");
+            self.fields.push(FieldId::EventCategory, "intrusion_detection");
+        }
+        if self
+            .of_kind("NETFILTER_CFG")
+            .chain(self.of_kind("CONFIG_CHANGE"))
+            .next()
+            .is_some()
+        {
+            self.fields.push(FieldId::EventCategory, "configuration");
+            self.fields.push(FieldId::EventType, "change");
+        }
         let outcome = match self.get("success") {
             Some("yes" | "1") => "success",
             Some("no" | "0") => "failure",
@@ -433,7 +446,7 @@ fn message_act(kind: &str) -> MessageAct {
         "USER_LOGIN" => act(&["authentication"], &["start"], Account::Actor),
         "LOGIN" => act(&["authentication"], &["start"], Account::None),
         "USER_LOGOUT" => act(&["authentication"], &["end"], Account::Actor),
-        "USER_AUTH" | "USER_ACCT" | "USER_ERR" | "CRED_ACQ" | "CRED_DISP" | "CRED_REFR" | "USER_CHAUTHTOK" => {
+        "USER_AUTH" | "USER_ACCT" | "USER_ERR" | "CRED_ACQ" | "CRED_DISP" | "CRED_REFR" => {
             act(&["authentication"], &["info"], Account::Actor)
         }
         "USER_START" => act(&["session"], &["start"], Account::Actor),
@@ -443,15 +456,19 @@ fn message_act(kind: &str) -> MessageAct {
         "USER_TTY" | "TTY" => act(&["process"], &["info"], Account::None),
         "ADD_USER" => act(&["iam"], &["user", "creation"], Account::Target),
         "DEL_USER" => act(&["iam"], &["user", "deletion"], Account::Target),
-        "USER_MGMT" | "ACCT_LOCK" | "ACCT_UNLOCK" | "CHUSER_ID" => act(&["iam"], &["user", "change"], Account::Target),
+        "USER_MGMT" | "USER_CHAUTHTOK" | "ACCT_LOCK" | "ACCT_UNLOCK" | "CHUSER_ID" => {
+            act(&["iam"], &["user", "change"], Account::Target)
+        }
         "ADD_GROUP" => act(&["iam"], &["group", "creation"], Account::Target),
         "DEL_GROUP" => act(&["iam"], &["group", "deletion"], Account::Target),
         "GRP_MGMT" | "GRP_CHAUTHTOK" | "CHGRP_ID" => act(&["iam"], &["group", "change"], Account::Target),
         "SERVICE_START" | "SYSTEM_BOOT" | "DAEMON_START" => act(&["host"], &["start"], Account::None),
         "SERVICE_STOP" | "SYSTEM_SHUTDOWN" | "DAEMON_END" | "DAEMON_ABORT" => act(&["host"], &["end"], Account::None),
         "CONFIG_CHANGE" | "DAEMON_CONFIG" | "FEATURE_CHANGE" | "MAC_STATUS" | "MAC_POLICY_LOAD"
-        | "MAC_CONFIG_CHANGE" | "NETFILTER_CFG" | "USYS_CONFIG" | "TIME_INJOFFSET" | "TIME_ADJNTPVAL"
-        | "SYSTEM_RUNLEVEL" => act(&["configuration"], &["change"], Account::None),
+        | "MAC_CONFIG_CHANGE" | "NETFILTER_CFG" | "USYS_CONFIG" | "SYSTEM_RUNLEVEL" => {
+            act(&["configuration"], &["change"], Account::None)
+        }
+        "TIME_INJOFFSET" | "TIME_ADJNTPVAL" => act(&["host"], &["change"], Account::None),
         "KERN_MODULE" => act(&["driver"], &["info"], Account::None),
         "SOFTWARE_UPDATE" => act(&["package"], &["info"], Account::None),
         "AVC" | "USER_AVC" | "SECCOMP" | "SELINUX_ERR" | "USER_SELINUX_ERR" => {
@@ -460,7 +477,7 @@ fn message_act(kind: &str) -> MessageAct {
         "EXECVE" => act(&["process"], &["start"], Account::None),
         "ANOM_ABEND" => MessageAct {
             alert: true,
-            ..act(&["process"], &["end"], Account::None)
+            ..act(&["process", "intrusion_detection"], &["end", "info"], Account::None)
         },
         _ if kind.starts_with("ANOM_") => MessageAct {
             alert: true,

@@ -150,7 +150,7 @@ pub(super) fn is_argument(key: &str) -> bool {
 /// The bytes that hexadecimal digits stand for; `None` where they are none.
 pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
-    if bytes.is_empty() || bytes.len() % 2 != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);

@@ -39,9 +39,11 @@ pub(super) fn act(name: &str) -> Act {
         }
         "init_module" | "finit_module" => ("driver", &["start"]),
         "delete_module" => ("driver", &["end"]),
-        "mount" | "umount2" | "pivot_root" | "swapon" | "swapoff" | "sethostname" | "setdomainname"
-        | "settimeofday" | "clock_settime" | "adjtimex" | "clock_adjtime" | "reboot" | "kexec_load"
-        | "kexec_file_load" => ("configuration", &["change"]),
+        "mount" | "umount2" | "pivot_root" | "swapon" | "swapoff" | "kexec_load" | "kexec_file_load" => {
+            ("configuration", &["change"])
+        }
+        "sethostname" | "setdomainname" | "settimeofday" | "clock_settime" | "adjtimex" | "clock_adjtime"
+        | "reboot" => ("host", &["change"]),
         "setuid" | "setgid" | "setreuid" | "setregid" | "setresuid" | "setresgid" | "capset" | "setns" | "unshare"
         | "chroot" | "ptrace" | "process_vm_writev" | "kill" | "tkill" | "tgkill" | "prctl" | "seccomp" | "bpf" => {
             ("process", &["change"])
