@@ -104,14 +104,19 @@ impl DetectStage {
         mut input: mpsc::Receiver<ConsumerEvent>,
         output: &mpsc::Sender<Detected>,
     ) {
+        let mut looked = Instant::now();
         loop {
             let event = runtime.block_on(async { tokio::time::timeout(TICK, input.recv()).await });
             let now = Instant::now();
-            let detected = match event {
+            let mut detected = match event {
                 Ok(None) => return,
                 Ok(Some(event)) => self.on_event(event, now),
-                Err(_) => self.flush_quiet(now).into_iter().collect(),
+                Err(_) => vec![],
             };
+            if now.duration_since(looked) >= TICK {
+                looked = now;
+                detected.extend(self.flush_quiet(now));
+            }
             for item in detected {
                 if output.blocking_send(item).is_err() {
                     return;
@@ -179,8 +184,8 @@ impl DetectStage {
         watermark
     }
 
-    /// Gives out what waits in partitions of which nothing has come for a while: nobody shall wait for the end of a line
-    /// that never comes.
+    /// Gives out what waits in partitions that are read to their end and of which nothing has come for a while: nobody shall
+    /// wait for the end of a line that never comes.
     fn flush_quiet(&mut self, now: Instant) -> Option<Detected> {
         let ingested = clock::now();
         let mut batch = EventBatch::default();
@@ -191,7 +196,7 @@ impl DetectStage {
                 continue;
             };
             let behind = reading.expected.is_some_and(|expected| expected < reading.committed);
-            if behind || now.duration_since(*at) < JOIN_WAIT {
+            if behind || !self.watermarks.is_caught_up(partition) || now.duration_since(*at) < JOIN_WAIT {
                 continue;
             }
             let first = batch.events.len();

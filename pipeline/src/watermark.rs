@@ -35,6 +35,12 @@ struct State {
     end: Option<i64>,
 }
 
+impl State {
+    fn is_caught_up(&self) -> bool {
+        self.end.is_some_and(|end| end <= self.next.unwrap_or(0))
+    }
+}
+
 impl Watermarks {
     /// None yet.
     pub fn new(lateness: LatenessConfig) -> Self {
@@ -96,6 +102,11 @@ impl Watermarks {
         }
     }
 
+    /// Whether a partition is read to the end that the brokers told last; `false` where they have not yet.
+    pub fn is_caught_up(&self, partition: &Partition) -> bool {
+        self.partitions.get(partition).is_some_and(State::is_caught_up)
+    }
+
     /// Records between what was read and the end, for each partition where both are known.
     pub fn lag(&self) -> impl Iterator<Item = (&Partition, i64)> {
         self.partitions.iter().filter_map(|(partition, state)| {
@@ -115,8 +126,7 @@ impl Watermarks {
             .unwrap_or_default();
         let mut moved = Vec::new();
         for (partition, state) in &mut self.partitions {
-            let caught_up = state.end.is_some_and(|end| end <= state.next.unwrap_or(0));
-            if caught_up && now.duration_since(state.active) >= idle {
+            if state.is_caught_up() && now.duration_since(state.active) >= idle {
                 state.reached = state.reached.max(wall.saturating_add_nanos(-as_nanos(idle_lateness)));
             }
             let due = state.told.saturating_add_nanos(as_nanos(STEP));
@@ -193,6 +203,7 @@ mod tests {
         let partition = Partition::new("t", 0);
         watermarks.assigned(&partition, Some(5), start);
         assert!(watermarks.advance(later, wall).is_empty(), "its end is not known");
+        assert!(!watermarks.is_caught_up(&partition));
         watermarks.end_offset(&partition, 6);
         assert!(
             watermarks.advance(later, wall).is_empty(),
@@ -200,6 +211,7 @@ mod tests {
         );
         watermarks.read(&partition, 6, start);
         assert!(watermarks.advance(start, wall).is_empty(), "it is not idle yet");
+        assert!(watermarks.is_caught_up(&partition));
         assert_eq!(
             watermarks.advance(later, wall)[0].time,
             Timestamp::from_seconds(100_000 - 900)
