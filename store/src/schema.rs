@@ -149,6 +149,25 @@ impl TableSchema {
     }
 }
 
+/// A table's schema with the columns of ours that it lacks behind its own: a table that an older version made, or another
+/// writer widened, keeps what it has. `None` where nothing is missing, or the text is no schema.
+pub(crate) fn widened(table: &str, ours: &str) -> Option<String> {
+    let mut schema: Json = serde_json::from_str(table).ok()?;
+    let ours: Json = serde_json::from_str(ours).ok()?;
+    let fields = schema.get_mut("fields")?.as_array_mut()?;
+    let missing: Vec<Json> = ours["fields"]
+        .as_array()?
+        .iter()
+        .filter(|field| !fields.iter().any(|known| known["name"] == field["name"]))
+        .cloned()
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    fields.extend(missing);
+    Some(schema.to_string())
+}
+
 impl Kind {
     fn arrow(self, name: &str, nullable: bool) -> Field {
         let data_type = match self {

@@ -31,7 +31,7 @@ pub(crate) use stats::StatsBuilder;
 
 use crate::config::StoreConfig;
 use crate::limits::MAX_COMMIT_ATTEMPTS;
-use crate::schema::TableSchema;
+use crate::schema::{TableSchema, widened};
 use crate::{CommitError, StoreError};
 
 /// The tables of a store.
@@ -167,7 +167,11 @@ impl Table {
             let known = self.follow().await?;
             check(&known)?;
             let version = known.version + 1;
-            if !self.log.put(version, entry.clone()).await? && !self.is_ours(version, &commit_id).await? {
+            let (entry, actions) = match self.widened(&known) {
+                Some(meta_data) => self.with_meta_data(&actions, meta_data)?,
+                None => (entry.clone(), actions.clone()),
+            };
+            if !self.log.put(version, entry).await? && !self.is_ours(version, &commit_id).await? {
                 continue;
             }
             let mut snapshot = Snapshot::clone(&known);
@@ -224,6 +228,33 @@ impl Table {
             add: Some(add),
             ..Action::default()
         }));
+        Ok((self.lines(&actions)?, actions))
+    }
+
+    /// The table's metadata with the columns that this version writes and the table does not name yet: readers of other
+    /// engines see only named columns.
+    fn widened(&self, snapshot: &Snapshot) -> Option<MetaData> {
+        let ours = TableSchema::of(self.name).delta_json();
+        let schema_string = widened(&snapshot.meta_data.schema_string, &ours)?;
+        Some(MetaData {
+            schema_string,
+            ..snapshot.meta_data.clone()
+        })
+    }
+
+    fn with_meta_data(
+        &self,
+        actions: &[Action],
+        meta_data: MetaData,
+    ) -> Result<(bytes::Bytes, Vec<Action>), StoreError> {
+        let mut actions = actions.to_vec();
+        actions.insert(
+            1,
+            Action {
+                meta_data: Some(meta_data),
+                ..Action::default()
+            },
+        );
         Ok((self.lines(&actions)?, actions))
     }
 

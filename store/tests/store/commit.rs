@@ -231,6 +231,48 @@ async fn a_table_opens_from_its_checkpoint() {
     assert_eq!(store.offsets("g").await.unwrap(), [(partition(0), 6)].into());
 }
 
+/// A table that an older version made names fewer columns: the first commit names the others, in front of its rows.
+#[tokio::test]
+async fn a_table_of_an_older_version_is_given_the_new_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).await;
+    let first = dir.path().join("events/_delta_log/00000000000000000000.json");
+    let text = std::fs::read_to_string(&first).unwrap();
+    let column = |name: &str, kind: &str| {
+        format!(r#",{{\"metadata\":{{}},\"name\":\"{name}\",\"nullable\":true,\"type\":\"{kind}\"}}"#)
+    };
+    let older = text
+        .replace(&column("user_audit_id", "string"), "")
+        .replace(&column("event_duration", "long"), "");
+    assert_eq!(
+        text.len() - older.len(),
+        column("user_audit_id", "string").len() + column("event_duration", "long").len()
+    );
+    std::fs::write(&first, older).unwrap();
+    let store = open(dir.path()).await;
+    store
+        .commit_events(commit(vec![plain(0)], vec![], range(0, 0, 1)))
+        .await
+        .unwrap();
+    store
+        .commit_events(commit(vec![plain(1)], vec![], range(0, 1, 2)))
+        .await
+        .unwrap();
+    let entry = |version: u64| {
+        std::fs::read_to_string(dir.path().join(format!("events/_delta_log/{version:020}.json"))).unwrap()
+    };
+    assert!(
+        entry(1).contains("user_audit_id") && entry(1).contains("event_duration"),
+        "{}",
+        entry(1)
+    );
+    assert!(!entry(2).contains("metaData"), "once is enough");
+    assert_eq!(
+        open(dir.path()).await.offsets("g").await.unwrap(),
+        [(partition(0), 2)].into()
+    );
+}
+
 #[tokio::test]
 async fn checkpoints_are_written_along_the_way() {
     let dir = tempfile::tempdir().unwrap();
