@@ -127,7 +127,7 @@ impl Consumer {
             source,
         };
         let consumer: BaseConsumer<RebalanceContext> = client_config(&config)?
-            .create_with_context(new_context(offsets))
+            .create_with_context(new_context(&config.group, offsets))
             .map_err(kafka)?;
         let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(kafka)?;

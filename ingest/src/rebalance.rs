@@ -15,6 +15,7 @@ use crate::consumer::{ConsumerError, ConsumerEvent, OffsetSource};
 
 /// The consumer's context. All callbacks run inside `poll`, on the consumer's own thread.
 pub(crate) struct RebalanceContext {
+    group: String,
     offsets: Arc<dyn OffsetSource>,
     state: Mutex<State>,
 }
@@ -29,8 +30,9 @@ struct State {
     deferred_seeks: Vec<Vec<(Partition, StartOffset)>>,
 }
 
-pub(crate) fn new_context(offsets: Arc<dyn OffsetSource>) -> RebalanceContext {
+pub(crate) fn new_context(group: &str, offsets: Arc<dyn OffsetSource>) -> RebalanceContext {
     RebalanceContext {
+        group: group.to_owned(),
         offsets,
         state: Mutex::default(),
     }
@@ -60,6 +62,7 @@ impl RebalanceContext {
 
     fn on_assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
         let partitions = partitions_of(list);
+        let kafka = |source| self.failure(source);
         let result = self
             .offsets
             .start_offsets(&partitions)
@@ -86,7 +89,10 @@ impl RebalanceContext {
         let mut state = self.state();
         match result {
             Ok(assigned) => {
-                info!(partitions = assigned.len(), "partitions assigned");
+                // While another member still holds what is to move here, an assignment brings nothing.
+                if !assigned.is_empty() {
+                    info!(group = self.group, partitions = assigned.len(), "partitions assigned");
+                }
                 state
                     .assigned
                     .extend(assigned.iter().map(|(partition, _)| partition.clone()));
@@ -104,20 +110,20 @@ impl RebalanceContext {
         };
         let mut state = self.state();
         if let Err(error) = result {
-            state.events.push(ConsumerEvent::Failed(kafka(error)));
+            state.events.push(ConsumerEvent::Failed(self.failure(error)));
         }
-        info!(partitions = partitions.len(), "partitions revoked");
+        info!(group = self.group, partitions = partitions.len(), "partitions revoked");
         for partition in &partitions {
             state.assigned.remove(partition);
         }
         state.events.push(ConsumerEvent::Revoked(partitions));
     }
-}
 
-fn kafka(source: KafkaError) -> ConsumerError {
-    ConsumerError::Kafka {
-        group: "rebalance".into(),
-        source,
+    fn failure(&self, source: KafkaError) -> ConsumerError {
+        ConsumerError::Kafka {
+            group: self.group.clone(),
+            source,
+        }
     }
 }
 
@@ -169,7 +175,7 @@ impl ClientContext for RebalanceContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(%error, reason, "kafka client");
+        warn!(group = self.group, %error, reason, "kafka client");
     }
 }
 

@@ -12,6 +12,7 @@ const PARTITIONS: i32 = 4;
 
 struct Cluster {
     brokers: String,
+    group: String,
     topics: Vec<String>,
     directory: tempfile::TempDir,
     config: PathBuf,
@@ -57,6 +58,7 @@ impl Cluster {
         std::fs::write(&config, text).unwrap();
         Some(Self {
             brokers,
+            group: name,
             topics,
             directory,
             config,
@@ -94,6 +96,15 @@ impl Cluster {
             }
         }
         producer.flush();
+    }
+
+    /// Waits until both workers have read partitions of the logs: whatever is written from then on to all partitions
+    /// reaches both, however fast one of them is.
+    fn wait_for_both(&self, first: &mut Worker, second: &mut Worker) {
+        // The quotes: the group that reads the signals has a longer name.
+        let assigned = format!("partitions assigned group=\"{}\"", self.group);
+        first.wait_for(&assigned);
+        second.wait_for(&assigned);
     }
 
     fn sql(&self, query: &str) -> Vec<serde_json::Value> {
@@ -182,8 +193,7 @@ fn a_worker_killed_in_a_commit_loses_and_doubles_nothing() {
     cluster.produce(0, 12_000);
     let mut first = Worker::start(&cluster.config);
     let mut second = Worker::start(&cluster.config);
-    second.wait_for("partitions assigned");
-    first.wait_for("partitions assigned");
+    cluster.wait_for_both(&mut first, &mut second);
     std::thread::scope(|scope| {
         scope.spawn(|| cluster.produce(12_000, 30_000));
         // In the middle of a commit: its files are being written.
@@ -225,8 +235,7 @@ fn a_line_that_is_half_read_when_a_worker_is_killed_comes_whole_and_once() {
     produce(0..ROUNDS / 2);
     let mut first = Worker::start(&cluster.config);
     let mut second = Worker::start(&cluster.config);
-    second.wait_for("partitions assigned");
-    first.wait_for("partitions assigned");
+    cluster.wait_for_both(&mut first, &mut second);
     std::thread::scope(|scope| {
         scope.spawn(|| produce(ROUNDS / 2..ROUNDS));
         first.wait_for("commit started");
