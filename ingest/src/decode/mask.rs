@@ -1,11 +1,12 @@
 //! Secrets are masked in a record's text before anything else reads it, so that no field, table or alert ever has one.
 //!
-//! One automaton looks for words that stand at or in every secret; only around its hits is anything read twice. What is
+//! One pass looks for words that stand at or in every secret; only around them is anything read twice. What is
 //! masked, and what is not, is `docs/masking.md`.
 
 mod kubernetes;
 mod marks;
 mod names;
+mod needles;
 mod text;
 mod values;
 
@@ -13,9 +14,6 @@ mod values;
 mod tests;
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use text::is_masked;
 
@@ -113,20 +111,6 @@ const NEEDLES: &[(&str, Hit)] = &[
     ("/data", Hit::Data),
 ];
 
-/// The automaton over [`NEEDLES`].
-#[expect(
-    clippy::expect_used,
-    reason = "fixed patterns: they build, or no test of this module passes"
-)]
-static AUTOMATON: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::LeftmostFirst)
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(NEEDLES.iter().map(|(needle, _)| needle))
-        .expect("the needles are few and short")
-});
-
 /// A part of the text that is a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
@@ -177,17 +161,19 @@ pub(crate) fn mask<'a>(text: &'a [u8], kinds: &mut Vec<&'static str>) -> Cow<'a,
         done: 0,
     };
     let (mut data, mut secret) = (false, false);
-    for hit in AUTOMATON.find_iter(text) {
-        let (start, end) = (hit.start(), hit.end());
-        let Some((needle, kind)) = NEEDLES.get(hit.pattern().as_usize()) else {
-            continue;
-        };
-        data |= *kind == Hit::Data;
-        secret |= *needle == "secret" && kubernetes::names_secrets(text, start, end);
+    for needles::Found {
+        needle,
+        hit,
+        start,
+        end,
+    } in needles::find(text)
+    {
+        data |= hit == Hit::Data;
+        secret |= needle == "secret" && kubernetes::names_secrets(text, start, end);
         if start < found.done {
             continue;
         }
-        match kind {
+        match hit {
             Hit::Name => values::named(&mut found, start, end),
             Hit::Escape => values::escaped_name(&mut found, start),
             Hit::Scheme => values::scheme(&mut found, start, end),
