@@ -58,7 +58,7 @@ fn event(source: Source, native: Value) -> Event {
             index: 0,
         },
         fields: Fields::new(),
-        native,
+        native: native.into(),
         raw: "".into(),
     }
 }

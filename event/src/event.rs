@@ -6,7 +6,7 @@ use std::str::FromStr;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldId, FieldRef, Position, Source, Timestamp, Value};
+use crate::{FieldId, FieldRef, Native, Position, Source, Timestamp, Value, ValueRef};
 
 /// What makes an event the same event, however often and by whichever way it is delivered: 128 bits over the source's
 /// own id where it has one, else over its content. Written as 32 hexadecimal digits.
@@ -154,22 +154,27 @@ pub struct Event {
     pub position: Position,
     /// The normalized fields.
     pub fields: Fields,
-    /// The source's own record, for native field names. `Null` where the record is text, and where it is no longer needed.
-    pub native: Value,
+    /// The source's own record, for native field names.
+    pub native: Native,
     /// The record as it was read: one event's part of it where it held several.
     pub raw: CompactString,
 }
 
 impl Event {
+    /// The source's own record; `Null` where it is text, and where it is no longer kept.
+    pub fn native(&self) -> ValueRef<'_> {
+        self.native.root(&self.raw)
+    }
+
     /// Calls `visit` with every value that `field` names in this event, until it returns `true`; returns whether it did.
     /// Arrays are given as their members. A normalized field that is set hides a native one of the same name.
-    pub fn visit(&self, field: &FieldRef, visit: &mut dyn FnMut(&Value) -> bool) -> bool {
+    pub fn visit(&self, field: &FieldRef, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
         for &id in field.normalized() {
             if let Some(value) = self.fields.get(id) {
                 return value.visit_members(visit);
             }
         }
-        self.native.visit_path(field.name(), visit)
+        self.native().visit_path(field.name(), visit)
     }
 
     /// The first value that `field` names, as text; `None` where it is missing, null or empty.
@@ -186,8 +191,8 @@ impl Event {
     }
 
     /// Calls `visit` with every value of the event, normalized and native: what a Sigma keyword search looks at.
-    pub fn visit_all(&self, visit: &mut dyn FnMut(&Value) -> bool) -> bool {
-        self.fields.iter().any(|(_, value)| value.visit_leaves(visit)) || self.native.visit_leaves(visit)
+    pub fn visit_all(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
+        self.fields.iter().any(|(_, value)| value.as_ref().visit_leaves(visit)) || self.native().visit_leaves(visit)
     }
 
     /// The event as one nested JSON object in ECS form: `{"@timestamp":…,"event":{"id":…},"user":{"name":…},…}`.
@@ -265,7 +270,9 @@ mod tests {
                 index: 0,
             },
             fields,
-            native: serde_json::from_str(r#"{"user":{"name":"native","extra":["x","y"]},"host.name":"n1"}"#).unwrap(),
+            native: serde_json::from_str::<Value>(r#"{"user":{"name":"native","extra":["x","y"]},"host.name":"n1"}"#)
+                .unwrap()
+                .into(),
             raw: "raw".into(),
         }
     }

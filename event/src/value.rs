@@ -4,8 +4,9 @@ use std::fmt;
 
 use compact_str::CompactString;
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::ValueRef;
 
 /// A value of an event's field.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -74,7 +75,7 @@ impl Value {
         }
     }
 
-    /// The value at `keys`, going down one object a key. Arrays are not entered: see [`Value::visit_path`] for that.
+    /// The value at `keys`, going down one object a key. Arrays are not entered: see [`ValueRef::visit_path`] for that.
     pub fn at(&self, keys: &[&str]) -> Option<&Value> {
         keys.iter().try_fold(self, |value, key| value.get(key))
     }
@@ -84,52 +85,24 @@ impl Value {
         self.at(keys).and_then(Value::as_str).filter(|s| !s.is_empty())
     }
 
-    /// Calls `visit` with every value that the dotted `path` names, until it returns `true`; returns whether it did.
-    ///
-    /// Arrays on the way are entered, and a key may itself contain dots (`annotations.authorization.k8s.io/decision`).
-    /// An array at the end is given as its members; an empty one is given as itself.
-    pub fn visit_path(&self, path: &str, visit: &mut dyn FnMut(&Value) -> bool) -> bool {
-        match self {
-            Self::Map(entries) => entries
-                .iter()
-                .any(|(key, value)| match path.strip_prefix(key.as_str()) {
-                    Some("") => value.visit_members(visit),
-                    Some(rest) => rest.strip_prefix('.').is_some_and(|rest| value.visit_path(rest, visit)),
-                    None => false,
-                }),
-            Self::List(items) => items.iter().any(|item| item.visit_path(path, visit)),
-            _ => false,
-        }
+    /// The same value, to be read.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        self.into()
     }
 
-    /// Calls `visit` with this value, or with each member (nested arrays too) if it is an array that is not empty.
-    pub fn visit_members(&self, visit: &mut dyn FnMut(&Value) -> bool) -> bool {
-        match self {
-            Self::List(items) if !items.is_empty() => items.iter().any(|item| item.visit_members(visit)),
-            other => visit(other),
-        }
+    /// See [`ValueRef::visit_path`].
+    pub fn visit_path(&self, path: &str, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
+        self.as_ref().visit_path(path, visit)
     }
 
-    /// Calls `visit` with every leaf below this value, until it returns `true`; returns whether it did.
-    pub fn visit_leaves(&self, visit: &mut dyn FnMut(&Value) -> bool) -> bool {
-        match self {
-            Self::Map(entries) => entries.iter().any(|(_, value)| value.visit_leaves(visit)),
-            Self::List(items) => items.iter().any(|item| item.visit_leaves(visit)),
-            leaf => visit(leaf),
-        }
+    /// See [`ValueRef::visit_members`].
+    pub fn visit_members(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
+        self.as_ref().visit_members(visit)
     }
 
-    /// The text that a string predicate or a group key sees: numbers and booleans as JSON writes them, `null` as empty.
+    /// See [`ValueRef::to_text`].
     pub fn to_text(&self) -> std::borrow::Cow<'_, str> {
-        match self {
-            Self::Null => "".into(),
-            Self::Bool(true) => "true".into(),
-            Self::Bool(false) => "false".into(),
-            Self::Int(n) => n.to_string().into(),
-            Self::Float(n) => n.to_string().into(),
-            Self::Str(s) => s.as_str().into(),
-            Self::List(_) | Self::Map(_) => serde_json::to_string(self).unwrap_or_default().into(),
-        }
+        self.as_ref().to_text()
     }
 }
 
@@ -222,27 +195,7 @@ impl<'de> Deserialize<'de> for Value {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(v) => serializer.serialize_bool(*v),
-            Self::Int(v) => serializer.serialize_i64(*v),
-            Self::Float(v) => serializer.serialize_f64(*v),
-            Self::Str(v) => serializer.serialize_str(v),
-            Self::List(items) => {
-                let mut seq = serializer.serialize_seq(Some(items.len()))?;
-                for item in items {
-                    seq.serialize_element(item)?;
-                }
-                seq.end()
-            }
-            Self::Map(entries) => {
-                let mut map = serializer.serialize_map(Some(entries.len()))?;
-                for (key, value) in entries {
-                    map.serialize_entry(key, value)?;
-                }
-                map.end()
-            }
-        }
+        self.as_ref().serialize(serializer)
     }
 }
 

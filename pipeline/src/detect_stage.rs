@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{Detector, RuleSet};
 use casebook_event::{
-    Checkpoint, Event, EventBatch, Partition, Position, RawRecord, Signal, SignalMessage, StartOffset, Value, Watermark,
+    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, Signal, SignalMessage, StartOffset,
+    Watermark,
 };
 use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, SourceKind};
 use tokio::sync::mpsc;
@@ -276,7 +277,7 @@ fn detect(
         detector.detect(event, matched);
         messages.extend(matched.drain(..).map(SignalMessage::Signal));
         // Nothing behind this reads native fields: the tables keep the raw record.
-        event.native = Value::Null;
+        event.native = Native::NONE;
     }
 }
 

@@ -144,7 +144,7 @@ impl Watermarks {
 
 #[cfg(test)]
 mod tests {
-    use casebook_event::{EventId, Fields, Position, Source, Value};
+    use casebook_event::{EventId, Fields, Native, Position, Source};
 
     use super::*;
 
@@ -161,7 +161,7 @@ mod tests {
                 index: 0,
             },
             fields: Fields::new(),
-            native: Value::Null,
+            native: Native::NONE,
             raw: "".into(),
         }
     }

@@ -118,7 +118,7 @@ fn native(row: &FoundEvent, path: &str) -> Value {
     };
     let mut found = Value::Null;
     document.visit_path(path, &mut |value| {
-        found = value.clone();
+        found = value.to_value();
         true
     });
     found

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use casebook_event::{Event, FieldRef, Value};
+use casebook_event::{Event, FieldRef, ValueRef};
 
 use crate::compile::Check;
 use crate::sigma::pattern::Piece;
@@ -10,10 +10,10 @@ use crate::sigma::value::Relation;
 use crate::text::{fold, fold_char};
 
 /// Whether a value has a text to compare with: `null` and the empty array have none.
-pub(super) fn has_text(value: &Value) -> bool {
+pub(super) fn has_text(value: ValueRef<'_>) -> bool {
     match value {
-        Value::Null => false,
-        Value::List(items) => !items.is_empty(),
+        ValueRef::Null => false,
+        ValueRef::List(items) => !items.is_empty(),
         _ => true,
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn field(check: &Check, event: &Event, field: &FieldRef) -> bool {
 }
 
 /// Whether `check` holds of one value.
-pub(super) fn value(check: &Check, value: &Value) -> bool {
+pub(super) fn value(check: &Check, value: ValueRef<'_>) -> bool {
     if !has_text(value) {
         return false;
     }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use casebook_event::{Event, EventRef, FieldId, Signal, Value};
+use casebook_event::{Event, EventRef, FieldId, Signal, ValueRef};
 use compact_str::{CompactString, format_compact};
 
 use crate::compile::{AtomId, Check, Expression, FieldIndex, SourcePlan};
@@ -183,10 +183,10 @@ impl Matching<'_> {
             }
             (check, Some(field)) => check::field(check, self.event, atoms.field(field)),
             (check, None) => {
-                let mut visit = |value: &Value| check::value(check, value);
+                let mut visit = |value: ValueRef<'_>| check::value(check, value);
                 // Text records have no native form: their words may be in no field at all.
                 self.event.visit_all(&mut visit)
-                    || (self.event.native == Value::Null && visit(&Value::Str(self.event.raw.clone())))
+                    || (self.event.native().is_null() && visit(ValueRef::Str(&self.event.raw)))
             }
         };
         self.scratch.learn(id, truth);

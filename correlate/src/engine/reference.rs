@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use casebook_event::{Event, FieldRef, Value};
+use casebook_event::{Event, FieldRef, Value, ValueRef};
 
 use crate::sigma::condition::Condition;
 use crate::sigma::detection::{Detection, Item, Query};
@@ -52,8 +52,8 @@ fn item(item: &Item, event: &Event) -> bool {
 
 fn field_values(field: Option<&str>, event: &Event) -> Vec<Value> {
     let mut values = Vec::new();
-    let mut collect = |value: &Value| {
-        values.push(value.clone());
+    let mut collect = |value: ValueRef<'_>| {
+        values.push(value.to_value());
         false
     };
     match field {
@@ -62,8 +62,8 @@ fn field_values(field: Option<&str>, event: &Event) -> Vec<Value> {
         }
         None => {
             event.visit_all(&mut collect);
-            if event.native == Value::Null {
-                collect(&Value::Str(event.raw.clone()));
+            if event.native().is_null() {
+                collect(ValueRef::Str(&event.raw));
             }
         }
     }
@@ -99,13 +99,15 @@ fn holds_of(test: &Test, value: &Value, event: &Event) -> bool {
             }
             glob(&symbols, &chars(&value.to_text(), *cased))
         }
-        Test::Number(number) => number.equals(value),
+        Test::Number(number) => number.equals(value.as_ref()),
         Test::Regex(expression) => expression.regex.is_match(&value.to_text()),
         Test::Cidr(network) => match value.to_text().parse::<IpAddr>() {
             Ok(address) => network.contains(&address) || network.contains(&address.to_canonical()),
             Err(_) => false,
         },
-        Test::Compare { order, than } => than.compare(value).is_some_and(|ordering| order.accepts(ordering)),
+        Test::Compare { order, than } => than
+            .compare(value.as_ref())
+            .is_some_and(|ordering| order.accepts(ordering)),
         Test::Field { name, relation, cased } => field_values(Some(name), event).iter().any(|other| {
             let (a, b) = (chars(&value.to_text(), *cased), chars(&other.to_text(), *cased));
             !is_nothing(other)

@@ -38,7 +38,7 @@ fn event(source: Source, native: &str, fields: &[(FieldId, &str)]) -> Event {
             index: 0,
         },
         fields: normalized,
-        native: serde_json::from_str(native).unwrap_or(Value::Null),
+        native: serde_json::from_str(native).unwrap_or(Value::Null).into(),
         raw: native.into(),
     }
 }

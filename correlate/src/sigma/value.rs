@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use casebook_event::Value;
+use casebook_event::ValueRef;
 use ipnet::IpNet;
 use regex::Regex;
 
@@ -101,11 +101,11 @@ impl Number {
     }
 
     /// How `value` compares to this number; `None` if it is none.
-    pub(crate) fn compare(&self, value: &Value) -> Option<std::cmp::Ordering> {
+    pub(crate) fn compare(&self, value: ValueRef<'_>) -> Option<std::cmp::Ordering> {
         let found = match value {
-            Value::Int(n) => (Some(*n), *n as f64),
-            Value::Float(n) => (None, *n),
-            Value::Str(text) => match text.parse::<i64>() {
+            ValueRef::Int(n) => (Some(n), n as f64),
+            ValueRef::Float(n) => (None, n),
+            ValueRef::Str(text) => match text.parse::<i64>() {
                 Ok(n) => (Some(n), n as f64),
                 Err(_) => (None, text.parse().ok().filter(|n: &f64| n.is_finite())?),
             },
@@ -118,9 +118,9 @@ impl Number {
     }
 
     /// Whether `value` is this number, or a text that spells it.
-    pub(crate) fn equals(&self, value: &Value) -> bool {
+    pub(crate) fn equals(&self, value: ValueRef<'_>) -> bool {
         match value {
-            Value::Str(text) => {
+            ValueRef::Str(text) => {
                 text.eq_ignore_ascii_case(&self.text) || (self.int.is_some() && text.parse().ok() == self.int)
             }
             other => self.compare(other) == Some(std::cmp::Ordering::Equal),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use casebook_event::{Source, Value};
+use casebook_event::{Native, Source, Tape, Value};
 
 use super::envelope::{self, Batch, Envelope, Inner, Member, Opened};
 use super::join::Joiner;
@@ -109,6 +109,11 @@ impl Decoding<'_> {
                 };
             }
         }
+        if let Some((tape, end)) = self.tape_of(text)
+            && self.plain(tape, Part::whole(&text[..end]))
+        {
+            return end;
+        }
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
         match values.next() {
             Some(Ok(value)) => {
@@ -170,6 +175,14 @@ impl Decoding<'_> {
                 envelope: envelope.as_ref().unwrap_or(outer.envelope),
                 depth: outer.depth + 1,
             };
+            let member = batch.map_or(Member::Record, envelope::member_of);
+            if matches!(member, Member::Record)
+                && let Some((tape, end)) = self.tape_of(slice)
+                && end == slice.len()
+                && self.plain(tape, part)
+            {
+                continue;
+            }
             let value = match serde_json::from_str::<Value>(slice) {
                 Ok(value @ Value::Map(_)) => value,
                 Ok(_) => {
@@ -183,7 +196,7 @@ impl Decoding<'_> {
                     continue;
                 }
             };
-            match batch.map_or(Member::Record, envelope::member_of) {
+            match member {
                 Member::Record => self.value(value, part),
                 Member::Wrapped(open) => {
                     let (inner, own) = open(value);
@@ -193,6 +206,31 @@ impl Decoding<'_> {
             }
         }
         end
+    }
+
+    /// The object that `text` begins with, where the topic's records may be read in place.
+    fn tape_of(&self, text: &str) -> Option<(Tape, usize)> {
+        match self.kind {
+            SourceKind::Source(source) if normalize::reads_in_place(source) => Tape::parse_object(text),
+            _ => None,
+        }
+    }
+
+    /// Decodes an object of the topic's own source in place, `part` having its text and nothing around it. Whether it was one.
+    fn plain(&mut self, tape: Tape, part: Part<'_>) -> bool {
+        let SourceKind::Source(source) = self.kind else {
+            return false;
+        };
+        let context = self.sink.context(part.text, part.envelope);
+        match normalize::plain_object(source, tape.root(part.text), &context) {
+            None => return false,
+            Some(Ok(mut normalized)) => {
+                normalized.native = Native::OfRaw(tape);
+                self.sink.event(normalized, part.raw, part.envelope);
+            }
+            Some(Err(reject)) => self.sink.reject(reject, part.raw.as_bytes()),
+        }
+        true
     }
 
     /// Decodes a parsed value, which `part.text` is the text of.
@@ -362,7 +400,7 @@ impl Decoding<'_> {
         let several = self.scratch.len() > 1;
         for normalized in self.scratch.drain(..) {
             if several {
-                let own = normalized.native.to_text().into_owned();
+                let own = normalized.native.root("").to_text().into_owned();
                 self.sink.event(normalized, &own, part.envelope);
             } else {
                 self.sink.event(normalized, part.raw, part.envelope);

@@ -1,6 +1,6 @@
 //! Where the parts of one record go: events and dead letters, each with its place.
 
-use casebook_event::{DeadLetter, Event, EventBatch, FieldId, Position, Source, Timestamp, Value};
+use casebook_event::{DeadLetter, Event, EventBatch, FieldId, Native, Position, Source, Timestamp, Value};
 use compact_str::{CompactString, format_compact};
 
 use super::Reject;
@@ -55,7 +55,7 @@ impl<'a> Sink<'a> {
 
     /// Adds an event, with what the envelopes around it say.
     pub(super) fn event(&mut self, mut normalized: Normalized, raw: &str, envelope: &Envelope) {
-        apply(envelope, &mut normalized);
+        apply(envelope, raw, &mut normalized);
         for kind in &self.masked {
             if raw.contains(format_compact!("[masked:{kind}]").as_str()) {
                 normalized.fields.push(FieldId::Masked, kind);
@@ -108,7 +108,7 @@ const COMMON_PLACES: &[FieldId] = &[
 
 /// Adds what the envelopes say of the place. The pod that a shipper names is the one that wrote the record: of what an
 /// application prints that is the pod concerned, of what Falco or the API server prints it is not.
-fn apply(envelope: &Envelope, normalized: &mut Normalized) {
+fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
     let own_output = matches!(
         normalized.source,
         Source::ContainerLog | Source::Application | Source::WebAccess
@@ -139,10 +139,16 @@ fn apply(envelope: &Envelope, normalized: &mut Normalized) {
         set_new(fields, FieldId::LogFilePath, file);
     }
     if !envelope.entries.is_empty() {
-        match &mut normalized.native {
-            Value::Map(entries) => entries.extend(envelope.entries.iter().cloned()),
-            native => *native = Value::Map(envelope.entries.clone()),
-        }
+        let own = match std::mem::replace(&mut normalized.native, Native::NONE) {
+            Native::Tree(value) => value,
+            tape => tape.root(raw).to_value(),
+        };
+        let mut entries = match own {
+            Value::Map(entries) => entries,
+            _ => Vec::new(),
+        };
+        entries.extend(envelope.entries.iter().cloned());
+        normalized.native = Value::Map(entries).into();
     }
 }
 

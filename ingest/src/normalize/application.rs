@@ -42,7 +42,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Normalized {
         id,
         time: own_time.unwrap_or(context.timestamp),
         fields,
-        native,
+        native: native.into(),
     }
 }
 

@@ -26,6 +26,6 @@ pub(crate) fn normalize(line: &str, context: &Context<'_>) -> Normalized {
         id: content_id(Source::Application, line.as_bytes(), read.time, context),
         time: read.time.unwrap_or(context.timestamp),
         fields,
-        native,
+        native: native.into(),
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn normalize(records: &[&str], _context: &Context<'_>) -> Result<Norm
         id,
         time,
         fields: event.fields,
-        native,
+        native: native.into(),
     })
 }
 

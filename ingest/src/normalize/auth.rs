@@ -146,7 +146,7 @@ pub(crate) fn normalize(line: &SyslogLine<'_>) -> Normalized {
         id,
         time: line.time,
         fields: draft.fields,
-        native: Value::Map(draft.native),
+        native: Value::Map(draft.native).into(),
     }
 }
 
@@ -222,7 +222,7 @@ pub(crate) mod tests {
     pub(crate) fn fields(program_and_message: &str) -> (Fields, Value) {
         let line = format!("2024-01-01T00:00:00Z h {program_and_message}");
         let normalized = normalize(&SyslogLine::parse(&line, Timestamp::MIN).unwrap());
-        (normalized.fields, normalized.native)
+        (normalized.fields, normalized.native.root("").to_value())
     }
 
     /// Checks `action outcome user effective target ip port` with `-` for what is unset.
@@ -261,7 +261,7 @@ pub(crate) mod tests {
         let normalized = normalize(&line);
         let text = |path: &str| {
             let mut found = String::new();
-            normalized.native.visit_path(path, &mut |value| {
+            normalized.native.root("").visit_path(path, &mut |value| {
                 found = value.to_text().into_owned();
                 true
             });

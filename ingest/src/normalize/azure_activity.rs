@@ -142,7 +142,7 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
         id,
         time,
         fields,
-        native,
+        native: native.into(),
     })
 }
 

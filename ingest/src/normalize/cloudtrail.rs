@@ -1,14 +1,13 @@
 //! AWS CloudTrail events (CloudTrail user guide, "record contents"): as delivered to S3, as LookupEvents prints them, and
 //! inside EventBridge's envelope.
 
-use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
+use casebook_event::{EventId, FieldId, Fields, Native, Source, Timestamp, Value, ValueRef};
 
 use super::{Context, Normalized, address, cloudtrail_action, content_id};
 use crate::decode::reject::{self, Reject};
 
 /// The identity is `eventID`.
-pub(crate) fn normalize(value: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
-    let native = unwrap(value)?;
+pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<Normalized, Reject> {
     let text = |key: &str| native.str_at(&[key]);
     let (Some(name), Some(source)) = (text("eventName"), text("eventSource")) else {
         let missing = if text("eventName").is_none() {
@@ -39,10 +38,10 @@ pub(crate) fn normalize(value: Value, context: &Context<'_>) -> Result<Normalize
     fields.set(FieldId::CloudProvider, "aws");
     fields.set(FieldId::CloudServiceName, source);
     fields.set_str(FieldId::CloudRegion, text("awsRegion"));
-    set_outcome(&native, &mut fields);
+    set_outcome(native, &mut fields);
     let read_only = match native.get("readOnly") {
-        Some(Value::Bool(flag)) => Some(*flag),
-        Some(Value::Str(flag)) => flag.parse().ok(),
+        Some(ValueRef::Bool(flag)) => Some(flag),
+        Some(ValueRef::Str(flag)) => flag.parse().ok(),
         _ => None,
     };
     let denied = text("errorCode").is_some_and(|code| code.contains("Denied") || code.contains("Unauthorized"));
@@ -68,18 +67,18 @@ pub(crate) fn normalize(value: Value, context: &Context<'_>) -> Result<Normalize
         FieldId::DestinationDomain,
         native.str_at(&["tlsDetails", "clientProvidedHostHeader"]),
     );
-    set_target(&native, source, name, &mut fields);
+    set_target(native, source, name, &mut fields);
     Ok(Normalized {
         source: Source::CloudTrail,
         id,
         time,
         fields,
-        native,
+        native: Native::NONE,
     })
 }
 
 /// Takes the event out of what LookupEvents and EventBridge put around it.
-fn unwrap(mut value: Value) -> Result<Value, Reject> {
+pub(crate) fn unwrap(mut value: Value) -> Result<Value, Reject> {
     if let Some(inner) = value.get("CloudTrailEvent") {
         let Some(text) = inner.as_str() else {
             return Err(Reject::new(reject::WRONG_SHAPE, "CloudTrailEvent is no text"));
@@ -102,7 +101,7 @@ fn unwrap(mut value: Value) -> Result<Value, Reject> {
     Ok(value)
 }
 
-fn set_outcome(native: &Value, fields: &mut Fields) {
+fn set_outcome(native: ValueRef<'_>, fields: &mut Fields) {
     let text = |key: &str| native.str_at(&[key]);
     // Sign-in events say it in the answer, under their own name.
     let answer = [
@@ -126,7 +125,7 @@ fn set_outcome(native: &Value, fields: &mut Fields) {
     fields.set_str(FieldId::ErrorMessage, text("errorMessage"));
 }
 
-fn set_identity(identity: &Value, fields: &mut Fields) {
+fn set_identity(identity: ValueRef<'_>, fields: &mut Fields) {
     let text = |key: &str| identity.str_at(&[key]);
     let issuer = identity.str_at(&["sessionContext", "sessionIssuer", "userName"]);
     let kind = text("type");
@@ -177,7 +176,7 @@ fn is_instance_id(text: &str) -> bool {
 }
 
 /// What was acted upon.
-fn set_target(native: &Value, source: &str, name: &str, fields: &mut Fields) {
+fn set_target(native: ValueRef<'_>, source: &str, name: &str, fields: &mut Fields) {
     let parameters = native.get("requestParameters");
     let parameter = |key: &str| parameters.and_then(|parameters| parameters.str_at(&[key]));
     fields.set_str(
@@ -189,8 +188,8 @@ fn set_target(native: &Value, source: &str, name: &str, fields: &mut Fields) {
     }
     if fields.get(FieldId::CloudInstanceId).is_none() {
         let listed = |key: &str| {
-            let items = native.at(&[key, "instancesSet", "items"]).and_then(Value::as_list)?;
-            items.first()?.str_at(&["instanceId"])
+            let mut items = native.at(&[key, "instancesSet", "items"]).and_then(ValueRef::as_list)?;
+            items.next()?.str_at(&["instanceId"])
         };
         let instance = parameter("instanceId")
             .or_else(|| listed("requestParameters"))
@@ -211,7 +210,9 @@ mod tests {
 
     fn check(json: &str, want: &[(FieldId, &str)]) {
         let context = Context::of(json);
-        let fields = normalize(serde_json::from_str(json).unwrap(), &context).unwrap().fields;
+        let fields = normalize(unwrap(serde_json::from_str(json).unwrap()).unwrap().as_ref(), &context)
+            .unwrap()
+            .fields;
         for (id, want) in want {
             let got = fields
                 .get(*id)

@@ -180,7 +180,7 @@ pub(crate) fn normalize(mut line: ContainerLine<'_>, context: &Context<'_>) -> N
         id,
         time: line.time.unwrap_or(context.timestamp),
         fields,
-        native: merge(line.entries, nested),
+        native: merge(line.entries, nested).into(),
     }
 }
 

@@ -71,7 +71,7 @@ fn finish(fields: Fields, time: Timestamp, native: Value) -> Normalized {
         id,
         time,
         fields,
-        native,
+        native: native.into(),
     }
 }
 

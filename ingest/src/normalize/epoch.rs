@@ -1,21 +1,22 @@
 //! Times as programs write them: RFC 3339 text, and numbers since the epoch in any unit.
 
-use casebook_event::{Timestamp, Value};
+use casebook_event::{Timestamp, ValueRef};
 
 /// Reads a time from a text, a number, `{"$date":…}` (MongoDB) or `{"epochSecond":…,"nanoOfSecond":…}` (log4j2).
 ///
 /// A number's unit is told by its size: below 10^11 seconds (until the year 5138), below 10^14 milliseconds, below
 /// 10^17 microseconds, else nanoseconds. Below 10^8 (March 1973) it is a duration or a counter, and no time.
-pub(crate) fn parse(value: &Value) -> Option<Timestamp> {
+pub(crate) fn parse<'a>(value: impl Into<ValueRef<'a>>) -> Option<Timestamp> {
+    let value = value.into();
     match value {
-        Value::Str(text) => parse_text(text.trim()),
-        Value::Int(number) => from_integer(*number),
-        Value::Float(number) => from_float(*number),
-        Value::Map(_) => match value.get("$date") {
+        ValueRef::Str(text) => parse_text(text.trim()),
+        ValueRef::Int(number) => from_integer(number),
+        ValueRef::Float(number) => from_float(number),
+        ValueRef::Map(_) => match value.get("$date") {
             Some(date) => parse_scalar(date),
             None => {
-                let seconds = value.get("epochSecond").and_then(Value::as_i64)?;
-                let nanos = value.get("nanoOfSecond").and_then(Value::as_i64).unwrap_or(0);
+                let seconds = value.get("epochSecond").and_then(ValueRef::as_i64)?;
+                let nanos = value.get("nanoOfSecond").and_then(ValueRef::as_i64).unwrap_or(0);
                 Some(Timestamp::from_seconds(seconds).saturating_add_nanos(nanos))
             }
         },
@@ -23,8 +24,8 @@ pub(crate) fn parse(value: &Value) -> Option<Timestamp> {
     }
 }
 
-fn parse_scalar(value: &Value) -> Option<Timestamp> {
-    if matches!(value, Value::Map(_)) {
+fn parse_scalar(value: ValueRef<'_>) -> Option<Timestamp> {
+    if matches!(value, ValueRef::Map(_)) {
         None
     } else {
         parse(value)
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn units_are_told_by_size() {
         let check = |json: &str, want: Option<&str>| {
-            let value: Value = serde_json::from_str(json).unwrap();
+            let value: casebook_event::Value = serde_json::from_str(json).unwrap();
             assert_eq!(parse(&value).map(|t| t.to_string()).as_deref(), want, "{json}");
         };
         check(r#""2023-07-10 12:00:00,250""#, Some("2023-07-10T12:00:00.250Z"));

@@ -84,7 +84,7 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
         id,
         time,
         fields,
-        native: Value::Map(flat),
+        native: Value::Map(flat).into(),
     })
 }
 

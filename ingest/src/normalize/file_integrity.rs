@@ -77,7 +77,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         id,
         time,
         fields,
-        native,
+        native: native.into(),
     })
 }
 

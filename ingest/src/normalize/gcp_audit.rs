@@ -47,7 +47,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         id,
         time,
         fields,
-        native,
+        native: native.into(),
     })
 }
 
@@ -151,7 +151,7 @@ mod tests {
             "protoPayload.methodName",
         ] {
             let mut found = false;
-            event.native.visit_path(path, &mut |value| {
+            event.native.root("").visit_path(path, &mut |value| {
                 found = value.as_str() == Some("SetIamPolicy");
                 true
             });

@@ -24,7 +24,9 @@ pub(crate) fn normalize(entry: Value) -> Result<Normalized, Reject> {
     if let Value::Map(own) = &entry {
         entries.extend(own.iter().cloned());
     }
-    let mut normalized = kubernetes_audit::normalize(Value::Map(entries))?;
+    let native = Value::Map(entries);
+    let mut normalized = kubernetes_audit::normalize(native.as_ref())?;
+    normalized.native = native.into();
     normalized.id = id;
     normalized.time = time;
     let fields = &mut normalized.fields;
@@ -160,11 +162,9 @@ mod tests {
             let got = normalized.fields.get(id).map(|value| value.to_text().into_owned());
             assert_eq!(got.unwrap_or_default(), want, "{id}");
         }
-        assert_eq!(normalized.native.str_at(&["objectRef", "resource"]), Some("pods"));
-        assert_eq!(
-            normalized.native.str_at(&["protoPayload", "serviceName"]),
-            Some("k8s.io")
-        );
+        let native = normalized.native.root("");
+        assert_eq!(native.str_at(&["objectRef", "resource"]), Some("pods"));
+        assert_eq!(native.str_at(&["protoPayload", "serviceName"]), Some("k8s.io"));
     }
 
     #[test]

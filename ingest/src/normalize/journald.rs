@@ -4,7 +4,7 @@
 //! those sources, with the journal's own fields beside them, so that a login is a login however it was delivered. The identity
 //! is `__CURSOR`.
 
-use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
+use casebook_event::{EventId, FieldId, Fields, Native, Source, Timestamp, Value};
 use compact_str::CompactString;
 
 use super::{Context, Normalized, auth, command_line, kubelet};
@@ -94,13 +94,13 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     }
     set_journal(&of, &mut normalized.fields);
     let mut entries = match normalized.native {
-        Value::Map(entries) => entries,
+        Native::Tree(Value::Map(entries)) => entries,
         _ => Vec::new(),
     };
     if let Value::Map(own) = native {
         entries.extend(own);
     }
-    normalized.native = Value::Map(entries);
+    normalized.native = Value::Map(entries).into();
     Ok(normalized)
 }
 

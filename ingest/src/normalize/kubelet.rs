@@ -138,7 +138,7 @@ pub(super) fn normalize_message(text: &str, head: &Head<'_>, context: &Context<'
         id,
         time,
         fields,
-        native: Value::Map(native),
+        native: Value::Map(native).into(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Kubernetes API-server audit events: `audit.k8s.io/v1`, `v1beta1`, and the older shape with `timestamp`
 //! (Kubernetes API reference, "Event v1 audit.k8s.io").
 
-use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
+use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestamp, ValueRef};
 use compact_str::{CompactString, format_compact};
 
 use super::kubernetes_request::{self, Workload};
@@ -16,23 +16,57 @@ struct Parts<'a> {
     verb: Option<&'a str>,
     request_uri: Option<&'a str>,
     user_agent: Option<&'a str>,
-    user: Option<&'a Value>,
-    impersonated: Option<&'a Value>,
-    source_ips: Option<&'a Value>,
-    object: Option<&'a Value>,
-    status: Option<&'a Value>,
-    request: Option<&'a Value>,
-    response: Option<&'a Value>,
-    annotations: Option<&'a Value>,
-    times: [Option<&'a Value>; 5],
+    user: Option<ValueRef<'a>>,
+    impersonated: Option<ValueRef<'a>>,
+    source_ips: Option<ValueRef<'a>>,
+    object: ObjectRef<'a>,
+    status: Option<ValueRef<'a>>,
+    request: Option<ValueRef<'a>>,
+    response: Option<ValueRef<'a>>,
+    annotations: Option<ValueRef<'a>>,
+    times: [Option<ValueRef<'a>>; 5],
+}
+
+/// The object that a request is about (`objectRef`).
+#[derive(Default)]
+struct ObjectRef<'a> {
+    resource: Option<&'a str>,
+    subresource: Option<&'a str>,
+    namespace: Option<&'a str>,
+    name: Option<&'a str>,
+    uid: Option<&'a str>,
+    api_group: Option<&'a str>,
+    api_version: Option<&'a str>,
+}
+
+impl<'a> ObjectRef<'a> {
+    fn read(&mut self, object: ValueRef<'a>) {
+        let ValueRef::Map(entries) = object else { return };
+        for (key, value) in entries {
+            let Some(text) = value.as_str().filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let place = match key {
+                "resource" => &mut self.resource,
+                "subresource" => &mut self.subresource,
+                "namespace" => &mut self.namespace,
+                "name" => &mut self.name,
+                "uid" => &mut self.uid,
+                "apiGroup" => &mut self.api_group,
+                "apiVersion" => &mut self.api_version,
+                _ => continue,
+            };
+            place.get_or_insert(text);
+        }
+    }
 }
 
 impl<'a> Parts<'a> {
-    fn of(entries: &'a [(CompactString, Value)]) -> Self {
+    fn of(entries: Entries<'a>) -> Self {
         let mut parts = Self::default();
         for (key, value) in entries {
             let text = value.as_str().filter(|text| !text.is_empty());
-            match key.as_str() {
+            match key {
                 "auditID" => parts.audit_id = parts.audit_id.or(text),
                 "stage" => parts.stage = parts.stage.or(text),
                 "verb" => parts.verb = parts.verb.or(text),
@@ -41,7 +75,7 @@ impl<'a> Parts<'a> {
                 "user" => parts.user = parts.user.or(Some(value)),
                 "impersonatedUser" => parts.impersonated = parts.impersonated.or(Some(value)),
                 "sourceIPs" => parts.source_ips = parts.source_ips.or(Some(value)),
-                "objectRef" => parts.object = parts.object.or(Some(value)),
+                "objectRef" => parts.object.read(value),
                 "responseStatus" => parts.status = parts.status.or(Some(value)),
                 "requestObject" => parts.request = parts.request.or(Some(value)),
                 "responseObject" => parts.response = parts.response.or(Some(value)),
@@ -60,7 +94,7 @@ impl<'a> Parts<'a> {
     /// The stage's own time, else the request's, else what versions before 1.12 wrote.
     fn time(&self) -> Result<Timestamp, Reject> {
         let mut texts = self.times.iter().flatten().filter_map(|value| value.as_str());
-        match self.times.iter().flatten().find_map(|value| epoch::parse(value)) {
+        match self.times.iter().flatten().find_map(|value| epoch::parse(*value)) {
             Some(time) => Ok(time),
             None => Err(match texts.next() {
                 Some(text) => Reject::new(reject::NO_TIMESTAMP, format!("{} is no time", reject::quote(text))),
@@ -92,15 +126,11 @@ impl<'a> Parts<'a> {
     fn annotation(&self, key: &str) -> Option<&'a str> {
         self.annotations.and_then(|annotations| annotations.str_at(&[key]))
     }
-
-    fn object(&self, key: &str) -> Option<&'a str> {
-        self.object.and_then(|object| object.str_at(&[key]))
-    }
 }
 
 /// One event per stage: the identity is `auditID` and `stage`.
-pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
-    let Value::Map(entries) = &native else {
+pub(crate) fn normalize(native: ValueRef<'_>) -> Result<Normalized, Reject> {
+    let ValueRef::Map(entries) = native else {
         return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
     };
     let parts = Parts::of(entries);
@@ -111,7 +141,7 @@ pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
             format!("no audit event: {missing} is missing"),
         ));
     };
-    let long_running = is_long_running(verb, parts.object("subresource").unwrap_or_default());
+    let long_running = is_long_running(verb, parts.object.subresource.unwrap_or_default());
     // A long-running request is told when it starts and when it ends, or at one of both, as the audit policy has it
     // (`omitStages`). It is one event for rules all the same: both stages have one identity, and the time of the request.
     let (stage, time) = match parts.stage {
@@ -124,7 +154,7 @@ pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
     kubernetes_user::set(
         parts.user,
         parts.impersonated,
-        parts.object("resource") != Some("pods"),
+        parts.object.resource != Some("pods"),
         &mut fields,
     );
     set_stage(&parts, long_running, &mut fields);
@@ -134,7 +164,7 @@ pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
     set_addresses(&parts, &mut fields);
     set_object(&parts, &mut fields);
     if let Some(uri) = parts.request_uri {
-        kubernetes_request::set_uri(uri, parts.object("subresource"), &mut fields);
+        kubernetes_request::set_uri(uri, parts.object.subresource, &mut fields);
     }
     fields.set_str(FieldId::UserAgentOriginal, parts.user_agent);
     Ok(Normalized {
@@ -142,21 +172,21 @@ pub(crate) fn normalize(native: Value) -> Result<Normalized, Reject> {
         id,
         time,
         fields,
-        native,
+        native: Native::NONE,
     })
 }
 
 fn set_result(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
     fields.set(FieldId::EventKind, "event");
-    let resource = parts.object("resource").unwrap_or_default();
-    let (category, kind) = classify(verb, resource, parts.object("subresource").unwrap_or_default());
+    let resource = parts.object.resource.unwrap_or_default();
+    let (category, kind) = classify(verb, resource, parts.object.subresource.unwrap_or_default());
     fields.push(FieldId::EventCategory, category);
     fields.push(FieldId::EventType, kind);
     fields.set(FieldId::EventAction, verb);
     let code = parts
         .status
         .and_then(|status| status.get("code"))
-        .and_then(Value::as_i64);
+        .and_then(ValueRef::as_i64);
     let forbidden = parts.annotation("authorization.k8s.io/decision") == Some("forbid");
     let failed = forbidden || code.is_some_and(|code| code >= 400) || parts.stage == Some("Panic");
     let outcome = match (failed, code) {
@@ -209,10 +239,10 @@ fn is_read(verb: &str) -> bool {
 }
 
 fn set_addresses(parts: &Parts<'_>, fields: &mut Fields) {
-    let Some(addresses) = parts.source_ips.and_then(Value::as_list) else {
+    let Some(addresses) = parts.source_ips.and_then(ValueRef::as_list) else {
         return;
     };
-    let mut texts = addresses.iter().filter_map(Value::as_str);
+    let mut texts = addresses.filter_map(ValueRef::as_str);
     // The first is the one closest to the caller: each proxy on the way adds its own behind it.
     if let Some(first) = texts.next() {
         address::set_source(fields, first);
@@ -226,28 +256,28 @@ fn set_addresses(parts: &Parts<'_>, fields: &mut Fields) {
 
 fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     fields.set(FieldId::OrchestratorType, "kubernetes");
-    let resource = parts.object("resource");
+    let resource = parts.object.resource;
     // A created object's name is in the answer, since the server may have made it up (generateName).
     let body = |key: &str| {
-        let of = |body: Option<&'_ Value>| {
+        let of = |body: Option<ValueRef<'_>>| {
             body.and_then(|body| body.str_at(&["metadata", key]))
                 .map(CompactString::new)
         };
         of(parts.response).or_else(|| of(parts.request))
     };
     let of_object = matches!(
-        parts.object("subresource"),
+        parts.object.subresource,
         None | Some("status" | "ephemeralcontainers" | "eviction" | "binding")
     );
     let body = |key: &str| if of_object { body(key) } else { None };
-    let name = parts.object("name").map(CompactString::new).or_else(|| body("name"));
-    let uid = parts.object("uid").map(CompactString::new).or_else(|| body("uid"));
-    let namespace = parts.object("namespace");
+    let name = parts.object.name.map(CompactString::new).or_else(|| body("name"));
+    let uid = parts.object.uid.map(CompactString::new).or_else(|| body("uid"));
+    let namespace = parts.object.namespace;
     fields.set_str(FieldId::OrchestratorNamespace, namespace);
     fields.set_str(FieldId::OrchestratorResourceType, resource);
-    fields.set_str(FieldId::OrchestratorResourceSubresource, parts.object("subresource"));
-    if let Some(version) = parts.object("apiVersion") {
-        match parts.object("apiGroup") {
+    fields.set_str(FieldId::OrchestratorResourceSubresource, parts.object.subresource);
+    if let Some(version) = parts.object.api_version {
+        match parts.object.api_group {
             Some(group) => fields.set(FieldId::OrchestratorApiVersion, format_compact!("{group}/{version}")),
             None => fields.set(FieldId::OrchestratorApiVersion, version),
         }
@@ -295,10 +325,12 @@ fn set_stage(parts: &Parts<'_>, long_running: bool, fields: &mut Fields) {
 
 #[cfg(test)]
 mod tests {
+    use casebook_event::Value;
+
     use super::*;
 
     fn normalized(json: &str) -> Normalized {
-        normalize(serde_json::from_str(json).unwrap()).unwrap()
+        normalize(serde_json::from_str::<Value>(json).unwrap().as_ref()).unwrap()
     }
 
     fn check(json: &str, want: &[(FieldId, &str)]) {
@@ -417,7 +449,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let check = |json: &str, reason: &str, word: &str| {
-            let reject = normalize(serde_json::from_str(json).unwrap()).err().unwrap();
+            let value: Value = serde_json::from_str(json).unwrap();
+            let reject = normalize(value.as_ref()).err().unwrap();
             assert_eq!(reject.reason, reason);
             assert!(reject.detail.contains(word), "{}", reject.detail);
         };

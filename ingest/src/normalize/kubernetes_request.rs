@@ -1,6 +1,6 @@
 //! What a Kubernetes request asks for: the parameters of its URI and the pod inside its body.
 
-use casebook_event::{FieldId, Fields, Value};
+use casebook_event::{FieldId, Fields, Value, ValueRef};
 use compact_str::{CompactString, format_compact};
 
 use super::command_line;
@@ -58,18 +58,18 @@ fn percent_decode(text: &str) -> String {
 
 /// The pod specification inside a pod, or inside what makes pods.
 pub(crate) struct Workload<'a> {
-    spec: &'a Value,
+    spec: ValueRef<'a>,
 }
 
 impl<'a> Workload<'a> {
     /// Finds it in a request's or an answer's body.
-    pub(crate) fn of(body: Option<&'a Value>) -> Option<Self> {
+    pub(crate) fn of(body: Option<ValueRef<'a>>) -> Option<Self> {
         let spec = body?.get("spec")?;
         let spec = spec.at(&["jobTemplate", "spec"]).unwrap_or(spec);
         let spec = spec.at(&["template", "spec"]).unwrap_or(spec);
         let holds = |key: &str| {
             spec.get(key)
-                .and_then(Value::as_list)
+                .and_then(ValueRef::as_list)
                 .is_some_and(|list| !list.is_empty())
         };
         CONTAINER_LISTS.iter().any(|key| holds(key)).then_some(Self { spec })
@@ -98,8 +98,8 @@ impl<'a> Workload<'a> {
 impl Workload<'_> {
     /// Sets `casebook.pod.images` and `casebook.pod.risks`: what the pod may do to its node, a word each.
     pub(crate) fn set_risks(&self, fields: &mut Fields) {
-        let on = |value: Option<&Value>| value == Some(&Value::Bool(true));
-        let number = |value: Option<&Value>| value.and_then(Value::as_i64);
+        let on = |value: Option<ValueRef<'_>>| value.is_some_and(ValueRef::is_true);
+        let number = |value: Option<ValueRef<'_>>| value.and_then(ValueRef::as_i64);
         let mut risks: Vec<CompactString> = Vec::new();
         for (key, risk) in [
             ("hostNetwork", "host_network"),
@@ -110,8 +110,8 @@ impl Workload<'_> {
                 risks.push(risk.into());
             }
         }
-        let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_list).unwrap_or_default().to_vec();
-        for volume in list(self.spec, "volumes") {
+        let list = |key: &str| self.spec.get(key).and_then(ValueRef::as_list);
+        for volume in list("volumes").into_iter().flatten() {
             if let Some(path) = volume.str_at(&["hostPath", "path"]) {
                 let path = path.trim_end_matches('/');
                 risks.push(format_compact!(
@@ -125,11 +125,11 @@ impl Workload<'_> {
         }
         let pod_root = number(self.spec.at(&["securityContext", "runAsUser"])) == Some(0);
         for key in CONTAINER_LISTS {
-            let containers = list(self.spec, key);
+            let Some(containers) = list(key) else { continue };
             if *key == "ephemeralContainers" && !containers.is_empty() {
                 risks.push("ephemeral_container".into());
             }
-            for container in &containers {
+            for container in containers {
                 if let Some(image) = container.str_at(&["image"]) {
                     fields.push(FieldId::PodImages, image);
                 }
@@ -146,11 +146,8 @@ impl Workload<'_> {
                 if number(context.get("runAsUser")) == Some(0) {
                     risks.push("run_as_root".into());
                 }
-                for capability in context
-                    .at(&["capabilities", "add"])
-                    .and_then(Value::as_list)
-                    .unwrap_or_default()
-                {
+                let added = context.at(&["capabilities", "add"]).and_then(ValueRef::as_list);
+                for capability in added.into_iter().flatten() {
                     let name = capability.as_str().unwrap_or_default();
                     risks.push(format_compact!(
                         "capability:{}",

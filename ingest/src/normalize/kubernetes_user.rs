@@ -1,6 +1,6 @@
 //! Who asks the API server: the user, what the authenticator adds (`user.extra`), and whom a user stands for.
 
-use casebook_event::{FieldId, Fields, Value};
+use casebook_event::{FieldId, Fields, Value, ValueRef};
 
 /// What authenticators add under `user.extra`: Kubernetes for bound tokens and certificates, EKS for IAM. The first of a
 /// list counts.
@@ -23,19 +23,26 @@ const TOKEN_PLACE: &[(FieldId, &str)] = &[
 ];
 
 /// Sets the user. Where the request itself is about a pod, `kubernetes.pod.*` is about that one, and `own_place` is false.
-pub(super) fn set(user: Option<&Value>, impersonated: Option<&Value>, own_place: bool, fields: &mut Fields) {
+pub(super) fn set(
+    user: Option<ValueRef<'_>>,
+    impersonated: Option<ValueRef<'_>>,
+    own_place: bool,
+    fields: &mut Fields,
+) {
     if let Some(user) = user {
         let name = user.str_at(&["username"]);
         fields.set_str(FieldId::UserName, name);
         fields.set_str(FieldId::UserId, user.str_at(&["uid"]));
-        if let Some(groups) = user.get("groups").and_then(Value::as_list) {
-            let groups = groups.iter().filter(|group| group.as_str().is_some());
-            fields.set(FieldId::UserGroups, groups.cloned().collect::<Value>());
+        if let Some(groups) = user.get("groups").and_then(ValueRef::as_list) {
+            let groups = groups.filter_map(ValueRef::as_str);
+            fields.set(FieldId::UserGroups, groups.collect::<Value>());
         }
-        let place = TOKEN_PLACE.iter().filter(|_| own_place);
-        for (id, key) in EXTRA.iter().chain(place) {
-            if fields.get(*id).is_none() {
-                fields.set_str(*id, extra(user, key));
+        if let Some(extra) = user.get("extra") {
+            let place = TOKEN_PLACE.iter().filter(|_| own_place);
+            for (id, key) in EXTRA.iter().chain(place) {
+                if fields.get(*id).is_none() {
+                    fields.set_str(*id, first_of(extra, key));
+                }
             }
         }
         if let Some(account) = name.and_then(service_account) {
@@ -58,10 +65,10 @@ pub(super) fn set(user: Option<&Value>, impersonated: Option<&Value>, own_place:
     }
 }
 
-fn extra<'a>(user: &'a Value, key: &str) -> Option<&'a str> {
-    match user.at(&["extra", key]) {
-        Some(Value::List(items)) => items.first().and_then(Value::as_str),
-        Some(Value::Str(text)) => Some(text.as_str()),
+fn first_of<'a>(extra: ValueRef<'a>, key: &str) -> Option<&'a str> {
+    match extra.get(key)? {
+        ValueRef::List(mut items) => items.next().and_then(ValueRef::as_str),
+        ValueRef::Str(text) => Some(text),
         _ => None,
     }
 }
@@ -78,7 +85,8 @@ mod tests {
 
     fn check(user: &str, own_place: bool, want: &[(FieldId, &str)]) {
         let mut fields = Fields::new();
-        set(Some(&serde_json::from_str(user).unwrap()), None, own_place, &mut fields);
+        let value: Value = serde_json::from_str(user).unwrap();
+        set(Some(value.as_ref()), None, own_place, &mut fields);
         for (id, want) in want {
             let got = fields.get(*id).map(|value| value.to_text().into_owned());
             assert_eq!(got.unwrap_or_default(), *want, "{id} of {user}");

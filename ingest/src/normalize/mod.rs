@@ -42,7 +42,7 @@ mod tetragon_hook;
 mod web_access;
 mod web_line;
 
-use casebook_event::{EventId, Fields, Position, Source, Timestamp, Value};
+use casebook_event::{EventId, Fields, Native, Position, Source, Timestamp, Value, ValueRef};
 
 use crate::decode::SyslogLine;
 use crate::decode::reject::{self, Reject};
@@ -85,7 +85,7 @@ pub(crate) struct Normalized {
     pub(crate) id: EventId,
     pub(crate) time: Timestamp,
     pub(crate) fields: Fields,
-    pub(crate) native: Value,
+    pub(crate) native: Native,
 }
 
 /// Tells by which mark an object is known as a source's.
@@ -130,9 +130,11 @@ pub(crate) fn object(
 ) -> Result<(), Reject> {
     let normalized = match source {
         Source::KubernetesAudit if gke_audit::recognize(&value).is_some() => gke_audit::normalize(value),
-        Source::KubernetesAudit => kubernetes_audit::normalize(value),
+        Source::KubernetesAudit => with_native(value, kubernetes_audit::normalize),
         Source::KubernetesEvent => kubernetes_event::normalize(value, context),
-        Source::CloudTrail => cloudtrail::normalize(value, context),
+        Source::CloudTrail => with_native(cloudtrail::unwrap(value)?, |native| {
+            cloudtrail::normalize(native, context)
+        }),
         Source::GcpAudit => gcp_audit::normalize(value, context),
         Source::AzureActivity => azure_activity::normalize(value, context),
         Source::Journald => journald::normalize(value, context),
@@ -148,6 +150,38 @@ pub(crate) fn object(
     };
     out.push(normalized?);
     Ok(())
+}
+
+/// Normalizes a tree, and keeps it beside the fields.
+fn with_native(
+    value: Value,
+    normalize: impl FnOnce(ValueRef<'_>) -> Result<Normalized, Reject>,
+) -> Result<Normalized, Reject> {
+    let mut normalized = normalize(value.as_ref())?;
+    normalized.native = value.into();
+    Ok(normalized)
+}
+
+/// Whether records of a source may be read in place: see [`plain_object`].
+pub(crate) fn reads_in_place(source: Source) -> bool {
+    matches!(source, Source::KubernetesAudit | Source::CloudTrail)
+}
+
+/// Normalizes an object that is read where it stands, if it is by its first look a record of `source` and nothing is around it.
+/// Any other is [`object`]'s.
+pub(crate) fn plain_object(
+    source: Source,
+    native: ValueRef<'_>,
+    context: &Context<'_>,
+) -> Option<Result<Normalized, Reject>> {
+    let has = |key: &str| native.get(key).is_some();
+    match source {
+        Source::KubernetesAudit if has("auditID") && !has("protoPayload") => Some(kubernetes_audit::normalize(native)),
+        Source::CloudTrail if has("eventName") && !has("CloudTrailEvent") => {
+            Some(cloudtrail::normalize(native, context))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a source writes JSON alone: what else stands on its topic is broken.

@@ -27,6 +27,6 @@ pub(crate) fn normalize(line: &str, context: &Context<'_>) -> Result<Normalized,
         id: content_id(Source::WebAccess, line.as_bytes(), Some(read.time), context),
         time: read.time,
         fields,
-        native: Value::Map(read.native),
+        native: Value::Map(read.native).into(),
     })
 }

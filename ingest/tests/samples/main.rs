@@ -18,7 +18,7 @@ mod runtime;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use casebook_event::{Event, EventBatch, FieldId, Position, RawRecord, Source, Timestamp, Value};
+use casebook_event::{Event, EventBatch, FieldId, Position, RawRecord, Source, Timestamp, Value, ValueRef};
 use casebook_ingest::{Decoder, FileRecords, SourceKind};
 
 fn samples(path: &str) -> Option<PathBuf> {
@@ -159,7 +159,7 @@ fn kubernetes_audit() {
         assert!(
             events
                 .iter()
-                .all(|event| matches!(event.native, Value::Map(_)) && event.raw.starts_with("{\"kind\""))
+                .all(|event| matches!(event.native(), ValueRef::Map(_)) && event.raw.starts_with("{\"kind\""))
         );
     }
     check(
@@ -229,7 +229,7 @@ fn container_logs() {
         .find(|event| text(event, FieldId::Message).starts_with("log content 1"))
     {
         assert_eq!(joined.time.to_string(), "2016-10-06T00:17:09.669794202Z");
-        assert_eq!(joined.native.str_at(&["stream"]), Some("stdout"));
+        assert_eq!(joined.native().str_at(&["stream"]), Some("stdout"));
         assert_eq!(joined.raw.lines().count(), 2);
     }
     let events = check("container/plaso_docker_json_file.log", Source::ContainerLog, 10, &[]);
@@ -249,9 +249,9 @@ fn container_logs() {
         .find(|event| event.raw.contains("embedded") && event.raw.contains("stringified-json"));
     if let Some(nested) = nested {
         assert!(
-            nested.native.str_at(&["text"]).unwrap().starts_with("quoted"),
+            nested.native().str_at(&["text"]).unwrap().starts_with("quoted"),
             "{:?}",
-            nested.native
+            nested.native()
         );
     }
     // These say nothing but their text: they are told apart by where they stand.
@@ -285,19 +285,22 @@ fn cloudtrail() {
             .collect();
         assert!(
             unnamed.iter().all(|event| event
-                .native
+                .native()
                 .get("userIdentity")
                 .is_none_or(|user| user.get("arn").is_none())),
             "{unnamed:?}"
         );
         // Each event has its own bytes, whole.
         for event in &events {
-            assert_eq!(serde_json::from_str::<Value>(&event.raw).unwrap(), event.native);
+            assert_eq!(
+                serde_json::from_str::<Value>(&event.raw).unwrap(),
+                event.native().to_value()
+            );
         }
         let outcomes = count(&events, FieldId::EventOutcome);
         let failed = events
             .iter()
-            .filter(|event| event.native.get("errorCode").is_some())
+            .filter(|event| event.native().get("errorCode").is_some())
             .count();
         assert_eq!(outcomes["failure"], failed);
     }
@@ -363,7 +366,7 @@ fn auth_agrees_with_the_beats_module() {
             assert_eq!(text(event, id), want(key), "{key} of {}", event.raw);
         }
         assert_eq!(
-            event.native.str_at(&["method"]).unwrap_or_default(),
+            event.native().str_at(&["method"]).unwrap_or_default(),
             want("system.auth.ssh.method")
         );
     }

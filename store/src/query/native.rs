@@ -1,6 +1,6 @@
 //! The source's own record, read again from the raw text for the fields that have no column.
 
-use casebook_event::Value;
+use casebook_event::{Value, ValueRef};
 
 /// Fields that carry a whole record as text: docker's json-file, journald and common shippers.
 const ENVELOPES: &[&str] = &["log", "message", "MESSAGE"];
@@ -12,7 +12,7 @@ pub(crate) fn parse(raw: &str) -> Value {
 }
 
 /// Calls `visit` with the values at a dotted path of the record, or of the record that it carries as text.
-pub(crate) fn visit(record: &Value, path: &str, visit: &mut dyn FnMut(&Value) -> bool) -> bool {
+pub(crate) fn visit(record: &Value, path: &str, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
     if record.visit_path(path, visit) {
         return true;
     }

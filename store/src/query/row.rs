@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use casebook_event::{Event, EventId, FieldId, Fields, Position, Source, Timestamp, Value};
+use casebook_event::{Event, EventId, FieldId, Fields, Native, Position, Source, Timestamp, Value};
 
 use super::ast::Column;
 use super::native;
@@ -56,7 +56,7 @@ impl FoundEvent {
             source: self.source,
             position: self.position.clone(),
             fields,
-            native: Value::Null,
+            native: Native::NONE,
             raw: self.raw.as_str().into(),
         };
         event.to_ecs()
@@ -111,8 +111,6 @@ impl<'a> Row<'a> {
     /// The same for a path into the source's own record. `null` counts as absent.
     pub fn visit_native(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool {
         let record = self.native.get_or_init(|| native::parse(&self.event.raw));
-        native::visit(record, path, &mut |value| {
-            !matches!(value, Value::Null) && visit(&value.to_text())
-        })
+        native::visit(record, path, &mut |value| !value.is_null() && visit(&value.to_text()))
     }
 }

@@ -8,19 +8,20 @@ use std::sync::LazyLock;
 
 use super::{Hit, NEEDLES};
 
-/// Bits of a place in the table.
+/// Bits of a place in the table: four KiB, which stay in the fastest cache.
 const SLOT_BITS: u32 = 15;
+const SLOT_WORDS: usize = 1 << (SLOT_BITS - 6);
 
 struct Table {
     /// A bit for each hash of three bytes.
-    slots: Vec<u64>,
+    slots: [u64; SLOT_WORDS],
     /// For each first byte, in either case, the needles that begin with it, in their order.
     by_first: Vec<Vec<usize>>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table {
-        slots: vec![0; 1 << (SLOT_BITS - 6)],
+        slots: [0; SLOT_WORDS],
         by_first: vec![Vec::new(); 256],
     };
     for (index, (needle, _)) in NEEDLES.iter().enumerate() {
@@ -45,21 +46,54 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     table
 });
 
-/// The place of three bytes, without regard to the case of letters.
-fn slot(bytes: u32) -> usize {
-    let folded = (bytes | 0x0020_2020) & 0x00ff_ffff;
-    (folded.wrapping_mul(0x9e37_79b1) >> (32 - SLOT_BITS)) as usize
+/// The place of the three lowest bytes, without regard to the case of letters.
+fn slot(bytes: u64) -> u32 {
+    let folded = (bytes as u32 | 0x0020_2020) & 0x00ff_ffff;
+    folded.wrapping_mul(0x9e37_79b1) >> (32 - SLOT_BITS)
 }
 
 impl Table {
     fn add(&mut self, bytes: [u8; 3]) {
-        let slot = slot(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]));
-        self.slots[slot >> 6] |= 1 << (slot & 63);
+        let slot = slot(u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0])));
+        self.slots[(slot >> 6) as usize % SLOT_WORDS] |= 1 << (slot & 63);
     }
 
-    fn may_hold(&self, bytes: u32) -> bool {
+    /// One where a needle may have its first or second byte at the lowest of `bytes`, else zero.
+    fn may_hold(&self, bytes: u64) -> u64 {
         let slot = slot(bytes);
-        self.slots[slot >> 6] & (1 << (slot & 63)) != 0
+        self.slots[(slot >> 6) as usize % SLOT_WORDS] >> (slot & 63) & 1
+    }
+
+    /// The first place from `at` on, going by two, where a needle may have its first or second byte.
+    fn candidate(&self, text: &[u8], mut at: usize) -> Option<usize> {
+        // Three places are asked at once, and only then is anything decided.
+        while let Some(Ok(eight)) = text.get(at..at + 8).map(<[u8; 8]>::try_from) {
+            let bytes = u64::from_le_bytes(eight);
+            let (first, second, third) = (
+                self.may_hold(bytes),
+                self.may_hold(bytes >> 16),
+                self.may_hold(bytes >> 32),
+            );
+            if first | second | third != 0 {
+                return Some(if first != 0 {
+                    at
+                } else if second != 0 {
+                    at + 2
+                } else {
+                    at + 4
+                });
+            }
+            at += 6;
+        }
+        // Every needle has three bytes: one that begins at or before a place has its first or second byte there.
+        while at + 1 < text.len() {
+            let byte = |n: usize| text.get(at + n).map_or(0, |byte| u64::from(*byte));
+            if self.may_hold(byte(0) | byte(1) << 8 | byte(2) << 16) != 0 {
+                return Some(at);
+            }
+            at += 2;
+        }
+        None
     }
 
     /// The first needle, in their order, that stands at `start`.
@@ -113,20 +147,7 @@ impl Iterator for Finder<'_> {
     type Item = Found;
 
     fn next(&mut self) -> Option<Found> {
-        // Every needle has three bytes: one that begins at or before a place has its first or second byte there.
-        while self.at + 1 < self.text.len() {
-            let at = self.at;
-            let bytes = match self.text.get(at..at + 4) {
-                Some(bytes) => u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
-                None => {
-                    let byte = |n: usize| self.text.get(at + n).copied().unwrap_or(0);
-                    u32::from_le_bytes([byte(0), byte(1), byte(2), 0])
-                }
-            };
-            self.at += 2;
-            if !self.table.may_hold(bytes) {
-                continue;
-            }
+        while let Some(at) = self.table.candidate(self.text, self.at) {
             let before = at.checked_sub(1).filter(|start| *start >= self.from);
             let found = before
                 .and_then(|start| self.table.needle_at(self.text, start))
@@ -135,7 +156,9 @@ impl Iterator for Finder<'_> {
                 (self.from, self.at) = (found.end, found.end);
                 return Some(found);
             }
+            self.at = at + 2;
         }
+        self.at = self.text.len();
         None
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use casebook_event::{
-    Checkpoint, DeadLetter, Event, EventId, FieldId, Fields, Partition, Position, Source, Timestamp, Value,
+    Checkpoint, DeadLetter, Event, EventId, FieldId, Fields, Native, Partition, Position, Source, Timestamp, Value,
 };
 use casebook_store::{EventsCommit, Store, StoreConfig};
 
@@ -33,7 +33,7 @@ pub fn event(offset: i64, fields: &[(FieldId, Value)], raw: &str) -> Event {
             index: 0,
         },
         fields: set,
-        native: Value::Null,
+        native: Native::NONE,
         raw: raw.into(),
     }
 }
