@@ -1,6 +1,6 @@
 //! What the fuzz targets share: each feeds one entry of the decoder, and checks what holds of any input.
 
-use casebook_event::{EventBatch, Position, RawRecord, Timestamp};
+use casebook_event::{EventBatch, Position, RawRecord, Tape, Timestamp, Value};
 use casebook_ingest::{Decoder, FileRecords};
 
 pub use casebook_event::Source;
@@ -23,7 +23,19 @@ pub fn decode(kind: SourceKind, data: &[u8]) {
     for event in &batch.events {
         // The input went in twice, may be joined, and U+FFFD is three bytes in place of one.
         assert!(event.raw.len() <= 6 * data.len() + 128);
+        event.visit_all(&mut |value| {
+            value.to_text();
+            false
+        });
     }
+}
+
+/// What is read in place is what the other parser reads.
+pub fn tape(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some((tape, end)) = Tape::parse_object(text) else { return };
+    let value: Result<Value, _> = serde_json::from_str(&text[..end]);
+    assert!(value.is_ok_and(|value| value == tape.root(text).to_value()));
 }
 
 /// Masks twice: the second finds nothing.
