@@ -10,6 +10,7 @@
 mod atom;
 mod field_scan;
 mod gate;
+mod path_index;
 mod source_plan;
 
 pub(crate) use atom::{AtomId, Atoms, Check, FieldIndex};

@@ -2,18 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use casebook_event::ValueRef;
+
 use super::Expression;
 use super::atom::{AtomId, Atoms, Check, FieldIndex};
 use super::field_scan::FieldScan;
 use super::gate::gate;
+use super::path_index::PathIndex;
 
 /// The rules of one source, and how to find those worth a look.
 #[derive(Debug, Default)]
 pub(crate) struct SourcePlan {
-    /// The literals of each field.
-    pub(crate) scans: BTreeMap<FieldIndex, FieldScan>,
-    /// The fields that are scanned at once, because their literals decide which rules are looked at.
+    /// The literals of each field, in the order of the fields.
+    scans: Vec<(FieldIndex, FieldScan)>,
+    /// The fields that are scanned at once, because their literals decide which rules are looked at: those that may have
+    /// a normalized value, and those that are only in the source's own record.
     pub(crate) gate_fields: Vec<FieldIndex>,
+    pub(crate) native_gate_fields: Vec<FieldIndex>,
+    /// The paths of the latter, with the places of their literals.
+    paths: PathIndex,
     /// For each such literal, the rules that it calls.
     pub(crate) called_by: BTreeMap<AtomId, Vec<usize>>,
     /// The rules that are always looked at.
@@ -45,12 +52,34 @@ impl SourcePlan {
                 literals.entry(field).or_default().push((text.clone(), *relation, id));
             }
         }
-        plan.gate_fields = gate_fields.into_iter().collect();
         plan.scans = literals
             .into_iter()
             .map(|(field, literals)| (field, FieldScan::new(literals)))
             .collect();
+        (plan.native_gate_fields, plan.gate_fields) = gate_fields
+            .into_iter()
+            .partition(|field| atoms.field(*field).normalized().is_empty());
+        let paths = plan.native_gate_fields.iter().filter_map(|&field| {
+            let scan = plan.place_of_scan(field)?;
+            Some((atoms.field(field).name(), scan))
+        });
+        plan.paths = PathIndex::new(paths);
         plan
+    }
+
+    fn place_of_scan(&self, field: FieldIndex) -> Option<usize> {
+        self.scans.binary_search_by_key(&field, |(field, _)| *field).ok()
+    }
+
+    /// The literals of a field.
+    pub(crate) fn scan_of(&self, field: FieldIndex) -> Option<&FieldScan> {
+        self.place_of_scan(field).map(|at| &self.scans[at].1)
+    }
+
+    /// Calls `found` with every value of the native gate fields, and their literals.
+    pub(crate) fn walk(&self, record: ValueRef<'_>, found: &mut dyn FnMut(&FieldScan, ValueRef<'_>)) {
+        self.paths
+            .walk(record, &mut |place, value| found(&self.scans[place].1, value));
     }
 }
 

@@ -137,6 +137,14 @@ impl Matching<'_> {
             self.scan(field);
         }
         let scratch = &mut *self.scratch;
+        for &field in &self.source.native_gate_fields {
+            scratch.begin_scan(field);
+        }
+        self.source.walk(self.event.native(), &mut |scan, value| {
+            if check::has_text(value) {
+                scan.scan(&value.to_text(), &mut |atom| scratch.set_true(atom));
+            }
+        });
         for at in 0..scratch.hits.len() {
             if let Some(rules) = self.source.called_by.get(&scratch.hits[at]) {
                 rules.iter().for_each(|&rule| scratch.call(rule));
@@ -149,7 +157,7 @@ impl Matching<'_> {
         if !self.scratch.begin_scan(field) {
             return;
         }
-        let Some(scan) = self.source.scans.get(&field) else {
+        let Some(scan) = self.source.scan_of(field) else {
             return;
         };
         let scratch = &mut *self.scratch;
