@@ -1,6 +1,6 @@
 //! The decoder as a whole: what becomes of batches, of broken parts, and of bytes that nobody meant.
 
-use casebook_event::{EventBatch, Position, RawRecord, Source, Timestamp, ValueRef};
+use casebook_event::{EventBatch, FieldId, Position, RawRecord, Source, Timestamp, ValueRef};
 use proptest::prelude::*;
 
 use super::*;
@@ -571,6 +571,33 @@ fn envelopes_are_opened() {
 
 /// Whatever runs in a pod can print an audit event. It stays what the pod printed, unless the topic says that pods print audit
 /// events there.
+#[test]
+fn a_shipper_may_put_an_application_s_keys_in_place_of_its_text() {
+    let decode = |payload: &str| decode(SourceKind::Source(Source::ContainerLog), payload.as_bytes());
+    let batch = decode(
+        r#"{"stream":"stderr","time":"2024-01-01T00:00:00Z","level":"error","code":7,"kubernetes":{"pod_name":"p","namespace_name":"n"}}"#,
+    );
+    let [event] = &batch.events[..] else {
+        panic!("{batch:?}")
+    };
+    assert_eq!(event.time.to_string(), "2024-01-01T00:00:00Z");
+    assert_eq!(
+        event.fields.str(FieldId::Message),
+        Some(r#"{"level":"error","code":7}"#)
+    );
+    assert_eq!(event.fields.str(FieldId::LogLevel), Some("error"));
+    assert_eq!(event.fields.str(FieldId::KubernetesPodName), Some("p"));
+    assert_eq!(event.native().get("code").and_then(ValueRef::as_i64), Some(7));
+    assert_eq!(event.native().str_at(&["stream"]), Some("stderr"));
+    // Nothing is left, and nothing says that it is a container's.
+    for payload in [
+        r#"{"stream":"stdout","kubernetes":{}}"#,
+        r#"{"level":"error","code":7}"#,
+    ] {
+        assert_eq!(decode(payload).dead_letters[0].reason, "wrong_shape", "{payload}");
+    }
+}
+
 #[test]
 fn what_a_container_prints_never_passes_for_another_source() {
     let quoted = serde_json::to_string(AUDIT).unwrap();

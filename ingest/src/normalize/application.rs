@@ -128,9 +128,14 @@ mod tests {
             ],
         );
         check(
-            r#"{"t":{"$date":"2025-07-21T15:00:28.308+00:00"},"s":"W","c":"NETWORK","msg":"m"}"#,
+            r#"{"t":{"$date":"2025-07-21T15:00:28.308+00:00"},"s":"W","c":"NETWORK","id":22,"ctx":"main","msg":"m"}"#,
             "2025-07-21T15:00:28.308Z",
-            &[(FieldId::LogLevel, "warn"), (FieldId::LogLogger, "NETWORK")],
+            &[
+                (FieldId::LogLevel, "warn"),
+                (FieldId::LogLogger, "NETWORK"),
+                (FieldId::ProcessThreadName, "main"),
+                (FieldId::EventCode, "22"),
+            ],
         );
         check(
             r#"{"event":"login","msg":"who","username":"u","url":"https://me@shop.example:8443/p?q","success":false}"#,

@@ -58,6 +58,15 @@ fn set_names(record: &Value, inner: bool, fields: &mut Fields) {
     if clef && fields.get(FieldId::LogLevel).is_none() {
         fields.set(FieldId::LogLevel, "information");
     }
+    // MongoDB, since 4.4: its messages have numbers, and its context is a thread.
+    if record.at(&["t", "$date"]).is_some() {
+        if let Some(context) = record.get("ctx") {
+            set_text(fields, FieldId::ProcessThreadName, context);
+        }
+        if let Some(id) = record.get("id").and_then(Value::as_i64) {
+            fields.set(FieldId::EventCode, id.to_string());
+        }
+    }
     // bunyan and pino, which write levels as numbers, name the program where others name the logger.
     if let (Some(Value::Int(_)), Some(name)) = (record.get("level"), record.get("name")) {
         set_text(fields, FieldId::ServiceName, name);

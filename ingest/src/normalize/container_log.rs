@@ -61,10 +61,7 @@ impl<'a> ContainerLine<'a> {
         let find = |key: &str| entries.iter().find(|(k, _)| k == key).map(|(_, value)| value);
         let text = |key: &str| find(key).and_then(Value::as_str);
         let Some(whole) = ["log", "message", "MESSAGE"].iter().find_map(|key| text(key)) else {
-            return Err(Reject::new(
-                reject::WRONG_SHAPE,
-                "no container log: neither log nor message is a text",
-            ));
+            return Self::of_merged(entries);
         };
         // A shipper that does not parse the runtime's format forwards the whole line.
         let cri = CriLine::parse(whole);
@@ -99,6 +96,29 @@ impl<'a> ContainerLine<'a> {
             message: message.into(),
             partial,
             entries,
+        })
+    }
+
+    /// What the container wrote as JSON, in whose place a shipper has put its keys (Fluent Bit: a parser, or `Merge_Log` without
+    /// `Keep_Log`). The text is made again from what is not the shipper's.
+    fn of_merged(entries: Vec<(CompactString, Value)>) -> Result<ContainerLine<'static>, Reject> {
+        let (own, merged): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|(key, _)| SHIPPER_KEYS.contains(&key.as_str()));
+        let find = |key: &str| own.iter().find(|(k, _)| k == key).map(|(_, value)| value);
+        let shipped = matches!(find("kubernetes"), Some(Value::Map(_))) || find("stream").is_some();
+        if !shipped || merged.is_empty() {
+            return Err(Reject::new(
+                reject::WRONG_SHAPE,
+                "no container log: neither log nor message is a text",
+            ));
+        }
+        Ok(ContainerLine {
+            time: TIME_KEYS.iter().find_map(|key| find(key).and_then(epoch::parse)),
+            stream: find("stream").and_then(Value::as_str).unwrap_or_default().into(),
+            message: serde_json::to_string(&Value::Map(merged)).unwrap_or_default().into(),
+            partial: false,
+            entries: own,
         })
     }
 
@@ -137,6 +157,18 @@ impl<'a> ContainerLine<'a> {
         }
     }
 }
+
+/// What shippers put beside a container's own keys.
+const SHIPPER_KEYS: &[&str] = &[
+    "stream",
+    "time",
+    "@timestamp",
+    "date",
+    "logtag",
+    "_p",
+    "kubernetes",
+    "tag",
+];
 
 /// Where shippers put the time of a line, best first.
 const TIME_KEYS: &[&str] = &["time", "@timestamp", "timestamp", "date", "ts"];
