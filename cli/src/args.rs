@@ -216,6 +216,26 @@ pub enum RuleCommand {
     Test(RuleCheckArgs),
     /// List rules
     List(RuleCheckArgs),
+    /// Say why a rule matches events, or does not, part by part with the values it saw
+    Explain(RuleExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RuleExplainArgs {
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// The kind of log: auto, or a source's name: kubernetes_audit, container, cloudtrail, auditd, … (docs/sources)
+    #[arg(long, default_value = "auto", value_name = "KIND")]
+    pub source: String,
+    /// Print one JSON object for each event and rule
+    #[arg(long)]
+    pub json: bool,
+    /// A rule's id or title, or a file of rules
+    #[arg(value_name = "RULE")]
+    pub rule: String,
+    /// A file of records; - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -264,6 +264,7 @@ impl Builder {
             file: rule.file.clone(),
             line: rule.mark.line,
             version: format_compact!("{:016x}", version.digest()),
+            response: rule.extension.response.clone(),
             tests: rule.extension.tests.clone(),
         });
     }

@@ -114,6 +114,8 @@ pub struct RuleInfo {
     pub line: u32,
     /// A hash of its meaning, and of that of the rules it is about: 16 hexadecimal digits.
     pub version: CompactString,
+    /// What to do about its alerts, step by step (`casebook: response:`).
+    pub response: Vec<String>,
     /// Its tests.
     pub tests: Vec<RuleTest>,
 }
@@ -243,6 +245,10 @@ impl RuleSet {
 
     pub(crate) fn detection(&self, at: usize) -> &DetectionRule {
         &self.detections[at]
+    }
+
+    pub(crate) fn detection_by_id(&self, id: &str) -> Option<&DetectionRule> {
+        self.detections.iter().find(|rule| &*rule.id == id)
     }
 
     #[cfg(test)]

@@ -6,6 +6,7 @@ mod demo;
 mod normalize;
 mod replay;
 mod rule;
+mod rule_explain;
 mod run;
 mod search;
 mod sql;

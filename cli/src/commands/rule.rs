@@ -8,6 +8,7 @@ use casebook_correlate::{RuleSet, Severity};
 use casebook_event::Value;
 
 use crate::args::{RuleCheckArgs, RuleCommand};
+use crate::commands::rule_explain;
 use crate::exit_code;
 use crate::output::{self, Rows};
 use crate::rules;
@@ -17,6 +18,7 @@ pub fn run(command: RuleCommand) -> Result<ExitCode> {
         RuleCommand::Lint(args) => lint(&args),
         RuleCommand::Test(args) => test(&args),
         RuleCommand::List(args) => list(&args),
+        RuleCommand::Explain(args) => rule_explain::run(&args),
     }
 }
 

@@ -321,3 +321,32 @@ fn a_demo_after_an_interrupted_one_finishes_and_shows_all_its_alerts() {
         assert!(!shown.contains("Left Over"), "{shown}");
     }
 }
+
+#[test]
+fn explain_says_what_each_part_of_a_rule_saw() {
+    let files = Files::new(&[("auth.log", &brute_force()), ("rules.yml", RULES)]);
+    let explain = |rule: &str, more: &[&str]| {
+        let (rules, log) = (files.path("rules.yml"), files.path("auth.log"));
+        let mut args = vec!["rule", "explain", "--rules", &rules, "--source", "auth", rule, &log];
+        args.extend(more);
+        casebook().args(args).output().unwrap()
+    };
+    let output = explain("failed_login", &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let (first, last) = (text.lines().next().unwrap(), text.lines().last().unwrap());
+    assert!(first.starts_with("MATCH "), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("MATCH ")).count(), 10);
+    assert_eq!(text.lines().filter(|line| line.starts_with("no match ")).count(), 1);
+    assert_eq!(last.trim(), "- event.outcome is \"failure\"   <- \"success\"");
+
+    let output = explain("Brute force", &["--json"]);
+    let explained = json_lines(&output);
+    assert_eq!(explained.len(), 11, "a correlation stands for the rules it names");
+    assert_eq!(explained[0]["explained"]["holds"], true);
+    assert_eq!(explained[10]["explained"]["holds"], false);
+
+    let output = explain("no such rule", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no such rule"));
+}

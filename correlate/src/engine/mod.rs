@@ -16,7 +16,7 @@ use std::sync::Arc;
 use casebook_event::{Event, EventRef, FieldId, Signal, ValueRef};
 use compact_str::{CompactString, format_compact};
 
-use crate::compile::{AtomId, Check, Expression, FieldIndex, SourcePlan};
+use crate::compile::{AtomId, Atoms, Check, Expression, FieldIndex, SourcePlan};
 use crate::limits::MAX_GROUP_VALUE_BYTES;
 use crate::rule_set::{Output, RuleSet};
 use scratch::Scratch;
@@ -119,6 +119,19 @@ fn group_value(text: CompactString) -> CompactString {
     )
 }
 
+/// Whether an atom is true of an event, by looking at it alone.
+pub(crate) fn answer(atoms: &Atoms, id: AtomId, event: &Event) -> bool {
+    let atom = atoms.atom(id);
+    match atom.field {
+        Some(field) => check::field(&atom.check, event, atoms.field(field)),
+        None => {
+            let mut visit = |value: ValueRef<'_>| check::value(&atom.check, value);
+            // Text records have no native form: their words may be in no field at all.
+            event.visit_all(&mut visit) || (event.native().is_null() && visit(ValueRef::Str(&event.raw)))
+        }
+    }
+}
+
 /// One event under way.
 struct Matching<'a> {
     rules: &'a RuleSet,
@@ -189,13 +202,7 @@ impl Matching<'_> {
                 self.scan(field);
                 self.scratch.is_true(id)
             }
-            (check, Some(field)) => check::field(check, self.event, atoms.field(field)),
-            (check, None) => {
-                let mut visit = |value: ValueRef<'_>| check::value(check, value);
-                // Text records have no native form: their words may be in no field at all.
-                self.event.visit_all(&mut visit)
-                    || (self.event.native().is_null() && visit(ValueRef::Str(&self.event.raw)))
-            }
+            _ => answer(atoms, id, self.event),
         };
         self.scratch.learn(id, truth);
         truth

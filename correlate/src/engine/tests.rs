@@ -55,6 +55,13 @@ fn detect(rules: &RuleSet, detector: &mut Detector, event: &Event) -> Vec<String
         .map(|rule| rule.id.to_string())
         .collect();
     assert_eq!(found, expected, "the engine and the reference disagree on {event:?}");
+    let explained: Vec<String> = rules
+        .detections()
+        .iter()
+        .filter(|rule| rules.explain(&rule.id, event).unwrap().holds)
+        .map(|rule| rule.id.to_string())
+        .collect();
+    assert_eq!(found, explained, "the engine and the explanation disagree on {event:?}");
     found
 }
 

@@ -1,4 +1,4 @@
-//! The house extension of a rule, under `casebook:`: its tests.
+//! The house extension of a rule, under `casebook:`: its tests, and what to do about its alerts.
 //!
 //! A test is data here: running it takes the decoders, which this crate does not know.
 
@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use casebook_event::Source;
 
+use super::head::texts;
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Mark, Report, code};
 use crate::limits::{MAX_EVENTS_PER_TEST, MAX_TESTS_PER_RULE};
@@ -14,6 +15,8 @@ use crate::limits::{MAX_EVENTS_PER_TEST, MAX_TESTS_PER_RULE};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Extension {
     pub(crate) tests: Vec<RuleTest>,
+    /// What to do about an alert, step by step.
+    pub(crate) response: Vec<String>,
 }
 
 /// A test of a rule: events in, number of alerts out.
@@ -45,7 +48,8 @@ impl Extension {
     pub(crate) fn parse(entry: Option<&Entry>, report: &mut Report<'_>) -> Self {
         let mut extension = Self::default();
         let Some(entry) = entry else { return extension };
-        let Some(entries) = entry.value.entries() else {
+        let node = &entry.value;
+        let Some(entries) = node.entries() else {
             report.add(
                 code::BAD_SHAPE,
                 entry.value.mark,
@@ -56,9 +60,15 @@ impl Extension {
         for entry in entries {
             match entry.key.as_str() {
                 "tests" => extension.tests = tests(&entry.value, report),
+                "response" => extension.response = texts(node, "response", report),
                 other => {
                     let message = format!("`casebook` has no key `{other}`");
-                    report.add_help(code::UNKNOWN_EXTENSION_KEY, entry.mark, message, "it has `tests`");
+                    report.add_help(
+                        code::UNKNOWN_EXTENSION_KEY,
+                        entry.mark,
+                        message,
+                        "it has `tests` and `response`",
+                    );
                 }
             }
         }

@@ -100,6 +100,11 @@ impl Number {
         })
     }
 
+    /// As it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// How `value` compares to this number; `None` if it is none.
     pub(crate) fn compare(&self, value: ValueRef<'_>) -> Option<std::cmp::Ordering> {
         let found = match value {
