@@ -123,6 +123,9 @@ codes! {
     UNUSED_SELECTION "unused-selection" Warning "a selection that the condition never looks at";
     ALWAYS_TRUE "always-true" Warning "the rule matches every event of its logsource, or the condition holds of any count";
     NEVER_TRUE "never-true" Warning "the condition can hold of no event or count: the rule never fires";
+    UNKNOWN_FIELD "unknown-field" Warning "no event of the rule's logsource has a field by that name";
+    BROAD_RULE "broad-rule" Warning "the rule asks so little that it matches most events of its logsource";
+    NESTED_REPETITION "nested-repetition" Warning "a regular expression that engines which backtrack may take forever over";
     ALL_OF_ONE "all-of-one" Warning "`all` on a single value does nothing";
     NULL_IN_LIST "null-in-list" Warning "`null` among other values: Sigma wants a selection of its own for it";
     NO_SOURCE "no-source" Warning "no source has this logsource: the rule never fires";

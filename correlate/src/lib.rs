@@ -27,4 +27,6 @@ pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;
 pub use explain::Explained;
 pub use rule_set::{Loaded, RuleFile, RuleInfo, RuleKind, RuleSet};
-pub use sigma::extension::{RuleTest, TestEvent};
+pub use sigma::extension::{RuleTest, TestEvent, TestPayload};
+pub use sigma::head::STATUSES;
+pub use sigma::modifier::MODIFIERS;

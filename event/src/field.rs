@@ -254,6 +254,15 @@ pub const TAXONOMY: &[(&str, &[FieldId])] = &[
     ("cs-method", &[FieldId::HttpRequestMethod]),
     ("sc-status", &[FieldId::HttpResponseStatusCode]),
     ("c-ip", &[FieldId::SourceIp]),
+    ("cs-user-agent", &[FieldId::UserAgentOriginal]),
+    ("cs-referer", &[FieldId::HttpRequestReferrer]),
+    ("cs-username", &[FieldId::UserName]),
+    ("cs-host", &[FieldId::UrlDomain]),
+    ("cs-uri", &[FieldId::UrlOriginal]),
+    ("cs-uri-stem", &[FieldId::UrlPath]),
+    // Rules look for paths here as much as for queries: the whole URL has both.
+    ("cs-uri-query", &[FieldId::UrlOriginal, FieldId::UrlQuery]),
+    ("c-uri-query", &[FieldId::UrlOriginal, FieldId::UrlQuery]),
 ];
 
 /// A field as a rule or a query names it, resolved once.

@@ -12,6 +12,7 @@ mod data_model;
 mod event;
 mod field;
 mod native;
+mod native_fields;
 mod position;
 mod signal;
 mod source;

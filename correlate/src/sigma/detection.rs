@@ -7,6 +7,7 @@ use regex::RegexBuilder;
 
 use super::condition::{self, Condition};
 use super::encoding;
+use super::lint::expression;
 use super::modifier::{Comparison, Encoding, Key};
 use super::pattern::Pattern;
 use super::value::{Expression, Number, Relation, Test};
@@ -43,6 +44,8 @@ pub(crate) enum Query {
 /// What is asked of one field.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
+    /// Where it is asked.
+    pub(crate) mark: Mark,
     /// The field; `None` for keywords.
     pub(crate) field: Option<String>,
     /// Every value must match, rather than any.
@@ -189,6 +192,7 @@ fn read_item(key: &Key<'_>, nodes: &[Node], mark: Mark, report: &mut Report<'_>)
     let values = values.into_iter().collect::<Option<Vec<_>>>()?;
     let field = key.field.map(str::to_owned);
     Some(Query::Item(Item {
+        mark,
         field,
         all: key.all,
         negated: key.negated,
@@ -242,7 +246,7 @@ fn value(key: &Key<'_>, node: &Node, report: &mut Report<'_>) -> Option<Vec<Test
             _,
         ) => {
             let flags = [(insensitive, 'i'), (multi_line, 'm'), (dot_all, 's')];
-            return expression(text?, flags, node.mark, report).map(|test| vec![Test::Regex(test)]);
+            return compile(text?, flags, node.mark, report).map(|test| vec![Test::Regex(test)]);
         }
         (Comparison::Plain(relation), _) if key.field_reference => Test::Field {
             name: text?.to_owned(),
@@ -352,7 +356,7 @@ fn texts(key: &Key<'_>, text: &str, relation: Relation, mark: Mark, report: &mut
     Some(patterns.into_iter().map(test).collect())
 }
 
-fn expression(source: &str, flags: [(bool, char); 3], mark: Mark, report: &mut Report<'_>) -> Option<Expression> {
+fn compile(source: &str, flags: [(bool, char); 3], mark: Mark, report: &mut Report<'_>) -> Option<Expression> {
     let set: String = flags.iter().filter(|(on, _)| *on).map(|(_, flag)| flag).collect();
     let source = if set.is_empty() {
         source.to_owned()
@@ -365,7 +369,14 @@ fn expression(source: &str, flags: [(bool, char); 3], mark: Mark, report: &mut R
         .nest_limit(MAX_REGEX_DEPTH)
         .build();
     match built {
-        Ok(regex) => Some(Expression { source, regex }),
+        Ok(regex) => {
+            if expression::is_catastrophic(&source) {
+                let message = "a repetition within a repetition: engines that backtrack may take forever over it";
+                let help = "it is fast here; `(a+)+` finds what `a+` finds";
+                report.add_help(code::NESTED_REPETITION, mark, message, help);
+            }
+            Some(Expression { source, regex })
+        }
         Err(regex::Error::CompiledTooBig(_)) => {
             let message = format!("the expression takes more than {MAX_REGEX_COMPILED_BYTES} bytes when compiled");
             report.add_help(

@@ -39,8 +39,17 @@ pub struct RuleTest {
 pub struct TestEvent {
     /// What kind of log it is.
     pub source: Source,
-    /// The record: JSON where the test gives `event`, the text where it gives `raw`.
-    pub payload: String,
+    /// What it holds.
+    pub payload: TestPayload,
+}
+
+/// What a test gives to the decoders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TestPayload {
+    /// A record: JSON where the test gives `event`, the text where it gives `raw`.
+    Text(String),
+    /// A file of records, relative to the rule's own: never absolute, and without `..`.
+    File(String),
 }
 
 impl Extension {
@@ -151,7 +160,7 @@ fn test(node: &Node, report: &mut Report<'_>) -> Option<RuleTest> {
 }
 
 fn event(node: &Node, report: &mut Report<'_>) -> Option<TestEvent> {
-    check_keys(node, &["source", "event", "raw"], "an event of a test", report)?;
+    check_keys(node, &["source", "event", "raw", "file"], "an event of a test", report)?;
     let source = match node
         .entry("source")
         .and_then(|entry| entry.value.scalar_text())
@@ -161,14 +170,26 @@ fn event(node: &Node, report: &mut Report<'_>) -> Option<TestEvent> {
         Some(Err(problem)) => return bad(report, node.mark, &problem.to_string()),
         None => return bad(report, node.mark, "an event of a test needs its `source`"),
     };
-    let payload = match (node.entry("event"), node.entry("raw")) {
-        (Some(entry), None) if entry.value.entries().is_some() => entry.value.to_json().to_string(),
-        (None, Some(entry)) if entry.value.scalar_text().is_some() => entry.value.scalar_text()?.to_owned(),
+    let payload = match (node.entry("event"), node.entry("raw"), node.entry("file")) {
+        (Some(entry), None, None) if entry.value.entries().is_some() => {
+            TestPayload::Text(entry.value.to_json().to_string())
+        }
+        (None, Some(entry), None) if entry.value.scalar_text().is_some() => {
+            TestPayload::Text(entry.value.scalar_text()?.to_owned())
+        }
+        (None, None, Some(entry)) if entry.value.scalar_text().is_some() => {
+            let name = entry.value.scalar_text()?;
+            let inside = |part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir);
+            if !std::path::Path::new(name).components().all(inside) {
+                return bad(report, entry.mark, "`file` is a path below the rule's own directory");
+            }
+            TestPayload::File(name.to_owned())
+        }
         _ => {
             return bad(
                 report,
                 node.mark,
-                "an event of a test has either `event`, a mapping, or `raw`, a text",
+                "an event of a test has one of `event`, a mapping, `raw`, a text, and `file`, a path",
             );
         }
     };

@@ -23,7 +23,8 @@ pub(crate) struct Head {
     pub(crate) fields: Vec<String>,
 }
 
-const STATUSES: &[&str] = &["stable", "test", "experimental", "deprecated", "unsupported"];
+/// The statuses of a rule (Sigma rules specification, "Status").
+pub const STATUSES: &[&str] = &["stable", "test", "experimental", "deprecated", "unsupported"];
 
 impl Head {
     /// Reads the keys; `None` if one is an error.

@@ -7,7 +7,7 @@ use super::head::text;
 use super::pattern::Pattern;
 use super::value::Test;
 use super::yaml::Entry;
-use crate::diagnostic::{Report, code};
+use crate::diagnostic::{Mark, Report, code};
 
 /// What is asked of a field: any of these values.
 type Asked = (&'static str, &'static [&'static str]);
@@ -115,6 +115,7 @@ impl RuleLogsource {
         };
         let items = asked.iter().map(|(field, values)| {
             Query::Item(Item {
+                mark: Mark::START,
                 field: Some((*field).to_owned()),
                 all: false,
                 negated: false,

@@ -52,6 +52,41 @@ pub(crate) struct Key<'a> {
     pub(crate) field_reference: bool,
 }
 
+/// Every modifier of Sigma (appendix "modifiers", 2.1).
+pub const MODIFIERS: &[&str] = &[
+    "contains",
+    "startswith",
+    "endswith",
+    "all",
+    "re",
+    "i",
+    "m",
+    "s",
+    "cidr",
+    "exists",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "neq",
+    "cased",
+    "windash",
+    "wide",
+    "utf16",
+    "utf16le",
+    "utf16be",
+    "base64",
+    "base64offset",
+    "fieldref",
+    "expand",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "year",
+];
+
 const SUPPORTED: &str = "contains, startswith, endswith, all, re (with i, m, s), cidr, exists, gt, gte, lt, lte, neq, cased, \
                          windash, wide, utf16, utf16le, utf16be, base64, base64offset, fieldref";
 

@@ -1,8 +1,12 @@
 //! Findings about a rule that parsed: what it lacks, and what in it can have no effect.
 
+mod breadth;
+pub(super) mod expression;
+mod fields;
+
 use super::condition::Condition;
 use super::correlation::CorrelationKind;
-use super::detection::Detection;
+use super::detection::{Detection, Item, Query};
 use super::rule::{Body, Rule};
 use crate::diagnostic::{Report, code};
 
@@ -57,6 +61,12 @@ pub(crate) fn lint(rule: &Rule, alerts: bool, report: &mut Report<'_>) {
                 report.add(code::NO_SOURCE, rule.mark, message);
             }
             selections(rule, detection, report);
+            fields::lint(logsource, detection, report);
+            if !breadth::is_narrow(detection) {
+                let help = "add a field with a value of at least three characters that is not behind a `not`";
+                let message = "nothing in the condition narrows the rule down: it matches most of its logsource";
+                report.add_help(code::BROAD_RULE, rule.mark, message, help);
+            }
         }
         Body::Correlation(correlation) => {
             if let CorrelationKind::EventCount(condition) = &correlation.kind {
@@ -78,6 +88,21 @@ pub(crate) fn lint(rule: &Rule, alerts: bool, report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// Every question about a field, in the order of the rule.
+fn items(detection: &Detection) -> Vec<&Item> {
+    fn collect<'a>(query: &'a Query, items: &mut Vec<&'a Item>) {
+        match query {
+            Query::All(parts) | Query::Any(parts) => parts.iter().for_each(|part| collect(part, items)),
+            Query::Item(item) => items.push(item),
+        }
+    }
+    let mut items = Vec::new();
+    for selection in &detection.selections {
+        collect(&selection.query, &mut items);
+    }
+    items
 }
 
 fn selections(rule: &Rule, detection: &Detection, report: &mut Report<'_>) {
