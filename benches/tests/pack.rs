@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use casebook_corpus::{ATTACKER_IP, Corpus, CorpusConfig, CorpusRecord, SOURCES, demo, story};
-use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleFile, RuleInfo, RuleKind, RuleSet};
+use casebook_correlate::{
+    CorrelationConfig, CorrelationEngine, Detector, RuleFile, RuleInfo, RuleKind, RuleSet, TestPayload,
+};
 use casebook_event::{Alert, EventBatch, Level, Position, RawRecord, SignalMessage, Source, Timestamp};
 use casebook_ingest::{Decoder, SourceKind};
 
@@ -135,10 +137,10 @@ fn every_rule_is_tested_and_every_test_passes() {
         );
         let rules = alone(&files, &all, rule);
         for test in &rule.tests {
-            let records = test
-                .events
-                .iter()
-                .map(|event| (event.source, event.payload.as_bytes(), START));
+            let records = test.events.iter().map(|event| match &event.payload {
+                TestPayload::Text(text) => (event.source, text.as_bytes(), START),
+                TestPayload::File(name) => panic!("{name}: rules of the pack carry their records"),
+            });
             let (alerts, dead) = run(&rules, records);
             let mine: Vec<&Alert> = alerts.iter().filter(|alert| *alert.rule.id == *rule.id).collect();
             let grouped = test.group.as_ref().is_none_or(|want| {

@@ -1,6 +1,6 @@
 //! A set of rules that belong together: loaded, checked, compiled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use casebook_event::{FieldRef, Level, Source};
@@ -121,7 +121,7 @@ pub struct RuleInfo {
 }
 
 /// A detection, ready to be applied.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DetectionRule {
     pub(crate) id: Arc<str>,
     pub(crate) outputs: Vec<Output>,
@@ -142,7 +142,7 @@ pub(crate) enum Output {
 }
 
 /// A correlation, ready to be applied.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CorrelationRule {
     pub(crate) kind: CorrelationKind,
     /// The ids of the rules it is about, in its order.
@@ -217,6 +217,30 @@ impl RuleSet {
             correlations,
             plan,
         }
+    }
+
+    /// A set of those of these rules that have one of the ids. One that only served correlations which are left out alerts
+    /// by itself; a correlation whose rules are left out never fires.
+    pub fn only(&self, ids: &HashSet<&str>) -> Self {
+        let is_wanted = |id: &Arc<str>| ids.contains(&**id);
+        let mut infos: Vec<RuleInfo> = self.infos.iter().filter(|rule| is_wanted(&rule.id)).cloned().collect();
+        let mut detections: Vec<DetectionRule> = Vec::new();
+        for detection in self.detections.iter().filter(|rule| is_wanted(&rule.id)) {
+            let mut detection = detection.clone();
+            detection.outputs.retain(|output| match output {
+                Output::Alert => true,
+                Output::Member { correlation_id, .. } => is_wanted(correlation_id),
+            });
+            if detection.outputs.is_empty() {
+                detection.outputs.push(Output::Alert);
+                let own = infos.iter_mut().filter(|rule| rule.id == detection.id);
+                own.for_each(|rule| rule.alerts = true);
+            }
+            detections.push(detection);
+        }
+        let correlations = self.correlations.iter().filter(|(id, _)| is_wanted(id));
+        let correlations = correlations.map(|(id, rule)| (id.clone(), rule.clone())).collect();
+        Self::new(infos, detections, correlations)
     }
 
     /// Number of rules.

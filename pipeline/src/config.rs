@@ -20,6 +20,9 @@ pub struct Config {
     /// Rule files and directories.
     #[serde(default)]
     pub rules: Vec<PathBuf>,
+    /// How often the rule files are looked at for changes; `null` for only when told by SIGHUP.
+    #[serde(default = "default_rules_reload")]
+    pub rules_reload: Option<ConfigDuration>,
     /// The brokers and topics.
     pub kafka: KafkaConfig,
     /// How much later than others an event of each source may arrive and still be correlated.
@@ -33,6 +36,12 @@ pub struct Config {
     pub http: Option<std::net::SocketAddr>,
 }
 
+/// Least time between two looks at the rule files.
+const MIN_RULES_RELOAD: Duration = Duration::from_secs(1);
+
+fn default_rules_reload() -> Option<ConfigDuration> {
+    Some(ConfigDuration(Duration::from_secs(10)))
+}
 fn default_store() -> String {
     "./casebook-data".into()
 }
@@ -237,6 +246,15 @@ impl Config {
                 config.kafka.signals_partitions
             ));
         }
+        if config
+            .rules_reload
+            .is_some_and(|interval| interval.0 < MIN_RULES_RELOAD)
+        {
+            return Err(format!(
+                "rules_reload: at least {} s; `null` is for never",
+                MIN_RULES_RELOAD.as_secs()
+            ));
+        }
         for path in &mut config.rules {
             *path = base.join(&*path);
         }
@@ -276,6 +294,10 @@ mod tests {
         check(
             "kafka: {brokers: b, topics: [{name: x}]}\ncommit: {max_bytes: 5}\n",
             "commit.max_bytes",
+        );
+        check(
+            "rules_reload: 0s\nkafka: {brokers: b, topics: [{name: x}]}\n",
+            "rules_reload",
         );
     }
 }

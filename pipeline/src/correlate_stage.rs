@@ -14,7 +14,7 @@ use casebook_ingest::{Consumer, ConsumerEvent};
 use casebook_store::{AlertsCommit, CommitError, Store};
 use rdkafka::producer::FutureProducer;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -52,6 +52,10 @@ struct PartitionState {
 pub(crate) struct CorrelateStage {
     config: Config,
     rules: Arc<RuleSet>,
+    /// The rules to apply, which may change.
+    reloaded: watch::Receiver<Arc<RuleSet>>,
+    /// Tells detection of them.
+    detect_rules: watch::Sender<Arc<RuleSet>>,
     store: Arc<Store>,
     consumer: Consumer,
     sink: Option<TopicWriter>,
@@ -69,6 +73,8 @@ pub(crate) struct CorrelateStage {
 pub(crate) struct CorrelateParts {
     pub(crate) config: Config,
     pub(crate) rules: Arc<RuleSet>,
+    pub(crate) reloaded: watch::Receiver<Arc<RuleSet>>,
+    pub(crate) detect_rules: watch::Sender<Arc<RuleSet>>,
     pub(crate) store: Arc<Store>,
     pub(crate) consumer: Consumer,
     pub(crate) producer: FutureProducer,
@@ -87,6 +93,8 @@ impl CorrelateStage {
         let CorrelateParts {
             config,
             rules,
+            reloaded,
+            detect_rules,
             store,
             consumer,
             producer,
@@ -102,6 +110,8 @@ impl CorrelateStage {
         Self {
             config,
             rules,
+            reloaded,
+            detect_rules,
             store,
             consumer,
             sink,
@@ -128,6 +138,7 @@ impl CorrelateStage {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                Ok(()) = self.reloaded.changed() => self.take_rules(),
                 event = input.recv() => match event {
                     Some(event) => self.on_event(event).await?,
                     None => break,
@@ -142,6 +153,15 @@ impl CorrelateStage {
             .map_err(|_| PipelineError::StagePanicked("consumer"))?;
         info!("correlate stopped");
         Ok(())
+    }
+
+    /// Goes on with changed rules, and then lets detection do so.
+    fn take_rules(&mut self) {
+        self.rules = self.reloaded.borrow_and_update().clone();
+        for state in self.partitions.values_mut() {
+            state.engine.set_rules(&self.rules);
+        }
+        self.detect_rules.send_replace(self.rules.clone());
     }
 
     fn deadline(&self) -> Instant {

@@ -10,7 +10,8 @@ use casebook_event::{
     Watermark,
 };
 use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, SourceKind};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tracing::info;
 
 use crate::clock;
 use crate::config::{Config, TopicConfig};
@@ -76,6 +77,8 @@ impl Reading {
 pub(crate) struct DetectStage {
     kinds: Kinds,
     detector: Detector,
+    /// The rules to apply, which may change.
+    rules: watch::Receiver<Arc<RuleSet>>,
     watermarks: Watermarks,
     /// The partitions read here.
     partitions: BTreeMap<Partition, Reading>,
@@ -86,10 +89,12 @@ pub(crate) struct DetectStage {
 }
 
 impl DetectStage {
-    pub(crate) fn new(config: &Config, rules: Arc<RuleSet>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(config: &Config, rules: watch::Receiver<Arc<RuleSet>>, metrics: Arc<Metrics>) -> Self {
+        let detector = Detector::new(rules.borrow().clone());
         Self {
             kinds: Kinds::new(&config.kafka.topics),
-            detector: Detector::new(rules),
+            detector,
+            rules,
             watermarks: Watermarks::new(config.lateness.clone()),
             partitions: BTreeMap::new(),
             matched: Vec::new(),
@@ -108,6 +113,14 @@ impl DetectStage {
         let mut looked = Instant::now();
         loop {
             let event = runtime.block_on(async { tokio::time::timeout(TICK, input.recv()).await });
+            // Between two batches: an event is matched by one set, whole. An error says that no further set can come.
+            if self.rules.has_changed().unwrap_or(false) {
+                self.detector = Detector::new(self.rules.borrow_and_update().clone());
+                info!(
+                    rules = self.detector.rules().rules().count(),
+                    "detection goes on with the new rules"
+                );
+            }
             let now = Instant::now();
             let mut detected = match event {
                 Ok(None) => return,

@@ -12,6 +12,7 @@
 //!
 //! Every channel is bounded, and nothing but an acknowledged commit moves back.
 
+mod backtest;
 mod clock;
 mod commit_stage;
 mod config;
@@ -22,6 +23,7 @@ mod error;
 mod progress;
 mod replay;
 mod rule_files;
+mod rule_reload;
 mod rule_test;
 mod run;
 mod signal_topic;
@@ -29,6 +31,7 @@ mod telemetry;
 mod topics;
 mod watermark;
 
+pub use backtest::{Backtest, BacktestCounts, BacktestReport};
 pub use clock::now;
 pub use config::{CommitConfig, Config, ConfigError, KafkaConfig, LatenessConfig, SourceKindConfig, TopicConfig};
 pub use duration::{ConfigDuration, parse_duration};
@@ -36,7 +39,8 @@ pub use error::PipelineError;
 pub use progress::{Progress, Snapshot};
 pub use replay::{Replay, ReplayCounts, open_records};
 pub use rule_files::{load_rules, read_rule_files};
-pub use rule_test::{TestOutcome, run_rule_tests};
+pub use rule_reload::RuleReload;
+pub use rule_test::{TestFailure, TestOutcome, TestedEvent, run_rule_tests};
 pub use run::Pipeline;
 pub use telemetry::Metrics;
 pub use watermark::MAX_CLOCK_SKEW;

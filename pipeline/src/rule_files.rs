@@ -14,6 +14,23 @@ const MAX_DEPTH: usize = 16;
 /// # Errors
 /// A path cannot be read, or a directory holds no rule file.
 pub fn read_rule_files(paths: &[PathBuf]) -> Result<Vec<RuleFile>, PipelineError> {
+    rule_file_paths(paths)?
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).map_err(|source| PipelineError::File {
+                path: path.display().to_string(),
+                source,
+            })?;
+            Ok(RuleFile {
+                path: path.display().to_string(),
+                text,
+            })
+        })
+        .collect()
+}
+
+/// The paths of those files.
+pub(crate) fn rule_file_paths(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PipelineError> {
     let mut found = Vec::new();
     for path in paths {
         let before = found.len();
@@ -32,19 +49,7 @@ pub fn read_rule_files(paths: &[PathBuf]) -> Result<Vec<RuleFile>, PipelineError
     }
     found.sort();
     found.dedup();
-    found
-        .into_iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(&path).map_err(|source| PipelineError::File {
-                path: path.display().to_string(),
-                source,
-            })?;
-            Ok(RuleFile {
-                path: path.display().to_string(),
-                text,
-            })
-        })
-        .collect()
+    Ok(found)
 }
 
 fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), PipelineError> {

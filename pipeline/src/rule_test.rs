@@ -1,13 +1,18 @@
 //! The tests that rules carry, run through the same decoders and engines as everything else.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
-use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleInfo, RuleSet, RuleTest};
-use casebook_event::{Alert, EventBatch, Position, RawRecord, SignalMessage, Source};
+use casebook_correlate::{
+    CorrelationConfig, CorrelationEngine, Detector, Explained, RuleInfo, RuleSet, RuleTest, TestEvent, TestPayload,
+    limits::MAX_EVENTS_PER_TEST,
+};
+use casebook_event::{Alert, Event, EventBatch, Position, RawRecord, Signal, SignalMessage, Source};
 use casebook_ingest::{Decoder, SourceKind};
 
 use crate::clock;
+use crate::replay::open_records;
 
 /// What became of one test.
 #[derive(Debug, Clone)]
@@ -20,8 +25,39 @@ pub struct TestOutcome {
     pub rule_title: String,
     /// The test's name.
     pub name: String,
-    /// `None` where it passed, else what was expected and what was found.
-    pub failure: Option<String>,
+    /// `None` where it passed.
+    pub failure: Option<TestFailure>,
+}
+
+/// Why a test failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestFailure {
+    /// What was expected and what was found.
+    pub message: String,
+    /// What the rule, or each rule that the correlation names, made of the events that decided it.
+    pub events: Vec<TestedEvent>,
+}
+
+impl From<String> for TestFailure {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            events: Vec::new(),
+        }
+    }
+}
+
+/// An event of a failed test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestedEvent {
+    /// Its number among the events of the test, from 1.
+    pub number: usize,
+    /// What kind of log told of it.
+    pub source: Source,
+    /// The rule looked at, and why it matched or not.
+    pub explained: Explained,
+    /// For a member of a correlation, the group it counted in; `None` where it did not count.
+    pub group: Option<Vec<String>>,
 }
 
 /// Runs every test of every rule.
@@ -41,33 +77,85 @@ pub fn run_rule_tests(rules: &Arc<RuleSet>) -> Vec<TestOutcome> {
     outcomes
 }
 
-fn run(rules: &Arc<RuleSet>, rule: &RuleInfo, test: &RuleTest) -> Result<(), String> {
+fn run(rules: &Arc<RuleSet>, rule: &RuleInfo, test: &RuleTest) -> Result<(), TestFailure> {
+    let events = events(rule, test)?;
     let mut detector = Detector::new(rules.clone());
     let mut signals = Vec::new();
-    let timestamp = clock::now();
-    for (n, event) in test.events.iter().enumerate() {
-        let position = Position {
-            topic: "test".into(),
-            partition: 0,
-            offset: n as i64,
-            index: 0,
+    for event in &events {
+        detector.detect(event, &mut signals);
+    }
+    let failed = |found: usize, message: String| TestFailure {
+        message,
+        events: explain(rules, rule, &events, &signals, found > test.expect),
+    };
+    if !rule.alerts {
+        // It is there for correlations alone: what it would alert on are its matches.
+        let matches: BTreeSet<_> = signals
+            .iter()
+            .filter(|s| s.matched_rule_id == rule.id)
+            .map(|s| s.event.event_id)
+            .collect();
+        let found = matches.len();
+        return if test.expect == found {
+            Ok(())
+        } else {
+            Err(failed(
+                found,
+                format!("expected {}, found {found}", counted(test.expect, "match", "matches")),
+            ))
         };
+    }
+    let mut engine = CorrelationEngine::new(rules, CorrelationConfig { provisional: false });
+    let mut alerts: Vec<Alert> = Vec::new();
+    for signal in signals.iter().cloned() {
+        engine.apply(SignalMessage::Signal(signal), &mut alerts);
+    }
+    engine.finish(&mut alerts);
+    alerts.retain(|alert| alert.rule.id == *rule.id);
+    let found = alerts.len();
+    if found != test.expect {
+        let groups: Vec<String> = alerts
+            .iter()
+            .map(|alert| format!("{} {:?}", alert.alert.time, alert.group))
+            .collect();
+        let colon = if groups.is_empty() { "" } else { ": " };
+        let message = format!(
+            "expected {}, found {found}{colon}{}",
+            counted(test.expect, "alert", "alerts"),
+            groups.join("; ")
+        );
+        return Err(failed(found, message));
+    }
+    if let Some(want) = &test.group
+        && !alerts.iter().any(|alert| {
+            want.iter()
+                .all(|(field, value)| alert.group.get(field.as_str()).is_some_and(|v| v == value))
+        })
+    {
+        let found: Vec<_> = alerts.iter().map(|alert| &alert.group).collect();
+        return Err(format!("no alert of the group {want:?}; found {found:?}").into());
+    }
+    Ok(())
+}
+
+fn counted(n: usize, one: &str, several: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { several })
+}
+
+/// The events that the records of a test become.
+fn events(rule: &RuleInfo, test: &RuleTest) -> Result<Vec<Event>, String> {
+    let mut all = Vec::new();
+    for (n, event) in test.events.iter().enumerate() {
         let mut batch = EventBatch::default();
         let mut decoder = Decoder::new(SourceKind::Source(event.source));
-        // The audit daemon's records are lines of their own; what they make together is the event.
-        let records: Vec<&str> = match event.source {
-            Source::Auditd => event.payload.lines().collect(),
-            _ => vec![&event.payload],
-        };
-        for payload in records {
-            let record = RawRecord {
-                position: position.clone(),
-                timestamp,
-                payload: payload.as_bytes().to_vec(),
-            };
-            decoder.decode(&record, timestamp, &mut batch);
+        let now = clock::now();
+        let records = records(rule, event, n)?;
+        for record in &records {
+            decoder.decode(record, now, &mut batch);
         }
-        decoder.flush(&position, timestamp, &mut batch);
+        if let Some(last) = records.last() {
+            decoder.flush(&last.position, now, &mut batch);
+        }
         if let Some(letter) = batch.dead_letters.first() {
             return Err(format!(
                 "event {} is no {} record: {}: {}",
@@ -77,51 +165,81 @@ fn run(rules: &Arc<RuleSet>, rule: &RuleInfo, test: &RuleTest) -> Result<(), Str
                 letter.detail
             ));
         }
-        for event in &batch.events {
-            detector.detect(event, &mut signals);
+        all.append(&mut batch.events);
+    }
+    Ok(all)
+}
+
+fn records(rule: &RuleInfo, event: &TestEvent, n: usize) -> Result<Vec<RawRecord>, String> {
+    let text = match &event.payload {
+        TestPayload::Text(text) => text,
+        TestPayload::File(name) => {
+            let path = Path::new(&rule.file).parent().unwrap_or(Path::new("")).join(name);
+            let records = open_records(&path, SourceKind::Source(event.source)).map_err(|error| error.to_string())?;
+            let records: Vec<RawRecord> = records
+                .take(MAX_EVENTS_PER_TEST + 1)
+                .collect::<Result<_, _>>()
+                .map_err(|error| error.to_string())?;
+            return match records.len() {
+                0 => Err(format!("{} holds no record", path.display())),
+                1..=MAX_EVENTS_PER_TEST => Ok(records),
+                _ => Err(format!(
+                    "{} holds more than {MAX_EVENTS_PER_TEST} records",
+                    path.display()
+                )),
+            };
         }
-    }
-    if !rule.alerts {
-        // It is there for correlations alone: what it would alert on are its matches.
-        let matches: BTreeSet<_> = signals
+    };
+    // The audit daemon's records are lines of their own; what they make together is the event.
+    let lines: Vec<&str> = match event.source {
+        Source::Auditd => text.lines().collect(),
+        _ => vec![text],
+    };
+    let record = |payload: &str| RawRecord {
+        position: Position {
+            topic: "test".into(),
+            partition: 0,
+            offset: n as i64,
+            index: 0,
+        },
+        timestamp: clock::now(),
+        payload: payload.as_bytes().to_vec(),
+    };
+    Ok(lines.into_iter().map(record).collect())
+}
+
+/// Why the events that should have matched did not, or those that should not did.
+fn explain(rules: &RuleSet, rule: &RuleInfo, events: &[Event], signals: &[Signal], too_many: bool) -> Vec<TestedEvent> {
+    let asked = if rule.members.is_empty() {
+        std::slice::from_ref(&rule.id)
+    } else {
+        &rule.members[..]
+    };
+    let correlates = !rule.members.is_empty();
+    let mut tested = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        let all: Vec<TestedEvent> = asked
             .iter()
-            .filter(|s| s.matched_rule_id == rule.id)
-            .map(|s| s.event.event_id)
+            .filter_map(|id| {
+                let explained = rules.explain(id, event)?;
+                let group = signals
+                    .iter()
+                    .find(|s| s.rule_id == rule.id && s.matched_rule_id == *id && s.event.event_id == event.id)
+                    .map(|signal| signal.group.iter().map(ToString::to_string).collect());
+                Some(TestedEvent {
+                    number: at + 1,
+                    source: event.source,
+                    explained,
+                    group: group.filter(|_| correlates),
+                })
+            })
             .collect();
-        let expected = if test.expect == matches.len() {
-            Ok(())
-        } else {
-            Err(format!("expected {} matches, found {}", test.expect, matches.len()))
-        };
-        return expected;
+        // Of a correlation, what counted says most; an event that no member matched is told with all of them.
+        let any = all.iter().any(|one| one.explained.holds);
+        tested.extend(all.into_iter().filter(|one| match correlates {
+            true => one.explained.holds || !any,
+            false => one.explained.holds == too_many,
+        }));
     }
-    let mut engine = CorrelationEngine::new(rules, CorrelationConfig { provisional: false });
-    let mut alerts: Vec<Alert> = Vec::new();
-    for signal in signals {
-        engine.apply(SignalMessage::Signal(signal), &mut alerts);
-    }
-    engine.finish(&mut alerts);
-    alerts.retain(|alert| alert.rule.id == *rule.id);
-    if alerts.len() != test.expect {
-        let found: Vec<String> = alerts
-            .iter()
-            .map(|alert| format!("{} {:?}", alert.alert.time, alert.group))
-            .collect();
-        return Err(format!(
-            "expected {} alerts, found {}: {}",
-            test.expect,
-            alerts.len(),
-            found.join("; ")
-        ));
-    }
-    if let Some(want) = &test.group
-        && !alerts.iter().any(|alert| {
-            want.iter()
-                .all(|(field, value)| alert.group.get(field.as_str()).is_some_and(|v| v == value))
-        })
-    {
-        let found: Vec<_> = alerts.iter().map(|alert| &alert.group).collect();
-        return Err(format!("no alert of the group {want:?}; found {found:?}"));
-    }
-    Ok(())
+    tested
 }

@@ -8,7 +8,7 @@ use casebook_ingest::{Consumer, ConsumerConfig, OffsetSource};
 use casebook_store::{Store, StoreError};
 use std::collections::BTreeMap;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use crate::correlate_stage::{CorrelateParts, CorrelateStage, correlate_group};
 use crate::detect_stage::DetectStage;
 use crate::error::PipelineError;
 use crate::progress::Progress;
+use crate::rule_reload::RuleReload;
 use crate::signal_topic::{SignalWriter, producer};
 use crate::telemetry::{Metrics, serve};
 use crate::topics::ensure_topic;
@@ -32,6 +33,7 @@ pub struct Pipeline {
     shutdown: CancellationToken,
     progress: Arc<Progress>,
     metrics: Arc<Metrics>,
+    reload: RuleReload,
 }
 
 /// The positions that the tables hold, for the consumers' threads.
@@ -84,7 +86,10 @@ impl Pipeline {
         let (detected_sender, detected_receiver) = mpsc::channel(CHANNEL_BATCHES);
         let topics = kafka.topics.iter().map(|topic| topic.name.clone()).collect();
         let consumer = start_consumer(&config, kafka.group.clone(), topics, &store, false, record_sender)?;
-        let detect = DetectStage::new(&config, rules.clone(), metrics.clone());
+        let (reload, reloaded) = watch::channel(rules.clone());
+        let reload = RuleReload::new(config.rules.clone(), reload, metrics.clone());
+        let (detect_rules, rules_for_detect) = watch::channel(rules.clone());
+        let detect = DetectStage::new(&config, rules_for_detect, metrics.clone());
         let runtime = Handle::current();
         // The thread ends when either of its channels is closed, which the stages beside it see to.
         std::thread::Builder::new()
@@ -116,6 +121,8 @@ impl Pipeline {
         let correlate = CorrelateStage::new(CorrelateParts {
             config,
             rules,
+            reloaded,
+            detect_rules,
             store,
             consumer,
             producer,
@@ -131,6 +138,7 @@ impl Pipeline {
             shutdown,
             progress,
             metrics,
+            reload,
         })
     }
 
@@ -147,6 +155,11 @@ impl Pipeline {
     /// Asks the stages to commit what they hold and to stop; [`Pipeline::wait`] says when they have.
     pub fn shutdown(&self) -> CancellationToken {
         self.shutdown.clone()
+    }
+
+    /// What loads the rules anew. It is of no effect once the pipeline has stopped.
+    pub fn reload(&self) -> RuleReload {
+        self.reload.clone()
     }
 
     /// Waits until the stages have stopped.

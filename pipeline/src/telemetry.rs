@@ -56,6 +56,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     stored_bytes: Counter,
     lag: Family<PartitionLabel, Gauge>,
+    rules: Gauge,
+    rules_refused: Counter,
     /// Nanoseconds since the epoch of the last commit; 0 before the first.
     last_commit: AtomicI64,
 }
@@ -75,6 +77,8 @@ impl Default for Metrics {
             commit_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 12)),
             stored_bytes: Counter::default(),
             lag: Family::default(),
+            rules: Gauge::default(),
+            rules_refused: Counter::default(),
             last_commit: AtomicI64::new(0),
         };
         let registry = &mut metrics.registry;
@@ -121,11 +125,25 @@ impl Default for Metrics {
             "Records between what was read and the end of the partition",
             metrics.lag.clone(),
         );
+        registry.register("rules", "Rules that are applied", metrics.rules.clone());
+        registry.register(
+            "rules_refused",
+            "Times that changed rules were refused, for errors in them",
+            metrics.rules_refused.clone(),
+        );
         metrics
     }
 }
 
 impl Metrics {
+    pub(crate) fn rules(&self, count: usize) {
+        self.rules.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn rules_refused(&self) {
+        self.rules_refused.inc();
+    }
+
     pub(crate) fn decoded(&self, batch: &EventBatch, records: usize, signals: usize) {
         self.records.inc_by(records as u64);
         self.bytes.inc_by(batch.input_bytes);

@@ -214,6 +214,7 @@ fn config(brokers: &str, run: &str, topics: &[(String, Source)], store: &Path, c
     Config {
         store: store.to_string_lossy().into_owned(),
         rules: Vec::new(),
+        rules_reload: None,
         kafka: KafkaConfig {
             group: run.to_owned(),
             signals_topic: format!("{run}.signals"),

@@ -132,6 +132,7 @@ fn config(brokers: &str, store: &str) -> Config {
     Config {
         store: store.to_owned(),
         rules: Vec::new(),
+        rules_reload: None,
         kafka: KafkaConfig {
             // A new broker begins at offset 0: an earlier demo's positions in the same store are not its own.
             group: format!("demo-{}", casebook_pipeline::now().as_nanos()),

@@ -6,7 +6,6 @@ mod demo;
 mod normalize;
 mod replay;
 mod rule;
-mod rule_explain;
 mod run;
 mod search;
 mod sql;
@@ -26,7 +25,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Search(args) => search::run(args).await,
         Command::Sql(args) => sql::run(args).await,
         Command::Alert(command) => alert::run(command).await,
-        Command::Rule(command) => rule::run(command),
+        Command::Rule(command) => rule::run(command).await,
         Command::Bench(args) => bench::run(args).await,
     }
 }

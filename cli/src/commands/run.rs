@@ -28,7 +28,23 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
         rules = rules.rules().count(),
         "starting"
     );
+    let mut hangup = signal(SignalKind::hangup())?;
+    let interval = config.rules_reload.map(|interval| interval.0);
     let pipeline = Pipeline::start(config, rules, store).await?;
+    let mut reload = pipeline.reload();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                heard = hangup.recv() => match heard {
+                    Some(()) => reload.reload().await,
+                    None => return,
+                },
+                () = tokio::time::sleep(interval.unwrap_or_default()), if interval.is_some() => {
+                    reload.reload_if_changed().await;
+                }
+            }
+        }
+    });
     let shutdown = pipeline.shutdown();
     tokio::spawn(async move {
         tokio::select! {

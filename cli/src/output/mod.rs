@@ -2,7 +2,11 @@
 //! and terminals obey what they are shown.
 
 mod csv_format;
+pub mod explained;
+pub mod histogram;
 mod json_format;
+pub mod junit;
+pub mod sarif;
 mod table_format;
 
 use std::fmt::Write as _;
@@ -47,6 +51,11 @@ pub fn print(rows: &Rows, format: OutputFormat) -> Result<()> {
 /// Writes one value as one line of JSON.
 pub fn write_json(value: &impl serde::Serialize, out: &mut impl Write) -> Result<()> {
     json_format::write_line(value, out)
+}
+
+/// `1 alert`, `2 alerts`.
+pub fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Whether a terminal might act on this character instead of showing it: controls, and those that reorder text.

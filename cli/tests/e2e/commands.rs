@@ -219,7 +219,9 @@ fn demo_leaves_a_store_that_answers() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("store").to_str().unwrap().to_owned();
     let shown = stdout(&run(&["demo", "--store", &store]));
-    let alerts = json_lines(&run(&["alert", "list", "--store", &store, "--output", "json"]));
+    let alerts = json_lines(&run(&[
+        "alert", "list", "--store", &store, "--output", "json", "--limit", "1000",
+    ]));
     let top = &alerts[0];
     let sources: std::collections::BTreeSet<_> = top["evidence"]
         .as_array()
@@ -238,6 +240,31 @@ fn demo_leaves_a_store_that_answers() {
     );
     let id = &top["alert"]["id"].as_str().unwrap()[..12];
     assert!(stdout(&run(&["alert", "show", id, "--store", &store])).contains(top["rule"]["name"].as_str().unwrap()));
+
+    // The rules over what is stored give the alerts that they gave when it came.
+    let ids: Vec<String> = json_lines(&run(&["rule", "list", "--output", "json"]))
+        .iter()
+        .map(|rule| rule["id"].as_str().unwrap().to_owned())
+        .collect();
+    let mut args = vec!["rule", "backtest", "--store", &store, "--json", "--samples", "100000"];
+    args.extend(ids.iter().map(String::as_str));
+    let alert_ids = |alerts: &[serde_json::Value]| -> std::collections::BTreeSet<String> {
+        alerts
+            .iter()
+            .map(|alert| alert["alert"]["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let again: Vec<serde_json::Value> = json_lines(&run(&args))
+        .iter()
+        .flat_map(|rule| rule["samples"].as_array().unwrap().clone())
+        .collect();
+    assert!(alerts.len() > 40, "{}", alerts.len());
+    assert_eq!(alert_ids(&again), alert_ids(&alerts));
+    let shown = stdout(&run(&["rule", "backtest", "--store", &store, "ssh_brute_force"]));
+    assert!(
+        shown.starts_with("SSH Password Guessing (medium, event_count): 1 alert from "),
+        "{shown}"
+    );
 
     // What the alert cites is found by its identity, and holds what the alert says.
     let evidence = &top["evidence"][0];
@@ -349,4 +376,136 @@ fn explain_says_what_each_part_of_a_rule_saw() {
     let output = explain("no such rule", &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("no such rule"));
+}
+
+/// A rule whose first test passes, and whose second expects what the rule does not do. The records of the first are in a
+/// file beside it.
+const TESTED_RULE: &str = r#"title: Root logs in
+id: 6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d03
+level: high
+tags: [attack.initial-access, attack.t1078.003]
+logsource: { product: linux, service: sshd }
+detection:
+  selection:
+    usr.name: root
+    user.name: root
+  other:
+    user.name: root
+    event.outcome: success
+  condition: 1 of them
+casebook:
+  response: [ask root]
+  tests:
+    - name: root comes in
+      events: [{ source: auth, file: auth.log }]
+      expect: 1
+    - name: alice comes in
+      events:
+        - source: auth
+          raw: "2026-11-24T10:00:30.000000+00:00 node-1 sshd[9]: Accepted password for alice from 203.0.113.7 port 4099 ssh2"
+      expect: 1
+"#;
+
+#[test]
+fn rule_tests_say_why_they_fail() {
+    let files = Files::new(&[("auth.log", &brute_force()), ("rules.yml", TESTED_RULE)]);
+    let output = run(&["rule", "test", &files.path("rules.yml")]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    assert!(lines[0].starts_with("FAILED ") && lines[0].ends_with("Root logs in: alice comes in"));
+    assert_eq!(lines[1], "expected 1 alert, found 0");
+    assert_eq!(lines[2], "event 1 (auth) does not match Root logs in");
+    assert!(lines.contains(&"- user.name is \"root\"   <- \"alice\""), "{text}");
+    assert!(!text.contains("root comes in"), "{text}");
+
+    let output = run(&["rule", "test", "--output", "junit", &files.path("rules.yml")]);
+    let xml = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        xml.contains("<testsuites name=\"casebook rule test\" tests=\"2\" failures=\"1\">"),
+        "{xml}"
+    );
+    assert!(
+        xml.contains("<testcase classname=\"Root logs in\" name=\"root comes in\"/>"),
+        "{xml}"
+    );
+}
+
+#[test]
+fn lint_speaks_to_people_and_to_code_hosts() {
+    let files = Files::new(&[("rules.yml", TESTED_RULE)]);
+    let path = files.path("rules.yml");
+    let output = run(&["rule", "lint", &path]);
+    let want = format!(
+        "{path}:8:5: warning[unknown-field]: no event of auth has the field `usr.name`\n  help: did you mean `user.name`?\n"
+    );
+    assert_eq!(stdout(&output), want);
+    assert_eq!(run(&["rule", "lint", "--deny-warnings", &path]).status.code(), Some(1));
+    let sarif: serde_json::Value =
+        serde_json::from_str(&stdout(&run(&["rule", "lint", "--output", "sarif", &path]))).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "unknown-field");
+    assert_eq!(result["locations"][0]["physicalLocation"]["region"]["startLine"], 8);
+}
+
+#[test]
+fn coverage_counts_techniques_and_sources() {
+    let files = Files::new(&[("rules.yml", TESTED_RULE)]);
+    let path = files.path("rules.yml");
+    let layer: serde_json::Value =
+        serde_json::from_str(&stdout(&run(&["rule", "coverage", "--output", "navigator", &path]))).unwrap();
+    assert_eq!(layer["techniques"][0]["techniqueID"], "T1078.003");
+    assert_eq!(layer["techniques"][0]["comment"], "Root logs in");
+    assert_eq!(layer["domain"], "enterprise-attack");
+    let sources = json_lines(&run(&["rule", "coverage", "--by", "source", "--output", "json", &path]));
+    let auth = sources.iter().find(|row| row["source"] == "auth").unwrap();
+    assert_eq!((&auth["rules"], &auth["high"]), (&1.into(), &1.into()));
+    let listed = |flags: &[&str]| {
+        let mut args = vec!["rule", "list", "--output", "json", &path];
+        args.extend(flags);
+        json_lines(&run(&args)).len()
+    };
+    assert_eq!(listed(&["--tag", "t1078", "--level", "high", "--source", "auth"]), 1);
+    assert_eq!(listed(&["--tag", "t1079"]), 0);
+    assert_eq!(listed(&["--level", "critical"]), 0);
+    assert_eq!(listed(&["--source", "cloudtrail"]), 0);
+}
+
+/// The guide's files, by name, put where its commands expect them; and the guide.
+fn guide() -> (tempfile::TempDir, &'static str) {
+    let guide = include_str!("../../../docs/rules/guide.md");
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("rules")).unwrap();
+    let mut files = 0;
+    for block in guide.split("```").skip(1).step_by(2) {
+        let (info, text) = block.split_once('\n').unwrap();
+        if let Some((_, name)) = info.split_once("file=") {
+            std::fs::write(directory.path().join("rules").join(name), text).unwrap();
+            files += 1;
+        }
+    }
+    assert_eq!(files, 3);
+    (directory, guide)
+}
+
+#[test]
+fn the_guide_shows_what_its_commands_print() {
+    let (directory, guide) = guide();
+    for command in [
+        "rule test --verbose rules",
+        "rule explain --rules rules payments_shell rules/exec.json",
+        "rule coverage rules",
+    ] {
+        let mut casebook = casebook();
+        let output = casebook
+            .current_dir(directory.path())
+            .args(command.split(' '))
+            .output()
+            .unwrap();
+        let shown = format!("$ casebook {command}\n{}", stdout(&output));
+        // Of a table, the guide leaves out the spaces at the ends of lines.
+        let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
+        let shown = shown.join("\n");
+        assert!(guide.contains(&shown), "{shown}");
+    }
 }

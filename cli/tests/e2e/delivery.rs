@@ -280,3 +280,69 @@ fn a_worker_asked_to_stop_commits_what_it_read_and_another_goes_on_from_there() 
     cluster.assert_exactly_once(5_000, &log);
     assert!(cluster.directory.path().join("store/events/_delta_log").is_dir());
 }
+
+#[test]
+fn changed_rules_apply_to_what_comes_then_and_broken_ones_never() {
+    const RULE: &str = "title: TITLE\nid: ID\nlevel: low\nlogsource: { product: linux, service: sshd }\n\
+                        detection: { s: { event.outcome: OUTCOME }, condition: s }\n";
+    let rule = |title: &str, id: &str, outcome: &str| {
+        RULE.replace("TITLE", title)
+            .replace("ID", &format!("6a8e2c9e-5f0b-4f62-8d1c-0f3b3b0c4d{id}"))
+            .replace("OUTCOME", outcome)
+    };
+    let Some(cluster) = Cluster::of("reload", &["auth"], 65_536) else {
+        return;
+    };
+    let rules = cluster.directory.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    let file = rules.join("rules.yml");
+    let failed = rule("Login failed", "11", "failure");
+    std::fs::write(&file, &failed).unwrap();
+    let text = std::fs::read_to_string(&cluster.config).unwrap();
+    let (store, rest) = text.split_once("\nrules: [").unwrap();
+    let (_, rest) = rest.split_once("]\n").unwrap();
+    let text = format!("{store}\nrules: [{}]\nrules_reload: 1s\n{rest}", rules.display());
+    std::fs::write(&cluster.config, text).unwrap();
+
+    let producer = Producer::new(&cluster.brokers);
+    let log_in = |seconds: usize, how: &str| {
+        let line = format!(
+            "2026-11-01T10:00:{seconds:02}Z node-1 sshd[9]: {how} password for root from 203.0.113.9 port 4022 ssh2"
+        );
+        producer.write(&cluster.topics[0], seconds as i32 % PARTITIONS, line.as_bytes());
+        producer.flush();
+    };
+    let mut worker = Worker::start(&cluster.config);
+    log_in(0, "Failed");
+    log_in(1, "Accepted");
+    cluster.wait_until_complete(2, &mut [&mut worker]);
+
+    // Broken: the rules of before stay. Then a rule more, told of by a signal as well as found by looking.
+    std::fs::write(&file, failed.replace("level: low", "level: grave")).unwrap();
+    worker.wait_for("the new rules are refused");
+    log_in(2, "Failed");
+    log_in(3, "Accepted");
+    cluster.wait_until_complete(4, &mut [&mut worker]);
+    let both = format!("{failed}---\n{}", rule("Login", "12", "success"));
+    std::fs::write(&file, both).unwrap();
+    worker.hang_up();
+    worker.wait_for("detection goes on with the new rules");
+    log_in(4, "Failed");
+    log_in(5, "Accepted");
+
+    let found = || {
+        let rows = cluster.sql("SELECT DISTINCT rule_name, id FROM alerts ORDER BY rule_name");
+        let names: Vec<String> = rows
+            .iter()
+            .map(|row| row["rule_name"].as_str().unwrap().to_owned())
+            .collect();
+        names
+    };
+    let want = ["Login", "Login failed", "Login failed", "Login failed"];
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while found().len() < want.len() && Instant::now() < deadline {
+        while worker.next_line(Duration::from_millis(200)).is_some() {}
+    }
+    assert_eq!(found(), want, "{}", worker.log());
+    assert!(worker.stop().success());
+}

@@ -76,16 +76,20 @@ impl Worker {
         self.child.wait().unwrap();
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let mut kill = std::process::Command::new("kill");
+        let kill = kill.args([name, &self.child.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+    }
+
     /// SIGTERM, and its end.
     pub fn stop(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(
-            std::process::Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("-TERM");
         // Its log must be read on, or a full pipe would hold it up.
         while self.lines.recv_timeout(DEADLINE).is_ok() {}
         self.child.wait().unwrap()

@@ -118,6 +118,27 @@ impl CorrelationEngine {
         }
     }
 
+    /// Goes on with other rules. Groups of rules that are gone or mean something else now are dropped, and counted in the
+    /// stats, as by a restore.
+    pub fn set_rules(&mut self, rules: &RuleSet) {
+        self.set_plans(Arc::new(Plans::of(rules)));
+    }
+
+    pub(crate) fn set_plans(&mut self, plans: Arc<Plans>) {
+        let old = std::mem::replace(&mut self.plans, plans);
+        let version = |plans: &Plans, id: &Arc<str>| Some(plans.correlations.get(id)?.rule.version.clone());
+        let same = |id: &Arc<str>| version(&old, id) == version(&self.plans, id);
+        let dropped = &mut self.dropped_groups;
+        self.groups.retain(|(id, _), _| {
+            let kept = same(id);
+            if !kept {
+                *dropped.entry(CompactString::new(id)).or_default() += 1;
+            }
+            kept
+        });
+        self.due.retain(|(_, (id, _))| same(id));
+    }
+
     /// The end of a finite input: nothing comes any more, so everything is decided.
     pub fn finish(&mut self, out: &mut Vec<Alert>) {
         self.advance(Timestamp::MAX, out);

@@ -250,7 +250,13 @@ fn check_laws(arrival: &Arrival, partitions: usize, cut: usize, redeliver: usize
     }
     let snapshot = engine.snapshot();
     let mut engine = CorrelationEngine::restore_plans(plans(), CorrelationConfig::default(), &snapshot).unwrap();
-    prop_assert_eq!(engine.snapshot(), snapshot, "a restored state is the same state");
+    prop_assert_eq!(
+        engine.snapshot(),
+        snapshot.clone(),
+        "a restored state is the same state"
+    );
+    engine.set_plans(Arc::new((*plans()).clone()));
+    prop_assert_eq!(engine.snapshot(), snapshot, "the same rules anew change nothing");
     for message in &messages[cut - redeliver.min(cut)..] {
         engine.apply(message.clone(), &mut reports);
     }
@@ -502,6 +508,62 @@ fn a_hot_group_costs_little_an_event() {
     assert_eq!(
         run_hot("ordered", (0..EVENTS).map(|n| (n, [A, B, C][n as usize % 3]))).len() as i64,
         EVENTS / 3
+    );
+}
+
+/// Of the plans, one is gone and one means something else: their groups go, the others stay as they are.
+#[test]
+fn changed_rules_drop_the_groups_of_what_changed() {
+    let mut changed = (*plans()).clone();
+    changed.correlations.remove("count");
+    let ordered = changed.correlations.get_mut("ordered").unwrap();
+    *ordered = Arc::new(CorrelationPlan {
+        rule: AlertRule {
+            version: "2".into(),
+            ..ordered.rule.clone()
+        },
+        ..(**ordered).clone()
+    });
+    let changed = Arc::new(changed);
+    let mut engine = CorrelationEngine::with_plans(plans(), CorrelationConfig::default());
+    let mut out = Vec::new();
+    for n in 0..4 {
+        let position = Position {
+            topic: "logs".into(),
+            partition: 0,
+            offset: n,
+            index: 0,
+        };
+        let happened = Happened {
+            id: n as u128,
+            seconds: n,
+            user: (n % 2) as u8,
+            matches: A | B,
+        };
+        for signal in happened.signals(&position) {
+            engine.apply(SignalMessage::Signal(signal), &mut out);
+        }
+    }
+    assert_eq!(engine.stats().open_groups, 10, "two users, five correlations");
+    let snapshot = engine.snapshot();
+    let restored = CorrelationEngine::restore_plans(changed.clone(), CorrelationConfig::default(), &snapshot).unwrap();
+    engine.set_plans(changed);
+    assert_eq!(engine.stats(), restored.stats());
+    assert_eq!(engine.snapshot(), restored.snapshot());
+    assert_eq!(engine.stats().open_groups, 6);
+    assert_eq!(
+        engine.stats().dropped_groups,
+        BTreeMap::from([("count".into(), 2), ("ordered".into(), 2)])
+    );
+    let mut restored = restored;
+    let (mut of_engine, mut of_restored) = (Vec::new(), Vec::new());
+    engine.finish(&mut of_engine);
+    restored.finish(&mut of_restored);
+    assert_eq!(of_engine, of_restored);
+    assert_eq!(
+        engine.stats().open_groups,
+        0,
+        "nothing stays behind that is never looked at again"
     );
 }
 

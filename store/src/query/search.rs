@@ -398,11 +398,17 @@ impl Store {
         Ok(rows.into_iter().flatten().collect())
     }
 
-    /// Every event of the table at its latest version, file by file, for tests and for rebuilding what is derived.
+    /// Calls `visit` with every event of the table at its latest version that `request` asks for, file by file and
+    /// without any other order. Neither the limit nor the index counts: everything is read.
     ///
     /// # Errors
-    /// A file cannot be read.
-    pub async fn visit_events(&self, visit: &mut (dyn FnMut(FoundEvent) + Send)) -> Result<(), StoreError> {
+    /// The query is not understood, or a file cannot be read.
+    pub async fn visit_events(
+        &self,
+        request: &SearchRequest,
+        visit: &mut (dyn FnMut(FoundEvent) + Send),
+    ) -> Result<(), StoreError> {
+        let plan = Plan::new(request)?;
         let snapshot = self.events.snapshot().await?;
         let columns: Vec<&str> = TableSchema::of(TableName::Events)
             .file
@@ -410,12 +416,15 @@ impl Store {
             .iter()
             .map(|field| field.name().as_str())
             .collect();
-        for file in snapshot.files.values() {
+        for file in snapshot.files.values().filter(|file| plan.may_hold(file)) {
             let mut batches = scan(self, TableName::Events, file, &columns).await?;
             while let Some(batch) = batches.try_next().await? {
                 let columns = EventColumns::new(&batch);
-                for row in 0..batch.num_rows() {
-                    visit(columns.event(row).map_err(|reason| unreadable(file, reason))?);
+                for row in (0..batch.num_rows()).filter(|row| plan.within(columns.time(*row))) {
+                    let event = columns.event(row).map_err(|reason| unreadable(file, reason))?;
+                    if matches(&plan.query, &Row::new(&event)) {
+                        visit(event);
+                    }
                 }
             }
         }

@@ -1,12 +1,11 @@
 //! `casebook rule explain`: why a rule matches an event, or does not.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use casebook_correlate::{Explained, RuleInfo, RuleKind, RuleSet};
+use casebook_correlate::{Explained, RuleInfo, RuleKind};
 use casebook_event::{Event, EventBatch, Value};
 use casebook_ingest::{Decoder, SourceKind};
 
@@ -16,15 +15,13 @@ use crate::exit_code::{self, usage};
 use crate::output::{self, escape};
 use crate::rules;
 
-/// Of more alternatives than this, only those that hold are printed, and how many others there are.
-const MAX_ALTERNATIVES: usize = 12;
-
 pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     let kind: SourceKind = args
         .source
         .parse()
         .map_err(|error| usage(format!("--source: {error}")))?;
-    let (set, asked) = rules_of(args)?;
+    let (set, asked) = rules::asked(std::slice::from_ref(&args.rule), &args.rules.rules)?;
+    let asked = detections(&asked);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut decoder = Decoder::new(kind);
     let mut batch = EventBatch::default();
@@ -70,41 +67,17 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     Ok(if matched { exit_code::OK } else { exit_code::NO.into() })
 }
 
-/// The rules about single events that are asked for, and the set they are of: a correlation stands for those it names.
-fn rules_of(args: &RuleExplainArgs) -> Result<(Arc<RuleSet>, Vec<Arc<str>>)> {
-    let file = Path::new(&args.rule);
-    let (set, asked): (_, Vec<RuleInfo>) = if file.is_file() {
-        let set = rules::load(&[file.to_owned()], true)?;
-        let all = set.rules().cloned().collect();
-        (set, all)
-    } else {
-        let set = rules::load(&args.rules.rules, true)?;
-        let found = set
-            .rules()
-            .filter(|rule| {
-                *rule.id == *args.rule
-                    || rule.title.eq_ignore_ascii_case(&args.rule)
-                    || rule.name.as_deref() == Some(&args.rule)
-            })
-            .cloned()
-            .collect();
-        (set, found)
-    };
+/// The rules about single events that are asked for: a correlation stands for those it names.
+fn detections(asked: &[RuleInfo]) -> Vec<Arc<str>> {
     let mut ids: Vec<Arc<str>> = Vec::new();
-    for rule in &asked {
+    for rule in asked {
         match rule.kind {
             RuleKind::Detection => ids.push(rule.id.clone()),
             _ => ids.extend(rule.members.iter().cloned()),
         }
     }
     ids.dedup();
-    if ids.is_empty() {
-        return Err(usage(format!(
-            "no rule has the id, name or title `{}`, and there is no such file; `casebook rule list` shows what there is",
-            escape(&args.rule)
-        )));
-    }
-    Ok((set, ids))
+    ids
 }
 
 fn print(rule: &str, event: &Event, explained: &Explained, out: &mut impl Write) -> Result<()> {
@@ -116,36 +89,7 @@ fn print(rule: &str, event: &Event, explained: &Explained, out: &mut impl Write)
         escape(&explained.text),
         escape(rule),
     )?;
-    print_parts(explained, 1, out)?;
-    Ok(())
-}
-
-fn print_parts(explained: &Explained, depth: usize, out: &mut impl Write) -> Result<()> {
-    let many = explained.parts.len() > MAX_ALTERNATIVES;
-    let mut left_out = 0;
-    for part in &explained.parts {
-        if many && !part.holds && part.parts.is_empty() {
-            left_out += 1;
-            continue;
-        }
-        let indent = "  ".repeat(depth);
-        let sign = if part.holds { '+' } else { '-' };
-        write!(out, "{indent}{sign} {}", escape(&part.text))?;
-        match part.seen.as_deref() {
-            None => {}
-            Some([]) => write!(out, "   <- absent")?,
-            Some(seen) => {
-                let seen: Vec<String> = seen.iter().map(|value| format!("{value:?}")).collect();
-                write!(out, "   <- {}", escape(&seen.join(", ")))?;
-            }
-        }
-        writeln!(out)?;
-        print_parts(part, depth + 1, out)?;
-    }
-    if left_out > 0 {
-        writeln!(out, "{}  and {left_out} that do not hold", "  ".repeat(depth))?;
-    }
-    Ok(())
+    output::explained::write(explained, 1, out)
 }
 
 fn value_of(explained: &Explained) -> Value {

@@ -1,0 +1,249 @@
+//! `casebook rule schema`: a JSON Schema of rule files, for editors that complete and check YAML.
+//!
+//! It says what an editor can check as one types; `casebook rule lint` says the rest. Draft 7, which the YAML language
+//! server reads. Sources: Sigma rules, filters and correlations specifications 2.1.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use casebook_correlate::{MODIFIERS, RuleKind, STATUSES};
+use casebook_event::Source;
+use serde_json::{Value, json};
+
+use crate::exit_code;
+
+pub fn run() -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &schema())?;
+    writeln!(out)?;
+    Ok(exit_code::OK)
+}
+
+fn schema() -> Value {
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Casebook rule",
+        "description": "A Sigma 2.1 detection, correlation or filter, with Casebook's keys under `casebook:`",
+        "type": "object",
+        "anyOf": [
+            { "required": ["title", "logsource", "detection"] },
+            { "required": ["title", "correlation"] },
+            { "required": ["title", "logsource", "filter"] },
+            { "required": ["mapping"] },
+        ],
+        "properties": properties(),
+        "definitions": {
+            "texts": { "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
+            "scalar": { "type": ["string", "number", "boolean", "null"] },
+            "values": {
+                "oneOf": [
+                    { "$ref": "#/definitions/scalar" },
+                    { "type": "array", "minItems": 1, "items": { "$ref": "#/definitions/scalar" } },
+                ],
+            },
+            "fields": {
+                "type": "object",
+                "minProperties": 1,
+                "description": "Every line must hold: FIELD|MODIFIER|…: VALUE, or a list of values of which one is enough",
+                "propertyNames": { "pattern": field_pattern() },
+                "additionalProperties": { "$ref": "#/definitions/values" },
+            },
+            "selection": {
+                "oneOf": [
+                    { "$ref": "#/definitions/fields" },
+                    {
+                        "type": "array",
+                        "minItems": 1,
+                        "description": "Any of these: keywords, or groups of fields",
+                        "items": { "oneOf": [
+                            { "$ref": "#/definitions/fields" },
+                            { "$ref": "#/definitions/scalar" },
+                        ] },
+                    },
+                    { "type": ["string", "number"], "description": "A keyword: looked for in every value" },
+                ],
+            },
+            "logsource": logsource(),
+            "detection": detection(),
+            "correlation": correlation(),
+            "casebook": casebook(),
+        },
+    })
+}
+
+/// A field's name and known modifiers behind it; keywords have no name.
+fn field_pattern() -> String {
+    format!("^[^|]*(\\|({}))*$", MODIFIERS.join("|"))
+}
+
+fn properties() -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let texts = |description: &str| json!({ "$ref": "#/definitions/texts", "description": description });
+    json!({
+        "title": { "type": "string", "maxLength": 256, "description": "What the rule finds, in a line" },
+        "id": text("A UUID of its own: alerts are known by it"),
+        "name": text("A short name, by which correlations and filters refer to the rule"),
+        "related": { "type": "array", "items": {
+            "type": "object",
+            "required": ["id", "type"],
+            "properties": {
+                "id": { "type": "string" },
+                "type": { "enum": ["derived", "obsolete", "merged", "renamed", "similar", "correlation"] },
+            },
+        } },
+        "taxonomy": text("The names of fields that the rule uses"),
+        "status": { "enum": STATUSES },
+        "description": text("What it finds and why that matters"),
+        "license": text("SPDX identifier"),
+        "author": text("Who wrote it"),
+        "references": texts("Where to read more"),
+        "date": { "type": "string", "description": "YYYY-MM-DD" },
+        "modified": { "type": "string", "description": "YYYY-MM-DD" },
+        "tags": { "type": "array", "items": { "type": "string" }, "description": "attack.execution, attack.t1609, …" },
+        "level": { "enum": ["informational", "low", "medium", "high", "critical"] },
+        "falsepositives": texts("What else may look like this"),
+        "fields": texts("Fields worth a look"),
+        "scope": texts("Where the rule is meant for"),
+        "generate": { "type": "boolean", "description": "The rules that a correlation names alert by themselves, too" },
+        "simulation": {},
+        "regression_tests_path": { "type": "string" },
+        "logsource": { "$ref": "#/definitions/logsource" },
+        "detection": { "$ref": "#/definitions/detection" },
+        "correlation": { "$ref": "#/definitions/correlation" },
+        "filter": {
+            "type": "object",
+            "required": ["condition"],
+            "properties": {
+                "rules": texts("Ids or names of the rules that it narrows; `any` for all of its logsource"),
+                "condition": text("Must hold beside the rule's own condition, as in `not selection`"),
+            },
+            "additionalProperties": { "$ref": "#/definitions/selection" },
+        },
+        "mapping": { "type": "object", "description": "Names, placeholders and log sources of your own" },
+        "casebook": { "$ref": "#/definitions/casebook" },
+    })
+}
+
+/// With the products, categories and services of all sources to choose from; others are of other systems.
+fn logsource() -> Value {
+    let known = |part: fn(&casebook_event::Logsource) -> &'static str, what: &str| {
+        let logsources = Source::ALL.iter().flat_map(|source| source.logsources());
+        let mut names: Vec<&str> = logsources.map(part).filter(|name| !name.is_empty()).collect();
+        names.sort_unstable();
+        names.dedup();
+        json!({ "anyOf": [{ "enum": names }, { "type": "string" }], "description": what })
+    };
+    json!({
+        "type": "object",
+        "properties": {
+            "product": known(|l| l.product, "kubernetes, aws, linux, …"),
+            "category": known(|l| l.category, "process_creation, network_connection, …"),
+            "service": known(|l| l.service, "audit, cloudtrail, sshd, …"),
+            "definition": { "type": "string", "description": "What must be logged for the rule to work" },
+        },
+    })
+}
+
+fn detection() -> Value {
+    json!({
+        "type": "object",
+        "required": ["condition"],
+        "properties": {
+            "condition": {
+                "$ref": "#/definitions/texts",
+                "description": "selection and not 1 of filter_*",
+            },
+        },
+        "additionalProperties": { "$ref": "#/definitions/selection" },
+    })
+}
+
+fn correlation() -> Value {
+    let ours: Vec<&str> = [RuleKind::EventCount, RuleKind::TemporalOrdered]
+        .map(RuleKind::name)
+        .into();
+    json!({
+        "type": "object",
+        "required": ["type", "rules", "timespan"],
+        "properties": {
+            "type": { "anyOf": [{ "enum": ours }, { "type": "string" }] },
+            "rules": { "$ref": "#/definitions/texts", "description": "Ids or names" },
+            "group-by": { "$ref": "#/definitions/texts", "description": "Fields, or aliases" },
+            "timespan": { "type": "string", "pattern": "^[0-9]+[smhdw]$" },
+            "condition": {
+                "type": "object",
+                "properties": {
+                    "field": { "$ref": "#/definitions/texts" },
+                    "gt": { "type": "number" }, "gte": { "type": "number" }, "lt": { "type": "number" },
+                    "lte": { "type": "number" }, "eq": { "type": "number" }, "neq": { "type": "number" },
+                },
+            },
+            "aliases": {
+                "type": "object",
+                "additionalProperties": { "type": "object", "additionalProperties": { "type": "string" } },
+            },
+            "generate": { "type": "boolean" },
+        },
+    })
+}
+
+fn casebook() -> Value {
+    let sources: Vec<&str> = Source::ALL.iter().map(|source| source.name()).collect();
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "response": { "$ref": "#/definitions/texts", "description": "What to do about an alert, step by step" },
+            "tests": { "type": "array", "items": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["name", "events", "expect"],
+                "properties": {
+                    "name": { "type": "string" },
+                    "expect": { "type": "integer", "minimum": 0, "description": "How many final alerts of this rule" },
+                    "group": { "type": "object", "additionalProperties": { "$ref": "#/definitions/scalar" } },
+                    "events": { "type": "array", "items": {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "required": ["source"],
+                        "properties": {
+                            "source": { "enum": sources },
+                            "event": { "type": "object", "description": "The record, as its source writes it" },
+                            "raw": { "type": "string", "description": "The record, as text" },
+                            "file": { "type": "string", "description": "A file of records below the rule's directory" },
+                        },
+                        "oneOf": [{ "required": ["event"] }, { "required": ["raw"] }, { "required": ["file"] }],
+                    } },
+                },
+            } },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_is_defined() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(entries) => {
+                    found.extend(entries.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                    entries.values().for_each(|value| references(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let schema = schema();
+        let mut found = Vec::new();
+        references(&schema, &mut found);
+        assert!(!found.is_empty());
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(schema.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}
