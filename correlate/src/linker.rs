@@ -13,8 +13,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::diagnostic::{Diagnostic, Report, code};
 use crate::limits::MAX_RULES;
-use crate::rule_set::{CorrelationRule, DetectionRule, Output, RuleInfo, RuleKind, RuleSet};
-use crate::sigma::correlation::{Correlation, CorrelationKind};
+use crate::rule_set::{Asked, CorrelationRule, DetectionRule, Output, RuleInfo, RuleKind, RuleSet};
+use crate::sigma::correlation::{Correlation, CorrelationKind, Statistic};
 use crate::sigma::lint::lint;
 use crate::sigma::rule::{Body, Rule, is_near};
 
@@ -180,12 +180,25 @@ fn resolve(
                 report.add(code::BAD_ALIAS, alias.mark, message);
             }
         }
-        if !correlation.group_by.contains(&alias.name) {
-            let message = format!("`group-by` does not use the alias `{}`", alias.name);
+        if !correlation.group_by.contains(&alias.name) && !correlation.fields.contains(&alias.name) {
+            let message = format!("neither `group-by` nor `field` uses the alias `{}`", alias.name);
             report.add(code::BAD_ALIAS, alias.mark, message);
         }
     }
     (report.errors() == 0).then_some(members)
+}
+
+fn kind_of(kind: &CorrelationKind) -> RuleKind {
+    match kind {
+        CorrelationKind::EventCount(_) => RuleKind::EventCount,
+        CorrelationKind::ValueCount(_) => RuleKind::ValueCount,
+        CorrelationKind::Value(Statistic::Sum, _) => RuleKind::ValueSum,
+        CorrelationKind::Value(Statistic::Average, _) => RuleKind::ValueAvg,
+        CorrelationKind::Value(Statistic::Percentile(_), _) => RuleKind::ValuePercentile,
+        CorrelationKind::Value(Statistic::Median, _) => RuleKind::ValueMedian,
+        CorrelationKind::Temporal(_) => RuleKind::Temporal,
+        CorrelationKind::TemporalOrdered => RuleKind::TemporalOrdered,
+    }
 }
 
 #[derive(Default)]
@@ -220,11 +233,7 @@ impl Builder {
             }
             Body::Correlation(correlation) => {
                 self.add_correlation(rules, id, correlation, members);
-                let kind = match correlation.kind {
-                    CorrelationKind::EventCount(_) => RuleKind::EventCount,
-                    CorrelationKind::TemporalOrdered => RuleKind::TemporalOrdered,
-                };
-                (kind, String::new(), Some(correlation))
+                (kind_of(&correlation.kind), String::new(), Some(correlation))
             }
         };
         let bodies = std::iter::once(at)
@@ -292,11 +301,17 @@ impl Builder {
                 FieldRef::resolve(field.map_or(name, |(_, field)| field))
             };
             let group_by = correlation.group_by.iter().map(field).collect();
+            let value = match (&correlation.kind, correlation.fields.as_slice()) {
+                (CorrelationKind::Value(..), [only]) => Some(Asked::Number(field(only))),
+                (_, []) => None,
+                (_, names) => Some(Asked::Text(names.iter().map(field).collect())),
+            };
             self.outputs.push((
                 member,
                 Output::Member {
                     correlation_id: id.clone(),
                     group_by,
+                    value,
                 },
             ));
         }

@@ -40,16 +40,46 @@ pub enum RuleKind {
     Detection,
     /// It counts events.
     EventCount,
+    /// It counts different values.
+    ValueCount,
+    /// It adds up numbers.
+    ValueSum,
+    /// It takes the average of numbers.
+    ValueAvg,
+    /// It takes a percentile of numbers.
+    ValuePercentile,
+    /// It takes the median of numbers.
+    ValueMedian,
+    /// It wants events of several rules, in any order.
+    Temporal,
     /// It wants events of several rules, one after another.
     TemporalOrdered,
 }
 
 impl RuleKind {
+    /// Every kind of correlation.
+    pub const CORRELATIONS: [Self; 8] = [
+        Self::EventCount,
+        Self::ValueCount,
+        Self::ValueSum,
+        Self::ValueAvg,
+        Self::ValuePercentile,
+        Self::ValueMedian,
+        Self::Temporal,
+        Self::TemporalOrdered,
+    ];
+
     /// The word of alerts (`rule.type`).
     pub fn name(self) -> &'static str {
         match self {
             Self::Detection => "detection",
             Self::EventCount => "event_count",
+            Self::ValueCount => "value_count",
+            Self::ValueSum => "value_sum",
+            Self::ValueAvg => "value_avg",
+            Self::ValuePercentile => "value_percentile",
+            Self::ValueMedian => "value_median",
+            Self::Temporal => "temporal",
             Self::TemporalOrdered => "temporal_ordered",
         }
     }
@@ -129,6 +159,15 @@ pub(crate) struct DetectionRule {
     pub(crate) detection: Detection,
 }
 
+/// The value that a correlation asks of an event.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    /// The texts of these fields, together.
+    Text(Vec<FieldRef>),
+    /// The number of this field.
+    Number(FieldRef),
+}
+
 /// Who wants to know of a detection's match.
 #[derive(Debug, Clone)]
 pub(crate) enum Output {
@@ -138,6 +177,8 @@ pub(crate) enum Output {
     Member {
         correlation_id: Arc<str>,
         group_by: Vec<FieldRef>,
+        /// The value that goes along, if the correlation asks for one.
+        value: Option<Asked>,
     },
 }
 

@@ -81,6 +81,9 @@ pub struct Signal {
     pub matched_rule_id: Arc<str>,
     /// The correlation group: the values of the rule's `group-by` fields, in its order. Empty for a base rule.
     pub group: Vec<CompactString>,
+    /// What the event has in the field whose values the correlation asks for, if it asks for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<CompactString>,
     /// The event.
     pub event: EventRef,
 }

@@ -206,7 +206,8 @@ impl CorrelationEngine {
             .or_insert_with(|| Group::new(plan, key.1.clone()));
         let due = group.due(plan);
         let mut reports = Vec::new();
-        group.insert(plan, members, signal.event, self.config.provisional, &mut reports);
+        let provisional = self.config.provisional;
+        group.insert(plan, members, signal.value, signal.event, provisional, &mut reports);
         out.extend(
             reports
                 .into_iter()

@@ -1,15 +1,23 @@
 //! The events of one group that are not used up yet, in order of time and identity.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use casebook_event::{EventId, EventRef, Timestamp};
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
+
+use super::front::Front;
+use super::plan::CorrelationPlan;
+use crate::sigma::correlation::CorrelationKind;
 
 /// An event of a group, with the members that it matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// One bit for each member of the correlation that the event matched.
     pub members: u64,
+    /// What the event has of what the correlation asks for, if it asks for a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<CompactString>,
     /// The event.
     pub event: EventRef,
 }
@@ -24,8 +32,12 @@ fn key(entry: &Entry) -> Key {
 /// What inserting did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inserted {
-    /// The event is new, or matched members that it had not matched before.
-    Changed,
+    /// The event is new.
+    New,
+    /// It is there, and matched members that it had not matched before.
+    Members,
+    /// It is there, and has another value now; perhaps it matched other members, too.
+    Value,
     /// It was all there already.
     Duplicate,
 }
@@ -35,57 +47,70 @@ pub(crate) enum Inserted {
 pub(crate) struct Events {
     /// Boxed, because an event that is not the last has others moved aside for it.
     all: VecDeque<Box<Entry>>,
-    /// For a sequence: the events of each member, in order. Empty where nobody asks for them.
-    by_member: Vec<VecDeque<(Key, u32)>>,
+    index: Index,
+}
+
+/// What a kind of correlation needs to know beside the order of events.
+#[derive(Debug, Clone, Default)]
+enum Index {
+    #[default]
+    None,
+    /// The events of each member, in order, with the number of members that each matched.
+    Members(Vec<VecDeque<(Key, u32)>>),
+    /// The events of each value, in order.
+    Values(HashMap<CompactString, VecDeque<Key>>),
+    /// What the first events come to.
+    Front(Front),
 }
 
 impl Events {
-    /// No events; those of the first `members` members are kept apart as well.
-    pub(crate) fn new(members: usize) -> Self {
+    /// No events of a plan's group.
+    pub(crate) fn of(plan: &CorrelationPlan) -> Self {
+        let members = plan.members.len();
+        let index = match (&plan.kind, plan.is_monotone()) {
+            (CorrelationKind::TemporalOrdered | CorrelationKind::Temporal(_), true) => {
+                Index::Members(vec![VecDeque::new(); members])
+            }
+            (CorrelationKind::ValueCount(_), true) => Index::Values(HashMap::new()),
+            (kind, _) => Front::new(kind, members).map_or(Index::None, Index::Front),
+        };
         Self {
             all: VecDeque::new(),
-            by_member: vec![VecDeque::new(); members],
+            index,
         }
     }
 
     /// Puts an event in its place.
-    pub(crate) fn insert(&mut self, members: u64, event: EventRef) -> Inserted {
+    pub(crate) fn insert(&mut self, members: u64, value: Option<CompactString>, event: EventRef) -> Inserted {
         let key = (event.time, event.event_id);
         let at = self.all.partition_point(|entry| self::key(entry) < key);
-        let before = match self.all.get_mut(at) {
-            Some(entry) if self::key(entry) == key => {
-                // Of duplicates the first position is cited, whichever arrived first.
-                if event.position < entry.event.position {
-                    entry.event = event;
-                }
-                let before = entry.members;
-                entry.members |= members;
-                before
-            }
-            _ => {
-                self.all.insert(at, Box::new(Entry { members, event }));
-                0
-            }
+        let Some(entry) = self.all.get_mut(at).filter(|entry| self::key(entry) == key) else {
+            let entry = Box::new(Entry { members, value, event });
+            self.index.add(&entry);
+            self.all.insert(at, entry);
+            return Inserted::New;
         };
-        let now = before | members;
-        if now == before {
+        // Of duplicates the first position is cited, whichever arrived first.
+        if event.position < entry.event.position {
+            entry.event = event;
+        }
+        // Two members may find different values in one event; the lesser counts, whichever comes first.
+        let value = match (&entry.value, value) {
+            (Some(a), Some(b)) => Some(a.clone().min(b)),
+            (a, b) => a.clone().or(b),
+        };
+        if entry.members | members == entry.members && value == entry.value {
             return Inserted::Duplicate;
         }
-        for (member, list) in self
-            .by_member
-            .iter_mut()
-            .enumerate()
-            .filter(|(member, _)| now & (1 << member) != 0)
-        {
-            let at = list.partition_point(|(k, _)| *k < key);
-            let entry = (key, now.count_ones());
-            if before & (1 << member) == 0 {
-                list.insert(at, entry);
-            } else if let Some(found) = list.get_mut(at) {
-                *found = entry;
-            }
+        let before = entry.clone();
+        entry.members |= members;
+        entry.value = value;
+        self.index.replace(&before, entry);
+        if entry.value == before.value {
+            Inserted::Members
+        } else {
+            Inserted::Value
         }
-        Inserted::Changed
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -94,6 +119,10 @@ impl Events {
 
     pub(crate) fn get(&self, at: usize) -> Option<&EventRef> {
         self.all.get(at).map(|entry| &entry.event)
+    }
+
+    pub(crate) fn entry(&self, at: usize) -> Option<&Entry> {
+        self.all.get(at).map(Box::as_ref)
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
@@ -124,7 +153,7 @@ impl Events {
     /// that matched the fewest members is taken, which leaves the others to the members that follow; then the least id.
     /// No event of this member matched fewer than `least`: with that many, the search is over.
     pub(crate) fn next_of(&self, member: usize, least: u32, time: Timestamp, used: &[Key]) -> Option<Key> {
-        let list = self.by_member.get(member)?;
+        let list = self.of_member(member)?;
         let start = list.partition_point(|((t, _), _)| *t < time);
         let mut best: Option<(Key, u32)> = None;
         for &(key, members) in list.range(start..) {
@@ -138,23 +167,138 @@ impl Events {
         best.map(|(key, _)| key)
     }
 
+    /// The time of the earliest event at or after `time` that matched `member`.
+    pub(crate) fn next_time(&self, member: usize, time: Timestamp) -> Option<Timestamp> {
+        let list = self.of_member(member)?;
+        let at = list.partition_point(|((t, _), _)| *t < time);
+        list.get(at).map(|((t, _), _)| *t)
+    }
+
+    fn of_member(&self, member: usize) -> Option<&VecDeque<(Key, u32)>> {
+        match &self.index {
+            Index::Members(lists) => lists.get(member),
+            _ => None,
+        }
+    }
+
+    /// The time of the last other event up to `time` that has `value`. `id` is that of the event meant, which is not
+    /// another; those of the same time count.
+    pub(crate) fn last_with(&self, value: &str, time: Timestamp, id: EventId) -> Option<Timestamp> {
+        let Index::Values(lists) = &self.index else { return None };
+        let list = lists.get(value)?;
+        let end = list.partition_point(|(t, _)| *t <= time);
+        let others = list.range(..end).rev().filter(|key| **key != (time, id));
+        others.map(|(time, _)| *time).next()
+    }
+
+    /// The time of the first event after `time` that has `value`.
+    pub(crate) fn next_with(&self, value: &str, time: Timestamp) -> Option<Timestamp> {
+        let Index::Values(lists) = &self.index else { return None };
+        let list = lists.get(value)?;
+        list.get(list.partition_point(|(t, _)| *t <= time))
+            .map(|(time, _)| *time)
+    }
+
+    /// Whether the events up to `to` meet the condition of a kind that is decided by what they come to.
+    pub(crate) fn front_holds(&mut self, kind: &CorrelationKind, to: Timestamp) -> bool {
+        let Index::Front(front) = &mut self.index else {
+            return false;
+        };
+        for entry in self
+            .all
+            .range(front.events()..)
+            .take_while(|entry| entry.event.time <= to)
+        {
+            front.add(entry);
+        }
+        front.extended(to);
+        front.holds(kind)
+    }
+
     /// Removes every event before `time`.
     pub(crate) fn remove_before(&mut self, time: Timestamp) {
-        let end = self.at_or_after(time);
-        self.all.drain(..end);
-        for list in &mut self.by_member {
-            let end = list.partition_point(|((t, _), _)| *t < time);
-            list.drain(..end);
-        }
+        self.remove(self.at_or_after(time));
     }
 
     /// Removes every event up to and at `time`.
     pub(crate) fn remove_to(&mut self, time: Timestamp) {
-        let end = self.after(time);
-        self.all.drain(..end);
-        for list in &mut self.by_member {
-            let end = list.partition_point(|((t, _), _)| *t <= time);
-            list.drain(..end);
+        self.remove(self.after(time));
+    }
+
+    fn remove(&mut self, end: usize) {
+        for entry in self.all.drain(..end) {
+            self.index.remove_first(&entry);
         }
+    }
+}
+
+impl Index {
+    fn add(&mut self, entry: &Entry) {
+        let key = key(entry);
+        match self {
+            Self::None => {}
+            Self::Members(lists) => {
+                for list in of_members(lists, entry.members) {
+                    let at = list.partition_point(|(k, _)| *k < key);
+                    list.insert(at, (key, entry.members.count_ones()));
+                }
+            }
+            Self::Values(lists) => {
+                let list = lists.entry(entry.value.clone().unwrap_or_default()).or_default();
+                list.insert(list.partition_point(|k| *k < key), key);
+            }
+            Self::Front(front) if front.reaches(key.0) => front.add(entry),
+            Self::Front(_) => {}
+        }
+    }
+
+    /// An event matched members that it had not matched before, or has another value.
+    fn replace(&mut self, before: &Entry, entry: &Entry) {
+        let key = key(entry);
+        match self {
+            Self::None => {}
+            Self::Members(lists) => {
+                for list in of_members(lists, before.members) {
+                    if let Ok(at) = list.binary_search_by_key(&key, |(k, _)| *k) {
+                        list.remove(at);
+                    }
+                }
+            }
+            Self::Values(lists) => remove_value(lists, before),
+            Self::Front(front) if front.reaches(key.0) => front.remove(before),
+            Self::Front(_) => {}
+        }
+        self.add(entry);
+    }
+
+    /// The first event of all is gone.
+    fn remove_first(&mut self, entry: &Entry) {
+        match self {
+            Self::None => {}
+            Self::Members(lists) => of_members(lists, entry.members).for_each(|list| {
+                list.pop_front();
+            }),
+            Self::Values(lists) => remove_value(lists, entry),
+            Self::Front(front) if front.reaches(entry.event.time) => front.remove(entry),
+            Self::Front(_) => {}
+        }
+    }
+}
+
+fn of_members(lists: &mut [VecDeque<(Key, u32)>], members: u64) -> impl Iterator<Item = &mut VecDeque<(Key, u32)>> {
+    let lists = lists.iter_mut().enumerate();
+    lists
+        .filter(move |(at, _)| members >> at & 1 == 1)
+        .map(|(_, list)| list)
+}
+
+fn remove_value(lists: &mut HashMap<CompactString, VecDeque<Key>>, entry: &Entry) {
+    let value = entry.value.as_deref().unwrap_or_default();
+    let Some(list) = lists.get_mut(value) else { return };
+    if let Ok(at) = list.binary_search(&key(entry)) {
+        list.remove(at);
+    }
+    if list.is_empty() {
+        lists.remove(value);
     }
 }

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::alert_id;
 use super::events::{Entry, Events, Inserted};
 use super::plan::CorrelationPlan;
-use super::window::{Window, decided_count, first_window};
-use crate::sigma::correlation::CorrelationKind;
+use super::window::{Window, decided, first_window};
 
 /// A report that a group makes; the engine turns it into an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +45,9 @@ pub(crate) struct GroupState {
 
 impl Group {
     pub(crate) fn new(plan: &CorrelationPlan, values: Vec<CompactString>) -> Self {
-        let members = if plan.kind == CorrelationKind::TemporalOrdered {
-            plan.members.len()
-        } else {
-            0
-        };
         Self {
             values,
-            events: Events::new(members),
+            events: Events::of(plan),
             windows: VecDeque::new(),
             revisions: BTreeMap::new(),
         }
@@ -62,7 +56,7 @@ impl Group {
     pub(crate) fn restore(plan: &CorrelationPlan, state: GroupState) -> Self {
         let mut group = Self::new(plan, state.values);
         for entry in state.events {
-            group.events.insert(entry.members, entry.event);
+            group.events.insert(entry.members, entry.value, entry.event);
         }
         group.windows = state.windows;
         group.revisions = state.revisions.into_iter().collect();
@@ -98,25 +92,91 @@ impl Group {
         &mut self,
         plan: &CorrelationPlan,
         members: u64,
+        value: Option<CompactString>,
         event: EventRef,
         provisional: bool,
         reports: &mut Vec<Report>,
     ) {
-        let time = event.time;
-        if self.events.insert(members, event) == Inserted::Changed && provisional && plan.is_monotone() {
-            self.look_again(plan, time, reports);
+        let (time, id) = (event.time, event.event_id);
+        let inserted = self.events.insert(members, value.clone(), event);
+        if !provisional || !plan.is_monotone() {
+            return;
         }
+        let from = time.saturating_add_nanos(-plan.timespan_nanos);
+        match inserted {
+            Inserted::Duplicate => return,
+            Inserted::Members if !plan.kind.asks_for_members() => return,
+            Inserted::Members | Inserted::Value => return self.look_again(plan, time, from, reports),
+            Inserted::New if self.is_settled(time) => return,
+            Inserted::New => {}
+        }
+        match value {
+            None => self.look_again(plan, time, from, reports),
+            Some(value) => self.look_again_for(plan, &value, (time, id), from, reports),
+        }
+    }
+
+    /// As [`Group::look_again`], but only where the value of the new event can have changed a window. A flood of few
+    /// values, in whatever order, then costs little an event.
+    fn look_again_for(
+        &mut self,
+        plan: &CorrelationPlan,
+        value: &str,
+        (time, id): (Timestamp, EventId),
+        from: Timestamp,
+        reports: &mut Vec<Report>,
+    ) {
+        // Windows that begin up to the last event of the same value had that value already.
+        let mut from = from;
+        if let Some(last) = self.events.last_with(value, time, id) {
+            if self
+                .windows
+                .iter()
+                .any(|w| w.first <= last && w.first < time && time <= w.to)
+            {
+                return;
+            }
+            // Simultaneous events of one value differ in nothing, but that one of them names the window they begin.
+            from = from.max(if last == time {
+                time
+            } else {
+                last.saturating_add_nanos(1)
+            });
+        }
+        // So had those that reach the next event of it. One that begins with the new event has no more than one that
+        // begins behind it then, and takes its place if there is such a one.
+        let reach = plan.window_end(time);
+        if let Some(next) = self.events.next_with(value, time).filter(|next| *next <= reach) {
+            let lacked = next.saturating_add_nanos(-plan.timespan_nanos).min(time);
+            let begins = self.events.at_or_after(from) < self.events.at_or_after(lacked);
+            let behind = self.windows.partition_point(|window| window.first < time);
+            let replaces = self.windows.get(behind).is_some_and(|window| window.first <= reach);
+            if !begins && !replaces {
+                return;
+            }
+        }
+        self.look_again(plan, time, from, reports);
+    }
+
+    /// Whether an event at `time` falls into a window whose condition was met by then. No window that begins earlier can
+    /// come of it: it would have all that this one has, and so would have been there before.
+    fn is_settled(&self, time: Timestamp) -> bool {
+        let at = self.windows.partition_point(|window| window.to < time);
+        // A sequence ends when it is met, and an event at its end may still be wanted elsewhere in it.
+        self.windows
+            .get(at)
+            .is_some_and(|window| window.first < time && window.met <= time && window.met < window.to)
     }
 
     /// Finds the windows anew where an event at `time` can have changed them, and reports the difference.
     ///
-    /// Windows that end before the event are as they were: what they use up lies before it. Of the others, none begins
-    /// further back than the timespan. Behind the event and the window around it, a different window can begin only among
+    /// Windows that end before the event are as they were: what they use up lies before it. Of the others, none that is
+    /// another now begins before `from`, which is never further back than the timespan. Behind the event and the window around it, a different window can begin only among
     /// the events that were used up before and now are not.
-    fn look_again(&mut self, plan: &CorrelationPlan, time: Timestamp, reports: &mut Vec<Report>) {
+    fn look_again(&mut self, plan: &CorrelationPlan, time: Timestamp, from: Timestamp, reports: &mut Vec<Report>) {
         let kept = self.windows.partition_point(|window| window.to < time);
         let old: Vec<Window> = self.windows.split_off(kept).into();
-        let reach = self.events.at_or_after(time.saturating_add_nanos(-plan.timespan_nanos));
+        let reach = self.events.at_or_after(from);
         let mut start = self
             .windows
             .back()
@@ -171,7 +231,7 @@ impl Group {
         if plan.is_monotone() {
             self.close_monotone(plan, watermark, say)
         } else {
-            self.close_counts(plan, watermark, say)
+            self.close_decided(plan, watermark, say)
         }
         // An event that is gone begins no window any more.
         self.revisions = match self.events.get(0) {
@@ -210,7 +270,7 @@ impl Group {
             .remove_before(pending.map_or(useful, |pending| useful.min(pending)));
     }
 
-    fn close_counts(
+    fn close_decided(
         &mut self,
         plan: &CorrelationPlan,
         watermark: Timestamp,
@@ -220,7 +280,7 @@ impl Group {
             if plan.window_end(first) >= watermark && watermark != Timestamp::MAX {
                 return;
             }
-            match decided_count(plan, &self.events) {
+            match decided(plan, &mut self.events) {
                 Some(window) => {
                     self.say_final(plan, window, say);
                     self.events.remove_to(window.to);

@@ -11,8 +11,12 @@
 mod alert;
 mod engine;
 mod events;
+#[cfg(test)]
+mod examples;
+mod front;
 mod group;
 mod plan;
+mod ranks;
 #[cfg(test)]
 mod reference;
 mod snapshot;

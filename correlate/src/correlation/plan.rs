@@ -42,10 +42,7 @@ impl CorrelationPlan {
 
     /// Whether more events can never make its condition fail, so that an alert may be raised before its window ends.
     pub(crate) fn is_monotone(&self) -> bool {
-        match &self.kind {
-            CorrelationKind::EventCount(condition) => condition.is_monotone(),
-            CorrelationKind::TemporalOrdered => true,
-        }
+        self.kind.is_monotone()
     }
 }
 

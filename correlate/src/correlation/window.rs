@@ -3,12 +3,14 @@
 //! A window is fixed by two times, both of which belong to it. Events of the same time are never told apart: they enter a
 //! window, and leave the set, together. So the windows are a function of the set, whatever the order of arrival.
 
+use std::collections::HashMap;
+
 use casebook_event::{EventId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
 use super::plan::CorrelationPlan;
-use crate::sigma::correlation::CorrelationKind;
+use crate::sigma::correlation::{CorrelationKind, Together};
 
 /// A span of event time in which a correlation's condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,14 +34,17 @@ pub(crate) fn first_window(
     last_anchor: Timestamp,
 ) -> Option<Window> {
     match &plan.kind {
-        CorrelationKind::EventCount(condition) => first_count(
-            plan,
-            usize::try_from(condition.first_count()?).ok()?,
-            events,
-            start,
-            last_anchor,
-        ),
+        CorrelationKind::EventCount(condition) => {
+            let threshold = usize::try_from(condition.first_count()?).ok()?;
+            first_count(plan, threshold, events, start, last_anchor)
+        }
+        CorrelationKind::ValueCount(condition) => {
+            let threshold = usize::try_from(condition.first_count()?).ok()?;
+            first_values(plan, threshold, events, start, last_anchor)
+        }
+        CorrelationKind::Temporal(together) => first_together(plan, together, events, start, last_anchor),
         CorrelationKind::TemporalOrdered => first_sequence(plan, events, start, last_anchor),
+        CorrelationKind::Value(..) => None,
     }
 }
 
@@ -68,21 +73,112 @@ fn first_count(
     }
 }
 
-/// The window of a count that is not monotone, anchored at the first event. All its events must be known.
-pub(crate) fn decided_count(plan: &CorrelationPlan, events: &Events) -> Option<Window> {
-    let CorrelationKind::EventCount(condition) = &plan.kind else {
-        return None;
-    };
+/// The earliest time from which on the events within the timespan have `threshold` different values.
+///
+/// Both ends of what is looked at only move forward: an event is counted once, and given up once.
+fn first_values(
+    plan: &CorrelationPlan,
+    threshold: usize,
+    events: &Events,
+    start: usize,
+    last_anchor: Timestamp,
+) -> Option<Window> {
+    let value = |at: usize| Some(events.entry(at)?.value.as_deref().unwrap_or_default());
+    let mut values: HashMap<&str, u32> = HashMap::new();
+    let (mut at, mut end) = (start, start);
+    loop {
+        let first = events.get(at).filter(|first| first.time <= last_anchor)?;
+        let to = plan.window_end(first.time);
+        while values.len() < threshold {
+            // Without enough values to the very end, no later beginning has enough either.
+            let next = events.get(end)?;
+            if next.time > to {
+                break;
+            }
+            *values.entry(value(end)?).or_default() += 1;
+            end += 1;
+        }
+        if values.len() >= threshold {
+            return Some(Window {
+                first: first.time,
+                to,
+                anchor: first.event_id,
+                met: events.get(end.checked_sub(1)?)?.time,
+            });
+        }
+        let given_up = at..events.after(first.time);
+        at = given_up.end;
+        for gone in given_up {
+            let gone = value(gone)?;
+            if let Some(count) = values.get_mut(gone) {
+                *count -= 1;
+                if *count == 0 {
+                    values.remove(gone);
+                }
+            }
+        }
+        end = end.max(at);
+    }
+}
+
+/// The earliest time from which on the rules that have an event within the timespan meet a monotone condition.
+fn first_together(
+    plan: &CorrelationPlan,
+    together: &Together,
+    events: &Events,
+    start: usize,
+    last_anchor: Timestamp,
+) -> Option<Window> {
+    let mut at = start;
+    loop {
+        let first = events.get(at).filter(|first| first.time <= last_anchor)?;
+        // What never comes never comes for a later beginning either.
+        let met = met_together(plan, together, events, first.time)?;
+        let to = plan.window_end(first.time);
+        if met <= to {
+            return Some(Window {
+                first: first.time,
+                to,
+                anchor: first.event_id,
+                met,
+            });
+        }
+        // From no later beginning it is met before, so one that is further back than the timespan is of no use.
+        let useful = events.at_or_after(met.saturating_add_nanos(-plan.timespan_nanos));
+        at = events.after(first.time).max(useful);
+    }
+}
+
+/// The earliest time at which the events from `from` on meet the condition, however far away.
+fn met_together(plan: &CorrelationPlan, together: &Together, events: &Events, from: Timestamp) -> Option<Timestamp> {
+    let mut next: Vec<(Timestamp, u64)> = (0..plan.members.len())
+        .filter_map(|member| Some((events.next_time(member, from)?, 1 << member)))
+        .collect();
+    next.sort_unstable();
+    let mut members = 0;
+    for (at, (time, member)) in next.iter().enumerate() {
+        members |= member;
+        // Those of one time come together.
+        let is_last = next.get(at + 1).is_none_or(|(later, _)| later > time);
+        if is_last && together.holds(members) {
+            return Some(*time);
+        }
+    }
+    None
+}
+
+/// The window of a condition that is not monotone, anchored at the first event. All its events must be known.
+pub(crate) fn decided(plan: &CorrelationPlan, events: &mut Events) -> Option<Window> {
     let first = events.get(0)?;
-    let to = plan.window_end(first.time);
+    let (first, anchor) = (first.time, first.event_id);
+    let to = plan.window_end(first);
     let count = events.after(to);
     let met = events.get(count.checked_sub(1)?)?.time;
-    condition.holds(count as u64).then_some(Window {
-        first: first.time,
-        to,
-        anchor: first.event_id,
-        met,
-    })
+    let holds = match &plan.kind {
+        CorrelationKind::EventCount(condition) => condition.holds_of_count(count as u64),
+        kind => events.front_holds(kind, to),
+    };
+    holds.then_some(Window { first, to, anchor, met })
 }
 
 /// The earliest first member from which the sequence completes within the timespan.

@@ -18,7 +18,8 @@ use compact_str::{CompactString, format_compact};
 
 use crate::compile::{AtomId, Atoms, Check, Expression, FieldIndex, SourcePlan};
 use crate::limits::MAX_GROUP_VALUE_BYTES;
-use crate::rule_set::{Output, RuleSet};
+use crate::rule_set::{Asked, Output, RuleSet};
+use crate::sigma::correlation::comparison::Fixed;
 use scratch::Scratch;
 
 /// Applies the rules of a set to events. Each thread has its own; they share the rules.
@@ -83,27 +84,43 @@ pub(crate) fn counts(event: &Event) -> bool {
 pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Option<EventRef>, out: &mut Vec<Signal>) {
     let detection = rules.detection(rule);
     for output in &detection.outputs {
+        let mut value = None;
         let (rule_id, group) = match output {
             Output::Alert => (&detection.id, Some(Vec::new())),
             Output::Member {
                 correlation_id,
                 group_by,
-            } => (
-                correlation_id,
-                group_by
-                    .iter()
-                    .map(|field| event.text(field).map(group_value))
-                    .collect(),
-            ),
+                value: asked,
+            } => {
+                value = asked.as_ref().map(|asked| asked_value(asked, event));
+                let group = group_by.iter().map(|field| event.text(field).map(group_value));
+                (correlation_id, group.collect())
+            }
         };
-        let Some(group) = group else { continue };
+        // Who lacks a part of the group, or what is asked for, does not count.
+        let (Some(group), Some(value)) = (group, value.map_or(Some(None), |value| value.map(Some))) else {
+            continue;
+        };
         let event = cited.get_or_insert_with(|| EventRef::new(event)).clone();
         out.push(Signal {
             rule_id: rule_id.clone(),
             matched_rule_id: detection.id.clone(),
             group,
+            value,
             event,
         });
+    }
+}
+
+/// What the event has of what a correlation asks for: a text, or a number as text.
+fn asked_value(asked: &Asked, event: &Event) -> Option<CompactString> {
+    match asked {
+        Asked::Number(field) => Some(format_compact!("{}", event.text(field)?.parse::<Fixed>().ok()?)),
+        Asked::Text(fields) => {
+            let texts: Option<Vec<CompactString>> = fields.iter().map(|field| event.text(field)).collect();
+            // The separator of ASCII's units: as good as never in a value, and a value that has it is only one value less.
+            Some(group_value(texts?.join("\u{1f}").into()))
+        }
     }
 }
 

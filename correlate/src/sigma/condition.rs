@@ -16,6 +16,25 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    /// Whether it holds where `truth` says which selections do.
+    pub(crate) fn value(&self, truth: &impl Fn(usize) -> bool) -> bool {
+        match self {
+            Self::Selection(at) => truth(*at),
+            Self::All(parts) => parts.iter().all(|part| part.value(truth)),
+            Self::Any(parts) => parts.iter().any(|part| part.value(truth)),
+            Self::Not(part) => !part.value(truth),
+        }
+    }
+
+    /// Whether there is a `not` in it.
+    pub(crate) fn negates(&self) -> bool {
+        match self {
+            Self::Selection(_) => false,
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::negates),
+            Self::Not(_) => true,
+        }
+    }
+
     /// Calls `visit` with every selection named.
     pub(crate) fn visit(&self, visit: &mut impl FnMut(usize)) {
         match self {

@@ -160,21 +160,21 @@ fn detection() -> Value {
 }
 
 fn correlation() -> Value {
-    let ours: Vec<&str> = [RuleKind::EventCount, RuleKind::TemporalOrdered]
-        .map(RuleKind::name)
-        .into();
+    let types = RuleKind::CORRELATIONS.map(RuleKind::name);
     json!({
         "type": "object",
         "required": ["type", "rules", "timespan"],
         "properties": {
-            "type": { "anyOf": [{ "enum": ours }, { "type": "string" }] },
+            "type": { "enum": types },
             "rules": { "$ref": "#/definitions/texts", "description": "Ids or names" },
             "group-by": { "$ref": "#/definitions/texts", "description": "Fields, or aliases" },
             "timespan": { "type": "string", "pattern": "^[0-9]+[smhdw]$" },
             "condition": {
-                "type": "object",
+                "type": ["object", "string"],
+                "description": "gte: 10; with `field` for the types that ask for values; for `temporal` also `a and not b`",
                 "properties": {
                     "field": { "$ref": "#/definitions/texts" },
+                    "percentile": { "type": "integer", "minimum": 1, "maximum": 100 },
                     "gt": { "type": "number" }, "gte": { "type": "number" }, "lt": { "type": "number" },
                     "lte": { "type": "number" }, "eq": { "type": "number" }, "neq": { "type": "number" },
                 },

@@ -4,8 +4,7 @@ mod breadth;
 pub(super) mod expression;
 mod fields;
 
-use super::condition::Condition;
-use super::correlation::CorrelationKind;
+use super::correlation::kind;
 use super::detection::{Detection, Item, Query};
 use super::rule::{Body, Rule};
 use crate::diagnostic::{Report, code};
@@ -69,23 +68,7 @@ pub(crate) fn lint(rule: &Rule, alerts: bool, report: &mut Report<'_>) {
             }
         }
         Body::Correlation(correlation) => {
-            if let CorrelationKind::EventCount(condition) = &correlation.kind {
-                if condition.first_count().is_none() {
-                    report.add(
-                        code::NEVER_TRUE,
-                        correlation.mark,
-                        "no count of at least one event meets the condition",
-                    );
-                } else if condition.is_monotone() && condition.holds(1) {
-                    let help = "a count of one is what the base rule already tells";
-                    report.add_help(
-                        code::ALWAYS_TRUE,
-                        correlation.mark,
-                        "a single event meets the condition",
-                        help,
-                    );
-                }
-            }
+            kind::lint(&correlation.kind, correlation.rules.len(), correlation.mark, report);
         }
     }
 }
@@ -127,7 +110,7 @@ fn selections(rule: &Rule, detection: &Detection, report: &mut Report<'_>) {
                 .position(|&u| u == at)
                 .is_some_and(|bit| combination >> bit & 1 == 1)
         };
-        let holds = detection.conditions.iter().any(|condition| value(condition, &truth));
+        let holds = detection.conditions.iter().any(|condition| condition.value(&truth));
         ever |= holds;
         always &= holds;
     }
@@ -143,14 +126,5 @@ fn selections(rule: &Rule, detection: &Detection, report: &mut Report<'_>) {
             rule.mark,
             "the condition holds of every event of the logsource",
         );
-    }
-}
-
-fn value(condition: &Condition, truth: &impl Fn(usize) -> bool) -> bool {
-    match condition {
-        Condition::Selection(at) => truth(*at),
-        Condition::All(parts) => parts.iter().all(|part| value(part, truth)),
-        Condition::Any(parts) => parts.iter().any(|part| value(part, truth)),
-        Condition::Not(part) => !value(part, truth),
     }
 }

@@ -3,6 +3,11 @@
 //! Specification: Sigma correlations 2.1. What the types mean in event time is defined in
 //! `docs/correlation-semantics.md`.
 
+pub(crate) mod comparison;
+pub(crate) mod kind;
+
+pub(crate) use kind::{CorrelationKind, Statistic, Together};
+
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Mark, Report, code};
 use crate::limits::{MAX_CORRELATION_MEMBERS, MAX_GROUP_BY_FIELDS, MAX_TIMESPAN_SECONDS};
@@ -17,19 +22,12 @@ pub(crate) struct Correlation {
     /// The names of the group's parts: fields or aliases.
     pub(crate) group_by: Vec<String>,
     pub(crate) aliases: Vec<Alias>,
+    /// The names of the fields, or aliases, whose values it asks for: none, one, or several that are taken together.
+    pub(crate) fields: Vec<String>,
     /// The length of the window, in nanoseconds; positive.
     pub(crate) timespan_nanos: i64,
     /// Whether the rules it is about also alert by themselves.
     pub(crate) generate: bool,
-}
-
-/// What is asked of a group of events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CorrelationKind {
-    /// How many there are.
-    EventCount(CountCondition),
-    /// That each rule has one, in the order of the rules.
-    TemporalOrdered,
 }
 
 /// The name or id of a rule, where it is written.
@@ -47,71 +45,6 @@ pub(crate) struct Alias {
     /// Rule and field.
     pub(crate) fields: Vec<(Reference, String)>,
 }
-
-/// A condition on a count: every comparison holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CountCondition {
-    comparisons: Vec<(Comparator, u64)>,
-}
-
-/// How a count is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Comparator {
-    Gt,
-    Gte,
-    Lt,
-    Lte,
-    Eq,
-    Neq,
-}
-
-impl CountCondition {
-    /// The condition that all of these make.
-    #[cfg(test)]
-    pub(crate) fn of(comparisons: &[(Comparator, u64)]) -> Self {
-        Self {
-            comparisons: comparisons.to_vec(),
-        }
-    }
-
-    /// Whether the condition holds of `count`.
-    pub(crate) fn holds(&self, count: u64) -> bool {
-        self.comparisons.iter().all(|&(comparator, than)| match comparator {
-            Comparator::Gt => count > than,
-            Comparator::Gte => count >= than,
-            Comparator::Lt => count < than,
-            Comparator::Lte => count <= than,
-            Comparator::Eq => count == than,
-            Comparator::Neq => count != than,
-        })
-    }
-
-    /// Whether one more event can never make it false: only then may an alert be raised before its window is complete.
-    pub(crate) fn is_monotone(&self) -> bool {
-        self.comparisons
-            .iter()
-            .all(|(comparator, _)| matches!(comparator, Comparator::Gt | Comparator::Gte))
-    }
-
-    /// The smallest count, from 1, of which it holds; `None` if there is none.
-    pub(crate) fn first_count(&self) -> Option<u64> {
-        // The condition can only change next to a number it names.
-        let candidates = self
-            .comparisons
-            .iter()
-            .flat_map(|&(_, n)| [n.saturating_sub(1), n, n.saturating_add(1)]);
-        candidates.chain([1]).filter(|&n| n >= 1 && self.holds(n)).min()
-    }
-}
-
-const TYPES_TO_COME: &[&str] = &[
-    "value_count",
-    "temporal",
-    "value_sum",
-    "value_avg",
-    "value_percentile",
-    "value_median",
-];
 
 impl Correlation {
     /// Reads the section; `None` if something in it is an error. `generate` may also stand beside the section.
@@ -146,8 +79,9 @@ impl Correlation {
                 );
             }
         }
-        let kind = kind(node, report);
         let rules = references(node, report);
+        let names: Vec<&str> = rules.iter().map(|reference| reference.rule.as_str()).collect();
+        let parsed = kind::parse(node, &names, report);
         let group_by = group_by(node, report);
         let timespan_nanos = timespan(node, report);
         let aliases = aliases(node, report);
@@ -165,19 +99,21 @@ impl Correlation {
                 false
             }
         };
-        if kind == Some(CorrelationKind::TemporalOrdered) && rules.len() == 1 {
-            report.add(
-                code::BAD_VALUE,
-                node.mark,
-                "`temporal_ordered` needs at least two rules",
-            );
+        let in_time = |parsed: &kind::Parsed| {
+            let kind = &parsed.kind;
+            matches!(kind, CorrelationKind::Temporal(_) | CorrelationKind::TemporalOrdered).then(|| kind.name())
+        };
+        if let Some(name) = parsed.as_ref().and_then(in_time).filter(|_| rules.len() == 1) {
+            report.add(code::BAD_VALUE, node.mark, format!("`{name}` needs at least two rules"));
         }
         if report.errors() > errors {
             return None;
         }
+        let kind::Parsed { kind, fields } = parsed?;
         Some(Self {
             mark: entry.mark,
-            kind: kind?,
+            kind,
+            fields,
             rules,
             group_by,
             aliases,
@@ -185,101 +121,6 @@ impl Correlation {
             generate,
         })
     }
-}
-
-fn kind(node: &Node, report: &mut Report<'_>) -> Option<CorrelationKind> {
-    let Some(entry) = node.entry("type") else {
-        report.add(code::MISSING_KEY, node.mark, "the correlation has no `type`");
-        return None;
-    };
-    let condition = node.entry("condition");
-    match entry.value.scalar_text().unwrap_or_default() {
-        "event_count" => match condition {
-            Some(condition) => count_condition(&condition.value, report).map(CorrelationKind::EventCount),
-            None => {
-                let message = "`event_count` needs a `condition`, such as `gte: 10`";
-                report.add(code::MISSING_KEY, node.mark, message);
-                None
-            }
-        },
-        "temporal_ordered" => {
-            if let Some(condition) = condition {
-                let all = node
-                    .entry("rules")
-                    .map_or(0, |rules| rules.value.one_or_many().len())
-                    .to_string();
-                let is_all = condition.value.entries().is_some_and(|entries| {
-                    entries.len() == 1 && entries[0].key == "gte" && entries[0].value.scalar_text() == Some(&all)
-                });
-                if !is_all {
-                    let message = "a `condition` of `temporal_ordered` is not supported yet: every rule must match";
-                    report.add_help(code::UNSUPPORTED, condition.mark, message, "leave the condition out");
-                }
-            }
-            Some(CorrelationKind::TemporalOrdered)
-        }
-        known if TYPES_TO_COME.contains(&known) => {
-            let message = format!("correlations of type `{known}` are not supported yet");
-            report.add_help(
-                code::UNSUPPORTED,
-                entry.value.mark,
-                message,
-                "event_count and temporal_ordered are",
-            );
-            None
-        }
-        other => {
-            let message = format!("Sigma has no correlation type `{other}`");
-            report.add_help(
-                code::BAD_VALUE,
-                entry.value.mark,
-                message,
-                "event_count and temporal_ordered are supported",
-            );
-            None
-        }
-    }
-}
-
-fn count_condition(node: &Node, report: &mut Report<'_>) -> Option<CountCondition> {
-    let Some(entries) = node.entries().filter(|entries| !entries.is_empty()) else {
-        let message = format!("the condition must be a mapping such as `gte: 10`, not {}", node.kind());
-        report.add(code::BAD_CONDITION, node.mark, message);
-        return None;
-    };
-    let mut comparisons = Vec::new();
-    for entry in entries {
-        let comparator = match entry.key.as_str() {
-            "gt" => Comparator::Gt,
-            "gte" => Comparator::Gte,
-            "lt" => Comparator::Lt,
-            "lte" => Comparator::Lte,
-            "eq" => Comparator::Eq,
-            "neq" => Comparator::Neq,
-            other => {
-                let message = format!("`event_count` cannot be compared by `{other}`");
-                report.add_help(
-                    code::BAD_CONDITION,
-                    entry.mark,
-                    message,
-                    "it takes gt, gte, lt, lte, eq, neq",
-                );
-                return None;
-            }
-        };
-        match entry.value.scalar_text().and_then(|text| text.parse().ok()) {
-            Some(count) => comparisons.push((comparator, count)),
-            None => {
-                report.add(
-                    code::BAD_CONDITION,
-                    entry.value.mark,
-                    "a count is a whole number that is not negative",
-                );
-                return None;
-            }
-        }
-    }
-    Some(CountCondition { comparisons })
 }
 
 fn references(node: &Node, report: &mut Report<'_>) -> Vec<Reference> {
@@ -442,27 +283,5 @@ mod tests {
         check("99999999999999999999s", None);
         check("53w", None);
         check("5é", None);
-    }
-
-    #[test]
-    fn the_first_count_is_the_smallest_that_holds() {
-        let check = |comparisons: &[(Comparator, u64)], want: Option<u64>, monotone: bool| {
-            let condition = CountCondition {
-                comparisons: comparisons.to_vec(),
-            };
-            assert_eq!(condition.first_count(), want, "{comparisons:?}");
-            assert_eq!(condition.is_monotone(), monotone, "{comparisons:?}");
-            assert_eq!(condition.first_count(), (1..1_000).find(|&n| condition.holds(n)));
-        };
-        check(&[(Comparator::Gte, 10)], Some(10), true);
-        check(&[(Comparator::Gt, 10)], Some(11), true);
-        check(&[(Comparator::Gte, 0)], Some(1), true);
-        check(&[(Comparator::Lt, 3)], Some(1), false);
-        check(&[(Comparator::Lt, 1)], None, false);
-        check(&[(Comparator::Eq, 7)], Some(7), false);
-        check(&[(Comparator::Neq, 1)], Some(2), false);
-        check(&[(Comparator::Gt, 3), (Comparator::Lte, 5)], Some(4), false);
-        check(&[(Comparator::Gt, 5), (Comparator::Lt, 6)], None, false);
-        check(&[(Comparator::Neq, 1), (Comparator::Neq, 2)], Some(3), false);
     }
 }
