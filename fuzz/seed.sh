@@ -26,6 +26,14 @@ for target in targets/*.rs; do
     mkdir -p "$corpus"
     find "$seeds" -type f -exec cp {} "$corpus" \;
 done
+# Rules, and rules with records that they may match.
+find ../rules $([ -d "$samples/sigma/rules" ] && echo "$samples/sigma/rules") -name '*.yml' | sort | awk 'NR % 8 == 1' |
+    while read -r rule; do
+        name=$(printf '%s' "$rule" | tr -c 'A-Za-z0-9' _)
+        cp "$rule" "corpus/rules/$name"
+        { cat "$rule"; echo '==='; find "$seeds" -type f -size -4k | sort | awk 'NR % 997 == 1' | head -n 4 | xargs cat; } \
+            >"corpus/detect/$name"
+    done
 for tool in gzip zstd lz4; do
     if command -v "$tool" >/dev/null; then
         for target in compression file_records; do

@@ -97,12 +97,12 @@ codes! {
     BAD_SHAPE "bad-shape" Error "a key has a value of the wrong kind, such as a list where a text belongs";
     NOT_A_RULE "not-a-rule" Error "the document is neither a detection nor a correlation rule";
     MISSING_KEY "missing-key" Error "a key that every rule of its kind needs is absent";
-    UNSUPPORTED "unsupported" Error "a part of Sigma that is not supported yet, such as filters and some correlation types";
+    UNSUPPORTED "unsupported" Error "a part of Sigma that is not supported yet, such as correlations of correlations";
     DUPLICATE_ID "duplicate-id" Error "two rules have the same id";
     DUPLICATE_NAME "duplicate-name" Error "two rules have the same name";
     BAD_VALUE "bad-value" Error "a value that its key or modifier cannot take";
     UNKNOWN_MODIFIER "unknown-modifier" Error "a field modifier that Sigma does not have";
-    UNSUPPORTED_MODIFIER "unsupported-modifier" Error "a field modifier of Sigma that is not supported yet";
+    UNKNOWN_PLACEHOLDER "unknown-placeholder" Error "a placeholder that no mapping document gives values";
     MODIFIER_CONFLICT "modifier-conflict" Error "field modifiers that do not go together, or not in this order";
     BAD_REGEX "bad-regex" Error "a regular expression that does not parse, or uses look-around or back-references";
     REGEX_TOO_LARGE "regex-too-large" Error "a regular expression that takes too much memory when compiled";
@@ -123,6 +123,8 @@ codes! {
     UNUSED_SELECTION "unused-selection" Warning "a selection that the condition never looks at";
     ALWAYS_TRUE "always-true" Warning "the rule matches every event of its logsource, or the condition holds of any count";
     NEVER_TRUE "never-true" Warning "the condition can hold of no event or count: the rule never fires";
+    INVERTED_FILTER "inverted-filter" Warning "a filter whose condition has no `not`: it keeps what it names, and leaves out the rest";
+    UNUSED_FILTER "unused-filter" Warning "a filter that narrows no rule";
     UNKNOWN_FIELD "unknown-field" Warning "no event of the rule's logsource has a field by that name";
     BROAD_RULE "broad-rule" Warning "the rule asks so little that it matches most events of its logsource";
     NESTED_REPETITION "nested-repetition" Warning "a regular expression that engines which backtrack may take forever over";

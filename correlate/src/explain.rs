@@ -190,6 +190,16 @@ fn cut(text: &str) -> String {
     }
 }
 
+fn sign(order: Option<Order>) -> &'static str {
+    match order {
+        None => "=",
+        Some(Order::Less) => "<",
+        Some(Order::LessOrEqual) => "<=",
+        Some(Order::Greater) => ">",
+        Some(Order::GreaterOrEqual) => ">=",
+    }
+}
+
 /// A question in words.
 fn describe(test: &Test) -> String {
     let case = |cased: bool| if cased { ", case counts" } else { "" };
@@ -202,14 +212,9 @@ fn describe(test: &Test) -> String {
         Test::Exists(true) => "exists".to_owned(),
         Test::Exists(false) => "does not exist".to_owned(),
         Test::Compare { order, than } => {
-            let order = match order {
-                Order::Less => "<",
-                Order::LessOrEqual => "<=",
-                Order::Greater => ">",
-                Order::GreaterOrEqual => ">=",
-            };
-            format!("{order} {}", than.text())
+            format!("{} {}", sign(Some(*order)), than.text())
         }
+        Test::Date { part, order, than } => format!("has a date whose {} is {} {than}", part.name(), sign(*order)),
         Test::Field { name, relation, cased } => {
             let relation = match relation {
                 Relation::Equals => "is",

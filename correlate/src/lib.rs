@@ -16,6 +16,8 @@ mod correlation;
 mod diagnostic;
 mod engine;
 mod explain;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod limits;
 mod linker;
 mod rule_set;

@@ -15,12 +15,16 @@ use crate::diagnostic::{Diagnostic, Report, code};
 use crate::limits::MAX_RULES;
 use crate::rule_set::{Asked, CorrelationRule, DetectionRule, Output, RuleInfo, RuleKind, RuleSet};
 use crate::sigma::correlation::{Correlation, CorrelationKind, Statistic};
+use crate::sigma::filter::Filter;
 use crate::sigma::lint::lint;
+use crate::sigma::mapping::Mapping;
 use crate::sigma::rule::{Body, Rule, is_near};
 
 /// Gives ids, resolves references, asks the lints, and compiles. What is broken is reported and left out.
-pub(crate) fn link(rules: Vec<Rule>, findings: &mut Vec<Diagnostic>) -> RuleSet {
-    let rules = unique(rules, findings);
+pub(crate) fn link(rules: Vec<Rule>, filters: &[Filter], mapping: &Mapping, findings: &mut Vec<Diagnostic>) -> RuleSet {
+    let mut rules = unique(rules, findings);
+    narrow(&mut rules, filters, findings);
+    rules.iter_mut().for_each(|named| map(&mut named.rule, mapping));
     let names: HashMap<String, usize> = rules
         .iter()
         .enumerate()
@@ -52,6 +56,64 @@ pub(crate) fn link(rules: Vec<Rule>, findings: &mut Vec<Diagnostic>) -> RuleSet 
         }
     }
     builder.finish()
+}
+
+/// Adds the filters to the rules that they narrow.
+fn narrow(rules: &mut [Named], filters: &[Filter], findings: &mut Vec<Diagnostic>) {
+    for filter in filters {
+        let mut report = Report::new(&filter.file, findings);
+        let mut narrowed = false;
+        for named in rules.iter_mut() {
+            let is_meant = match &filter.rules {
+                None => true,
+                Some(references) => references.iter().any(|reference| named.answers_to(&reference.rule)),
+            };
+            if let Body::Detection { logsource, detection } = &mut named.rule.body
+                && is_meant
+                && logsource.is_within(&filter.logsource)
+            {
+                detection.narrow(&filter.title, &filter.detection);
+                // Another filter makes another rule of it.
+                let mut version = Xxh3::with_seed(named.rule.version);
+                version.update(&filter.version.to_le_bytes());
+                named.rule.version = version.digest();
+                narrowed = true;
+            }
+        }
+        for reference in filter.rules.iter().flatten() {
+            if !rules.iter().any(|named| named.answers_to(&reference.rule)) {
+                let message = format!("there is no rule with the id or name `{}`", reference.rule);
+                report.add(code::UNUSED_FILTER, reference.mark, message);
+            }
+        }
+        if !narrowed {
+            let message = format!("`{}` narrows no rule", filter.title);
+            let help = "its rules must be detections, and of its logsource or a narrower one";
+            report.add_help(code::UNUSED_FILTER, filter.mark, message, help);
+        }
+    }
+}
+
+/// Gives a rule the sources and names of the fields that are meant.
+fn map(rule: &mut Rule, mapping: &Mapping) {
+    if let Body::Detection { logsource, detection } = &mut rule.body {
+        let before = detection.clone();
+        mapping.route(logsource);
+        let sources: Vec<Source> = logsource.sources().collect();
+        for selection in &mut detection.selections {
+            mapping.rename(&mut selection.query, &sources);
+        }
+        if rule.expands || logsource.mapped.is_some() || *detection != before {
+            // What is built in has no version: it changes with the program.
+            let mut version = Xxh3::with_seed(rule.version);
+            version.update(&mapping.version.to_le_bytes());
+            rule.version = if mapping.version == 0 {
+                rule.version
+            } else {
+                version.digest()
+            };
+        }
+    }
 }
 
 /// A rule with the id that it goes by.

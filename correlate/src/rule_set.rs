@@ -13,7 +13,9 @@ use crate::sigma::correlation::CorrelationKind;
 use crate::sigma::detection::Detection;
 use crate::sigma::extension::RuleTest;
 use crate::sigma::logsource::RuleLogsource;
-use crate::sigma::rule::parse_file;
+use crate::sigma::mapping::Mapping;
+use crate::sigma::rule::{Document, read};
+use crate::sigma::yaml;
 
 /// A rule file, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,15 +225,29 @@ impl RuleSet {
         let mut files: Vec<_> = files.into_iter().collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let mut findings = Vec::new();
-        let mut rules = Vec::new();
+        let mut documents: Vec<(&str, yaml::Node)> = Vec::new();
         for file in &files {
-            rules.extend(parse_file(
-                &file.text,
-                &file.path,
-                &mut Report::new(&file.path, &mut findings),
-            ));
+            let nodes = yaml::parse(&file.text, &mut Report::new(&file.path, &mut findings));
+            documents.extend(nodes.into_iter().map(|node| (file.path.as_str(), node)));
         }
-        let set = link(rules, &mut findings);
+        // What names and placeholders mean, before anything is read that uses them.
+        let mut mapping = Mapping::default();
+        documents.retain(|(path, node)| match node.entry("mapping") {
+            Some(entry) => {
+                mapping.read(node, entry, &mut Report::new(path, &mut findings));
+                false
+            }
+            None => true,
+        });
+        let (mut rules, mut filters) = (Vec::new(), Vec::new());
+        for (path, node) in &documents {
+            match read(node, path, &mapping.placeholders, &mut Report::new(path, &mut findings)) {
+                Some(Document::Rule(rule)) => rules.push(*rule),
+                Some(Document::Filter(filter)) => filters.push(*filter),
+                None => {}
+            }
+        }
+        let set = link(rules, &filters, &mapping, &mut findings);
         findings.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
         Loaded {
             rules: Some(set),
@@ -316,7 +332,7 @@ impl RuleSet {
         self.detections.iter().find(|rule| &*rule.id == id)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn detections(&self) -> &[DetectionRule] {
         &self.detections
     }

@@ -174,6 +174,9 @@ impl Event {
                 return value.visit_members(visit);
             }
         }
+        if field.is_time() {
+            return visit(ValueRef::Str(&self.time.to_string()));
+        }
         self.native().visit_path(field.name(), visit)
     }
 

@@ -293,6 +293,11 @@ impl FieldRef {
         &self.name
     }
 
+    /// Whether it is the event's time (`@timestamp`), as RFC 3339 writes it in UTC.
+    pub fn is_time(&self) -> bool {
+        self.name == "@timestamp"
+    }
+
     /// The normalized fields it stands for, first choice first; empty for a native path.
     pub fn normalized(&self) -> &'static [FieldId] {
         self.normalized

@@ -1,6 +1,9 @@
 //! What the fuzz targets share: each feeds one entry of the decoder, and checks what holds of any input.
 
-use casebook_event::{EventBatch, Position, RawRecord, Tape, Timestamp, Value};
+use std::sync::Arc;
+
+use casebook_correlate::{Detector, RuleFile, RuleSet};
+use casebook_event::{Event, EventBatch, EventId, FieldId, Fields, Position, RawRecord, Tape, Timestamp, Value};
 use casebook_ingest::{Decoder, FileRecords};
 
 pub use casebook_event::Source;
@@ -49,6 +52,72 @@ pub fn mask(data: &[u8]) {
 pub fn compression(data: &[u8]) {
     if let Ok(text) = casebook_ingest::fuzz::decompress(data, MAX_BYTES) {
         assert!(text.len() <= MAX_BYTES.max(data.len()));
+    }
+}
+
+/// Loads any text as rules: what is wrong with it is told, with a place in it.
+pub fn rules(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    load(text);
+}
+
+/// Matches events against rules, `RULES===EVENTS` with an event a line: engine, reference and explanation agree.
+pub fn detect(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some((rules, events)) = text.split_once("===") else { return };
+    let rules = load(rules);
+    let mut detector = Detector::new(rules.clone());
+    for line in events.lines().take(8) {
+        for source in [Source::CloudTrail, Source::KubernetesAudit, Source::Auditd] {
+            let event = event(source, line);
+            let mut signals = Vec::new();
+            detector.detect(&event, &mut signals);
+            let mut found: Vec<String> = signals.iter().map(|signal| signal.matched_rule_id.to_string()).collect();
+            found.dedup();
+            let silent = |id: &String| rules.get(id).is_some_and(|rule| !rule.alerts);
+            // A rule that only serves correlations is not told of where an event lacks their groups.
+            let mut expected = casebook_correlate::fuzz::reference(&rules, &event);
+            expected.retain(|id| !silent(id));
+            found.retain(|id| !silent(id));
+            assert_eq!(found, expected);
+            for rule in rules.rules() {
+                if let Some(explained) = rules.explain(&rule.id, &event) {
+                    let matched = expected.iter().any(|id| **id == *rule.id);
+                    assert!(silent(&rule.id.to_string()) || explained.holds == matched);
+                }
+            }
+        }
+    }
+}
+
+fn load(text: &str) -> Arc<RuleSet> {
+    let file = RuleFile {
+        path: "fuzz.yml".into(),
+        text: text.to_owned(),
+    };
+    let loaded = RuleSet::load_partial([file]);
+    let lines = text.lines().count() as u32 + 1;
+    for finding in &loaded.diagnostics {
+        assert!((1..=lines).contains(&finding.line) && finding.column >= 1, "{finding}");
+        assert!(!finding.message.is_empty());
+    }
+    Arc::new(loaded.rules.expect("a partial load gives rules"))
+}
+
+fn event(source: Source, line: &str) -> Event {
+    let mut fields = Fields::new();
+    fields.set(FieldId::UserName, line.chars().take(4).collect::<String>());
+    fields.set(FieldId::EventCategory, "process");
+    fields.set(FieldId::EventType, "start");
+    Event {
+        id: EventId::from_u128(1),
+        time: present(),
+        ingested: present(),
+        source,
+        position: record(&[]).position,
+        fields,
+        native: serde_json::from_str(line).unwrap_or(Value::Null).into(),
+        raw: line.into(),
     }
 }
 

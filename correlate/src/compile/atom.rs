@@ -6,6 +6,7 @@ use casebook_event::FieldRef;
 use ipnet::IpNet;
 use regex::Regex;
 
+use crate::sigma::date::DatePart;
 use crate::sigma::pattern::{Pattern, Piece};
 use crate::sigma::value::{Number, Order, Relation, Test};
 use crate::text::fold;
@@ -47,6 +48,11 @@ pub(crate) enum Check {
         order: Order,
         than: Number,
     },
+    Date {
+        part: DatePart,
+        order: Option<Order>,
+        than: i64,
+    },
     Field {
         other: FieldRef,
         relation: Relation,
@@ -85,6 +91,14 @@ impl Atoms {
             Test::Regex(expression) => (Check::Regex(expression.regex.clone()), None),
             Test::Cidr(network) => (Check::Cidr(*network), None),
             Test::Exists(flag) => (Check::Exists(*flag), None),
+            Test::Date { part, order, than } => (
+                Check::Date {
+                    part: *part,
+                    order: *order,
+                    than: *than,
+                },
+                None,
+            ),
             Test::Compare { order, than } => (
                 Check::Compare {
                     order: *order,

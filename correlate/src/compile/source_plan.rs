@@ -58,7 +58,7 @@ impl SourcePlan {
             .collect();
         (plan.native_gate_fields, plan.gate_fields) = gate_fields
             .into_iter()
-            .partition(|field| atoms.field(*field).normalized().is_empty());
+            .partition(|&field| atoms.field(field).normalized().is_empty() && !atoms.field(field).is_time());
         let paths = plan.native_gate_fields.iter().filter_map(|&field| {
             let scan = plan.place_of_scan(field)?;
             Some((atoms.field(field).name(), scan))

@@ -79,7 +79,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal]) -> Vec<Alert> {
                         plan.is_monotone() && holds(&plan.kind, &so_far)
                     })
                     .unwrap_or(inside[inside.len() - 1].2.time);
-                holds(&plan.kind, &inside).then(|| Window {
+                holds(&plan.kind, &inside).then_some(Window {
                     first: time,
                     to,
                     anchor: first.event_id,

@@ -6,7 +6,7 @@ use casebook_event::{Event, FieldRef, ValueRef};
 
 use crate::compile::Check;
 use crate::sigma::pattern::Piece;
-use crate::sigma::value::Relation;
+use crate::sigma::value::{Relation, compares};
 use crate::text::{fold, fold_char};
 
 /// Whether a value has a text to compare with: `null` and the empty array have none.
@@ -55,6 +55,7 @@ pub(super) fn value(check: &Check, value: ValueRef<'_>) -> bool {
             address.is_some_and(|address| network.contains(&address.to_canonical()) || network.contains(&address))
         }
         Check::Compare { order, than } => than.compare(value).is_some_and(|ordering| order.accepts(ordering)),
+        Check::Date { part, order, than } => part.value_of(value).is_some_and(|found| compares(*order, found, *than)),
         Check::Null | Check::Exists(_) | Check::Field { .. } => false,
     }
 }

@@ -6,7 +6,11 @@
 
 mod check;
 #[cfg(test)]
-mod reference;
+mod conformance;
+#[cfg(test)]
+mod mapped;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod reference;
 mod scratch;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a rule means, as slowly and plainly as it can be said. Only tests use it: the engine must agree with it.
+//! What a rule means, as slowly and plainly as it can be said. Only tests and fuzz targets use it: the engine must agree with it.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use crate::sigma::condition::Condition;
 use crate::sigma::detection::{Detection, Item, Query};
 use crate::sigma::logsource::RuleLogsource;
 use crate::sigma::pattern::Piece;
-use crate::sigma::value::{Relation, Test};
+use crate::sigma::value::{Order, Relation, Test};
 use crate::text::fold_char;
 
 /// Whether the rule matches the event, wherever the event comes from.
@@ -118,6 +118,14 @@ fn holds_of(test: &Test, value: &Value, event: &Event) -> bool {
                     Relation::Contains => b.is_empty() || a.windows(b.len()).any(|window| window == b),
                 }
         }),
+        Test::Date { part, order, than } => match (part.value_of(value.as_ref()), order) {
+            (None, _) => false,
+            (Some(found), None) => found == *than,
+            (Some(found), Some(Order::Less)) => found < *than,
+            (Some(found), Some(Order::LessOrEqual)) => found <= *than,
+            (Some(found), Some(Order::Greater)) => found > *than,
+            (Some(found), Some(Order::GreaterOrEqual)) => found >= *than,
+        },
         Test::Null | Test::Exists(_) => false,
     }
 }

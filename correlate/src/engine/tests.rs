@@ -9,7 +9,7 @@ use super::Detector;
 use super::reference::matches;
 use crate::rule_set::{RuleFile, RuleSet};
 
-fn rules(text: &str) -> RuleSet {
+pub(super) fn rules(text: &str) -> RuleSet {
     let loaded = RuleSet::load([RuleFile {
         path: "rules.yml".into(),
         text: text.to_owned(),
@@ -18,7 +18,7 @@ fn rules(text: &str) -> RuleSet {
     loaded.rules.unwrap_or_else(|| panic!("{}\n{text}", shown.join("\n")))
 }
 
-fn event(source: Source, native: &str, fields: &[(FieldId, &str)]) -> Event {
+pub(super) fn event(source: Source, native: &str, fields: &[(FieldId, &str)]) -> Event {
     let mut normalized = Fields::new();
     for (id, text) in fields {
         match id.info().field_type {
@@ -43,7 +43,7 @@ fn event(source: Source, native: &str, fields: &[(FieldId, &str)]) -> Event {
     }
 }
 
-fn detect(rules: &RuleSet, detector: &mut Detector, event: &Event) -> Vec<String> {
+pub(super) fn detect(rules: &RuleSet, detector: &mut Detector, event: &Event) -> Vec<String> {
     let mut signals = Vec::new();
     detector.detect(event, &mut signals);
     let found: Vec<String> = signals.iter().map(|signal| signal.rule_id.to_string()).collect();
@@ -66,7 +66,7 @@ fn detect(rules: &RuleSet, detector: &mut Detector, event: &Event) -> Vec<String
 }
 
 /// Whether a selection, given as flow YAML, matches a native record.
-fn selects(selection: &str, native: &str) -> bool {
+pub(super) fn selects(selection: &str, native: &str) -> bool {
     let text = format!(
         "title: t\nid: r\nlogsource: {{product: aws}}\ndetection:\n    selection: {selection}\n    condition: selection\n"
     );
@@ -262,7 +262,7 @@ fn long_group_values_are_bounded_and_stay_apart() {
     assert_ne!(long("1"), long("2"));
 }
 
-const FIELDS: &[&str] = &["user.name", "Image", "a.b", "list", "n", "UserName"];
+const FIELDS: &[&str] = &["@timestamp", "user.name", "Image", "a.b", "list", "n", "UserName"];
 
 fn text() -> impl Strategy<Value = String> + Clone {
     prop::collection::vec(
@@ -325,9 +325,19 @@ fn item() -> impl Strategy<Value = String> + Clone {
         "|cidr: 10.0.0.0/8",
         "|fieldref: user.name",
         "|fieldref|contains: list",
+        "|hour: 1",
+        "|year|gt: 1969",
+        "|minute|neq: 0",
         ": ''",
     ]);
-    prop_oneof![4 => plain, 1 => (field, special).prop_map(|(field, rest)| format!("{field}{rest}"))]
+    let item = prop_oneof![4 => plain, 1 => (field, special).prop_map(|(field, rest)| format!("{field}{rest}"))];
+    // YAML wants a key that begins with `@` quoted.
+    item.prop_map(
+        |item| match item.strip_prefix('@').and_then(|item| item.split_once(": ")) {
+            Some((key, values)) => format!("'@{key}': {values}"),
+            None => item,
+        },
+    )
 }
 
 fn selection() -> impl Strategy<Value = String> {
@@ -386,6 +396,7 @@ fn value() -> impl Strategy<Value = String> {
         "true",
         r#""10.1.2.3""#,
         r#""1""#,
+        r#""1970-01-01T01:00:01Z""#,
         r#"{"b":"a"}"#,
     ]);
     let leaf = prop_oneof![4 => quoted, 1 => other.prop_map(str::to_owned)];

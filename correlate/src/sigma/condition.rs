@@ -26,6 +26,17 @@ impl Condition {
         }
     }
 
+    /// The same over selections that stand `by` places further behind.
+    pub(crate) fn shifted(&self, by: usize) -> Self {
+        let each = |parts: &[Self]| parts.iter().map(|part| part.shifted(by)).collect();
+        match self {
+            Self::Selection(at) => Self::Selection(at + by),
+            Self::All(parts) => Self::All(each(parts)),
+            Self::Any(parts) => Self::Any(each(parts)),
+            Self::Not(part) => Self::Not(Box::new(part.shifted(by))),
+        }
+    }
+
     /// Whether there is a `not` in it.
     pub(crate) fn negates(&self) -> bool {
         match self {

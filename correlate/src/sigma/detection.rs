@@ -10,6 +10,7 @@ use super::encoding;
 use super::lint::expression;
 use super::modifier::{Comparison, Encoding, Key};
 use super::pattern::Pattern;
+use super::placeholder::{self, Placeholders};
 use super::value::{Expression, Number, Relation, Test};
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Mark, Report, code};
@@ -58,7 +59,7 @@ pub(crate) struct Item {
 
 impl Detection {
     /// Reads the section; `None` if something in it is an error.
-    pub(crate) fn parse(entry: &Entry, report: &mut Report<'_>) -> Option<Self> {
+    pub(crate) fn parse(entry: &Entry, placeholders: &Placeholders, report: &mut Report<'_>) -> Option<Self> {
         let errors = report.errors();
         let Some(entries) = entry.value.entries() else {
             let message = format!(
@@ -80,7 +81,7 @@ impl Detection {
                     "write a correlation rule of type `event_count` with `timespan`",
                 ),
                 _ => {
-                    if let Some(query) = selection(&entry.value, report) {
+                    if let Some(query) = selection(&entry.value, placeholders, report) {
                         selections.push(Selection {
                             name: entry.key.clone(),
                             mark: entry.mark,
@@ -119,9 +120,28 @@ impl Detection {
         }
         (report.errors() == errors).then_some(Self { selections, conditions })
     }
+
+    /// Adds the conditions of a filter: they must hold, too.
+    pub(crate) fn narrow(&mut self, title: &str, filter: &Detection) {
+        let first = self.selections.len();
+        self.selections
+            .extend(filter.selections.iter().map(|selection| Selection {
+                name: format!("{title}: {}", selection.name),
+                ..selection.clone()
+            }));
+        let mut asked: Vec<Condition> = filter.conditions.iter().map(|one| one.shifted(first)).collect();
+        let asked = match (asked.len(), asked.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => Condition::Any(asked.into_iter().chain(last).collect()),
+        };
+        for condition in &mut self.conditions {
+            *condition = Condition::All(vec![condition.clone(), asked.clone()]);
+        }
+    }
 }
 
-fn selection(node: &Node, report: &mut Report<'_>) -> Option<Query> {
+/// What a selection asks; `None` if something in it is an error.
+pub(crate) fn selection(node: &Node, placeholders: &Placeholders, report: &mut Report<'_>) -> Option<Query> {
     match &node.data {
         Data::Map(entries) if entries.is_empty() => {
             report.add(code::BAD_SHAPE, node.mark, "an empty mapping asks nothing");
@@ -132,28 +152,30 @@ fn selection(node: &Node, report: &mut Report<'_>) -> Option<Query> {
             None
         }
         Data::Map(entries) => {
-            let items: Vec<_> = entries.iter().map(|entry| item(entry, report)).collect();
+            let items: Vec<_> = entries.iter().map(|entry| item(entry, placeholders, report)).collect();
             items.into_iter().collect::<Option<Vec<_>>>().map(Query::All)
         }
-        Data::Seq(items) if items.iter().all(|item| item.scalar_text().is_some()) => keywords(items, node.mark, report),
+        Data::Seq(items) if items.iter().all(|item| item.scalar_text().is_some()) => {
+            keywords(items, node.mark, placeholders, report)
+        }
         Data::Seq(items) => {
-            let members: Vec<_> = items.iter().map(|item| selection(item, report)).collect();
+            let members: Vec<_> = items.iter().map(|item| selection(item, placeholders, report)).collect();
             members.into_iter().collect::<Option<Vec<_>>>().map(Query::Any)
         }
         Data::Null => {
             report.add(code::BAD_SHAPE, node.mark, "the selection is empty");
             None
         }
-        _ => keywords(std::slice::from_ref(node), node.mark, report),
+        _ => keywords(std::slice::from_ref(node), node.mark, placeholders, report),
     }
 }
 
-fn keywords(values: &[Node], mark: Mark, report: &mut Report<'_>) -> Option<Query> {
+fn keywords(values: &[Node], mark: Mark, placeholders: &Placeholders, report: &mut Report<'_>) -> Option<Query> {
     let key = Key::parse("", mark, report)?;
-    read_item(&key, values, mark, report)
+    read_item(&key, values, mark, placeholders, report)
 }
 
-fn item(entry: &Entry, report: &mut Report<'_>) -> Option<Query> {
+fn item(entry: &Entry, placeholders: &Placeholders, report: &mut Report<'_>) -> Option<Query> {
     let key = Key::parse(&entry.key, entry.mark, report)?;
     let values = entry.value.one_or_many();
     if values.is_empty() {
@@ -167,10 +189,23 @@ fn item(entry: &Entry, report: &mut Report<'_>) -> Option<Query> {
     if key.all && values.len() == 1 {
         report.add(code::ALL_OF_ONE, entry.mark, "`all` on a single value does nothing");
     }
-    read_item(&key, values, entry.mark, report)
+    read_item(&key, values, entry.mark, placeholders, report)
 }
 
-fn read_item(key: &Key<'_>, nodes: &[Node], mark: Mark, report: &mut Report<'_>) -> Option<Query> {
+fn read_item(
+    key: &Key<'_>,
+    nodes: &[Node],
+    mark: Mark,
+    placeholders: &Placeholders,
+    report: &mut Report<'_>,
+) -> Option<Query> {
+    let expanded;
+    let nodes = if key.expand {
+        expanded = placeholder::expand(nodes, placeholders, report)?;
+        &expanded
+    } else {
+        nodes
+    };
     if nodes.len() > MAX_VALUES_PER_ITEM {
         let message = format!(
             "{} values for one field; at most {MAX_VALUES_PER_ITEM} are allowed",
@@ -222,9 +257,16 @@ fn value(key: &Key<'_>, node: &Node, report: &mut Report<'_>) -> Option<Vec<Test
             Test::Null
         }
         (_, Data::Null | Data::Seq(_) | Data::Map(_)) => return bad(report, "a text or a number belongs here"),
-        (Comparison::Number(order), _) => match text.and_then(Number::parse) {
-            Some(than) => Test::Compare { order, than },
-            None => return bad(report, "a number belongs here"),
+        (Comparison::Number(order), _) if key.date_part.is_some() => {
+            match (key.date_part, text.and_then(|text| text.parse().ok())) {
+                (Some(part), Some(than)) => Test::Date { part, order, than },
+                _ => return bad(report, "a whole number belongs here"),
+            }
+        }
+        (Comparison::Number(order), _) => match (order, text.and_then(Number::parse)) {
+            (Some(order), Some(than)) => Test::Compare { order, than },
+            (None, Some(number)) => Test::Number(number),
+            (_, None) => return bad(report, "a number belongs here"),
         },
         (Comparison::Cidr, _) => match text.map(parse_network) {
             Some(Some(network)) => Test::Cidr(network),

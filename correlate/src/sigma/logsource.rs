@@ -44,7 +44,7 @@ const GENERIC: &[(&str, &[Asked])] = &[
 ];
 
 /// A rule's logsource. A part that is absent matches any.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct RuleLogsource {
     /// Sigma `product`.
     pub(crate) product: Option<String>,
@@ -52,6 +52,16 @@ pub(crate) struct RuleLogsource {
     pub(crate) category: Option<String>,
     /// Sigma `service`.
     pub(crate) service: Option<String>,
+    /// What stands for it, where no source has it.
+    pub(crate) mapped: Option<Mapped>,
+}
+
+/// What a mapping document says to stand for a logsource.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Mapped {
+    pub(crate) sources: Vec<Source>,
+    /// What an event of them must be.
+    pub(crate) guard: Option<Query>,
 }
 
 impl RuleLogsource {
@@ -77,6 +87,7 @@ impl RuleLogsource {
             product: part("product"),
             category: part("category"),
             service: part("service"),
+            mapped: None,
         };
         if logsource == Self::default() && report.errors() == errors {
             let message = "`logsource` names no product, category or service";
@@ -104,6 +115,9 @@ impl RuleLogsource {
     /// What an event must be, beside coming from one of the sources, for the rule to be about it: a source may tell of
     /// processes, connections and files alike, and the generic categories of the Sigma taxonomy mean one of them.
     pub(crate) fn guard(&self) -> Option<Query> {
+        if let Some(mapped) = &self.mapped {
+            return mapped.guard.clone();
+        }
         let (_, asked) = GENERIC
             .iter()
             .find(|(name, _)| self.category.as_deref() == Some(name))?;
@@ -127,10 +141,18 @@ impl RuleLogsource {
 
     /// The sources whose events the rule reads.
     pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
-        Source::ALL
-            .iter()
-            .copied()
-            .filter(|source| source.logsources().iter().any(|logsource| self.means(logsource)))
+        Source::ALL.iter().copied().filter(|source| match &self.mapped {
+            Some(mapped) => mapped.sources.contains(source),
+            None => source.logsources().iter().any(|logsource| self.means(logsource)),
+        })
+    }
+
+    /// Whether every part that `other` names is the same here.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        let same = |own: &Option<String>, other: &Option<String>| other.is_none() || own == other;
+        same(&self.product, &other.product)
+            && same(&self.category, &other.category)
+            && same(&self.service, &other.service)
     }
 }
 
@@ -159,6 +181,7 @@ mod tests {
                 product: part(product),
                 category: part(category),
                 service: part(service),
+                mapped: None,
             };
             assert_eq!(rule.sources().collect::<Vec<_>>(), want, "{rule}");
         };

@@ -8,15 +8,19 @@
 
 pub(crate) mod condition;
 pub(crate) mod correlation;
+pub(crate) mod date;
 pub(crate) mod detection;
 mod encoding;
 pub(crate) mod extension;
+pub(crate) mod filter;
 pub(crate) mod head;
 pub(crate) mod lint;
 pub(crate) mod logsource;
+pub(crate) mod mapping;
 pub(crate) mod modifier;
 pub(crate) mod pattern;
+pub(crate) mod placeholder;
 pub(crate) mod rule;
 pub(crate) mod value;
 mod version;
-mod yaml;
+pub(crate) mod yaml;

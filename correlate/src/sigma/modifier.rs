@@ -1,7 +1,8 @@
 //! `field|modifier|modifier: value` → what is asked of the field.
 //!
-//! Specification: Sigma modifiers 2.1. A modifier that is unknown or not supported is an error, never ignored.
+//! Specification: Sigma modifiers 2.1. A modifier that is unknown is an error, never ignored.
 
+use super::date::DatePart;
 use super::value::{Order, Relation};
 use crate::diagnostic::{Mark, Report, code};
 
@@ -20,8 +21,8 @@ pub(crate) enum Comparison {
     Cidr,
     /// By presence.
     Exists,
-    /// As a number.
-    Number(Order),
+    /// As a number, on that side of the rule's; equal to it where no side is said.
+    Number(Option<Order>),
 }
 
 /// A way of respelling a value before it is compared.
@@ -50,6 +51,10 @@ pub(crate) struct Key<'a> {
     pub(crate) negated: bool,
     /// The values name fields of the event.
     pub(crate) field_reference: bool,
+    /// The values have placeholders.
+    pub(crate) expand: bool,
+    /// The part of a date that is compared, rather than the value itself.
+    pub(crate) date_part: Option<DatePart>,
 }
 
 /// Every modifier of Sigma (appendix "modifiers", 2.1).
@@ -87,9 +92,6 @@ pub const MODIFIERS: &[&str] = &[
     "year",
 ];
 
-const SUPPORTED: &str = "contains, startswith, endswith, all, re (with i, m, s), cidr, exists, gt, gte, lt, lte, neq, cased, \
-                         windash, wide, utf16, utf16le, utf16be, base64, base64offset, fieldref";
-
 impl<'a> Key<'a> {
     /// Reads a key of a selection.
     pub(crate) fn parse(text: &'a str, mark: Mark, report: &mut Report<'_>) -> Option<Self> {
@@ -103,6 +105,8 @@ impl<'a> Key<'a> {
             cased: false,
             negated: false,
             field_reference: false,
+            expand: false,
+            date_part: None,
         };
         let errors = report.errors();
         let mut compared_by: Option<&str> = None;
@@ -160,21 +164,19 @@ impl<'a> Key<'a> {
                 }
                 "cidr" => Some(Comparison::Cidr),
                 "exists" => Some(Comparison::Exists),
-                "gt" => Some(Comparison::Number(Order::Greater)),
-                "gte" => Some(Comparison::Number(Order::GreaterOrEqual)),
-                "lt" => Some(Comparison::Number(Order::Less)),
-                "lte" => Some(Comparison::Number(Order::LessOrEqual)),
+                "gt" => Some(Comparison::Number(Some(Order::Greater))),
+                "gte" => Some(Comparison::Number(Some(Order::GreaterOrEqual))),
+                "lt" => Some(Comparison::Number(Some(Order::Less))),
+                "lte" => Some(Comparison::Number(Some(Order::LessOrEqual))),
                 "expand" => {
-                    let message = "unsupported modifier `expand`: there is nothing that placeholders could stand for";
-                    report.add_help(code::UNSUPPORTED_MODIFIER, mark, message, "list the values in the rule");
+                    key.expand = true;
                     None
                 }
-                "minute" | "hour" | "day" | "week" | "month" | "year" => {
-                    report.add(
-                        code::UNSUPPORTED_MODIFIER,
-                        mark,
-                        format!("unsupported modifier `{modifier}`"),
-                    );
+                part if DatePart::of(part).is_some() => {
+                    if key.date_part.is_some() {
+                        report.add(code::MODIFIER_CONFLICT, mark, "only one part of a date can be compared");
+                    }
+                    key.date_part = DatePart::of(part);
                     None
                 }
                 other => {
@@ -183,7 +185,7 @@ impl<'a> Key<'a> {
                         code::UNKNOWN_MODIFIER,
                         mark,
                         message,
-                        format!("the modifiers are {SUPPORTED}"),
+                        format!("the modifiers are {}", MODIFIERS.join(", ")),
                     );
                     None
                 }
@@ -196,6 +198,9 @@ impl<'a> Key<'a> {
                 compared_by = Some(modifier);
                 key.comparison = comparison;
             }
+        }
+        if key.date_part.is_some() && key.comparison == Comparison::Plain(Relation::Equals) {
+            key.comparison = Comparison::Number(None);
         }
         key.check(mark, report);
         (report.errors() == errors).then_some(key)
@@ -217,6 +222,12 @@ impl<'a> Key<'a> {
         }
         if self.field_reference && !self.encodings.is_empty() {
             conflict("`fieldref` compares fields as they are: there is no value to encode");
+        }
+        if self.date_part.is_some() && !matches!(self.comparison, Comparison::Number(_)) {
+            conflict("a part of a date is a number: only `gt`, `gte`, `lt`, `lte`, `neq` and `all` go with it");
+        }
+        if self.expand && !(plain || matches!(self.comparison, Comparison::Regex { .. } | Comparison::Cidr)) {
+            conflict("`expand` goes with texts, expressions and networks");
         }
         if self.cased && !plain {
             conflict("`cased` goes with texts; a regular expression already minds case");
@@ -274,7 +285,12 @@ mod tests {
         check("|cidr", Err("modifier-conflict"));
         check("a|contain", Err("unknown-modifier"));
         check("a|", Err("unknown-modifier"));
-        check("a|expand", Err("unsupported-modifier"));
-        check("a|hour", Err("unsupported-modifier"));
+        check("a|expand", Ok(Comparison::Plain(Relation::Equals)));
+        check("a|hour", Ok(Comparison::Number(None)));
+        check("a|hour|gte", Ok(Comparison::Number(Some(Order::GreaterOrEqual))));
+        check("a|lt|week", Ok(Comparison::Number(Some(Order::Less))));
+        check("a|hour|contains", Err("modifier-conflict"));
+        check("a|hour|day", Err("modifier-conflict"));
+        check("a|exists|expand", Err("modifier-conflict"));
     }
 }

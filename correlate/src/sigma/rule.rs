@@ -3,9 +3,11 @@
 use super::correlation::Correlation;
 use super::detection::Detection;
 use super::extension::Extension;
+use super::filter::Filter;
 use super::head::Head;
 use super::logsource::RuleLogsource;
-use super::version::version_of;
+use super::placeholder::Placeholders;
+use super::version::{expands, version_of};
 use super::yaml::{self, Node};
 use crate::diagnostic::{Mark, Report, code};
 
@@ -19,8 +21,10 @@ pub(crate) struct Rule {
     pub(crate) head: Head,
     pub(crate) body: Body,
     pub(crate) extension: Extension,
-    /// A hash of its meaning, apart from the rules it refers to.
+    /// A hash of its meaning, apart from the rules it refers to, and from what mappings say.
     pub(crate) version: u64,
+    /// Whether it has placeholders.
+    pub(crate) expands: bool,
 }
 
 /// What a rule does.
@@ -54,6 +58,7 @@ const KNOWN_KEYS: &[&str] = &[
     "logsource",
     "detection",
     "correlation",
+    "filter",
     "fields",
     "falsepositives",
     "level",
@@ -65,18 +70,31 @@ const KNOWN_KEYS: &[&str] = &[
     "casebook",
 ];
 
-/// Reads the rules of a file. What cannot be used is reported and left out.
-pub(crate) fn parse_file(text: &str, file: &str, report: &mut Report<'_>) -> Vec<Rule> {
-    let documents = yaml::parse(text, report);
-    documents
-        .iter()
-        .filter_map(|document| parse_document(document, file, report))
-        .collect()
+/// What a document is.
+#[derive(Debug)]
+pub(crate) enum Document {
+    Rule(Box<Rule>),
+    Filter(Box<Filter>),
 }
 
-fn parse_document(node: &Node, file: &str, report: &mut Report<'_>) -> Option<Rule> {
+/// Reads a document that is no mapping. What cannot be used is reported and left out.
+pub(crate) fn read(node: &Node, file: &str, placeholders: &Placeholders, report: &mut Report<'_>) -> Option<Document> {
     let errors = report.errors();
-    let Some(entries) = node.entries() else {
+    if node.entries().is_some()
+        && let Some(entry) = node.entry("filter")
+    {
+        check_keys(node, report);
+        let filter = Filter::parse(node, entry, file, placeholders, report);
+        return filter
+            .filter(|_| report.errors() == errors)
+            .map(|filter| Document::Filter(Box::new(filter)));
+    }
+    parse_document(node, file, placeholders, report).map(|rule| Document::Rule(Box::new(rule)))
+}
+
+fn parse_document(node: &Node, file: &str, placeholders: &Placeholders, report: &mut Report<'_>) -> Option<Rule> {
+    let errors = report.errors();
+    if node.entries().is_none() {
         if node.data != yaml::Data::Null {
             report.add(
                 code::NOT_A_RULE,
@@ -85,9 +103,28 @@ fn parse_document(node: &Node, file: &str, report: &mut Report<'_>) -> Option<Ru
             );
         }
         return None;
-    };
-    for entry in entries {
-        if !KNOWN_KEYS.contains(&entry.key.as_str()) && !["filter", "action"].contains(&entry.key.as_str()) {
+    }
+    check_keys(node, report);
+    let extension = Extension::parse(node.entry("casebook"), report);
+    let head = Head::parse(node, report);
+    let body = body(node, placeholders, report);
+    match (head, body) {
+        (Some(head), Some(body)) if report.errors() == errors => Some(Rule {
+            file: file.to_owned(),
+            mark: node.mark,
+            head,
+            body,
+            extension,
+            version: version_of(node),
+            expands: node.entry("detection").is_some_and(|entry| expands(&entry.value)),
+        }),
+        _ => None,
+    }
+}
+
+fn check_keys(node: &Node, report: &mut Report<'_>) {
+    for entry in node.entries().unwrap_or_default() {
+        if !KNOWN_KEYS.contains(&entry.key.as_str()) && entry.key != "action" {
             let near = KNOWN_KEYS.iter().find(|known| is_near(known, &entry.key));
             let message = format!("Sigma has no key `{}`", entry.key);
             match near {
@@ -101,33 +138,9 @@ fn parse_document(node: &Node, file: &str, report: &mut Report<'_>) -> Option<Ru
             }
         }
     }
-    let extension = Extension::parse(node.entry("casebook"), report);
-    let head = Head::parse(node, report);
-    let body = body(node, report);
-    match (head, body) {
-        (Some(head), Some(body)) if report.errors() == errors => Some(Rule {
-            file: file.to_owned(),
-            mark: node.mark,
-            head,
-            body,
-            extension,
-            version: version_of(node),
-        }),
-        _ => None,
-    }
 }
 
-fn body(node: &Node, report: &mut Report<'_>) -> Option<Body> {
-    if let Some(entry) = node.entry("filter") {
-        let message = "Sigma filters (`filter:`) are not supported yet";
-        report.add_help(
-            code::UNSUPPORTED,
-            entry.mark,
-            message,
-            "write the exclusion into the rule's condition",
-        );
-        return None;
-    }
+fn body(node: &Node, placeholders: &Placeholders, report: &mut Report<'_>) -> Option<Body> {
     if let Some(entry) = node.entry("action") {
         let message = "rule collections (`action:`) are those of old Sigma versions";
         report.add_help(
@@ -140,7 +153,7 @@ fn body(node: &Node, report: &mut Report<'_>) -> Option<Body> {
     }
     match (node.entry("detection"), node.entry("correlation")) {
         (Some(entry), None) => {
-            let detection = Detection::parse(entry, report);
+            let detection = Detection::parse(entry, placeholders, report);
             let Some(logsource) = node.entry("logsource") else {
                 report.add(code::MISSING_KEY, node.mark, "a detection rule needs a `logsource`");
                 return None;

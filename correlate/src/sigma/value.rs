@@ -6,6 +6,7 @@ use casebook_event::ValueRef;
 use ipnet::IpNet;
 use regex::Regex;
 
+use super::date::DatePart;
 use super::pattern::Pattern;
 use super::yaml::parse_int;
 
@@ -35,6 +36,15 @@ pub(crate) enum Test {
         order: Order,
         /// The rule's number.
         than: Number,
+    },
+    /// That part of the value, which is a date, compares so to the rule's number.
+    Date {
+        /// Which part.
+        part: DatePart,
+        /// Which side; equal where none is said.
+        order: Option<Order>,
+        /// The rule's number.
+        than: i64,
     },
     /// The value's text is, starts with, ends with or contains the text of another field of the event.
     Field {
@@ -66,6 +76,11 @@ impl Order {
             Self::GreaterOrEqual => ordering.is_ge(),
         }
     }
+}
+
+/// Whether a number lies on that side of another; whether it is equal where no side is said.
+pub(crate) fn compares(order: Option<Order>, found: i64, than: i64) -> bool {
+    order.map_or(found == than, |order| order.accepts(found.cmp(&than)))
 }
 
 /// How one text relates to another.

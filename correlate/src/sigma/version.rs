@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::yaml::{Data, Node};
 
 /// The parts of a rule that decide what it matches and whether it alerts.
-const MEANINGFUL: &[&str] = &["logsource", "detection", "correlation", "generate"];
+const MEANINGFUL: &[&str] = &["logsource", "detection", "correlation", "generate", "filter"];
 
 /// Hashes the meaningful parts of a rule's document. Comments, layout, quoting, the order of keys, titles, tags and tests
 /// do not count: correcting them does not make another rule of it, and does not lose its open windows.
@@ -18,6 +18,24 @@ pub(crate) fn version_of(document: &Node) -> u64 {
         }
     }
     hasher.digest()
+}
+
+/// A hash of one part of a document, after another.
+pub(crate) fn version_of_part(before: u64, node: &Node) -> u64 {
+    let mut hasher = Xxh3::with_seed(before);
+    hash(&mut hasher, node);
+    hasher.digest()
+}
+
+/// Whether a value of the document has the modifier `expand`, so that its meaning is not all in itself.
+pub(crate) fn expands(node: &Node) -> bool {
+    match &node.data {
+        Data::Map(entries) => entries
+            .iter()
+            .any(|entry| entry.key.split('|').skip(1).any(|modifier| modifier == "expand") || expands(&entry.value)),
+        Data::Seq(items) => items.iter().any(expands),
+        _ => false,
+    }
 }
 
 fn part(hasher: &mut Xxh3, kind: u8, text: &str) {

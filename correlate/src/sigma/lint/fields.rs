@@ -43,7 +43,8 @@ pub(super) fn lint(logsource: &RuleLogsource, detection: &Detection, report: &mu
 }
 
 fn is_known(name: &str, logsource: &RuleLogsource, sources: &[Source]) -> bool {
-    if !FieldRef::resolve(name).normalized().is_empty() {
+    let field = FieldRef::resolve(name);
+    if !field.normalized().is_empty() || field.is_time() {
         return true;
     }
     // A rule of a generic category is about several sources at once, whose own fields have nothing in common.

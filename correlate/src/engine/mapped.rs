@@ -1,0 +1,126 @@
+//! Names that are mapped: by documents among the rules, and by what is built in for published rules.
+
+use std::sync::Arc;
+
+use casebook_event::{FieldId, Source};
+
+use super::Detector;
+use super::tests::{detect, event, rules};
+
+/// Whether a rule with that logsource and selection matches, under a mapping document.
+fn check(mapping: &str, logsource: &str, selection: &str, source: Source, record: &str, want: bool) {
+    let text = format!(
+        "{mapping}\n---\ntitle: t\nid: r\nlogsource: {logsource}\ndetection: {{ s: {selection}, condition: s }}\n"
+    );
+    let rules = Arc::new(rules(&text));
+    let event = event(source, record, &[(FieldId::UserName, "alice")]);
+    let found = !detect(&rules, &mut Detector::new(rules.clone()), &event).is_empty();
+    assert_eq!(found, want, "{mapping}: {selection} on {record}");
+}
+
+#[test]
+fn a_field_may_be_called_otherwise_and_be_in_several_places() {
+    let mapping = "mapping: { fields: { Account: user.name, Tool: [process.tool, agent.tool] } }";
+    let check = |selection: &str, record: &str, want: bool| {
+        check(mapping, "{product: aws}", selection, Source::CloudTrail, record, want);
+    };
+    check("{Account: alice}", "{}", true);
+    check("{Account: bob}", "{}", false);
+    check("{Tool: nmap}", r#"{"agent":{"tool":"nmap"}}"#, true);
+    check(
+        "{Tool: nmap}",
+        r#"{"process":{"tool":"nmap"},"agent":{"tool":"ls"}}"#,
+        true,
+    );
+    check(
+        "{Tool|contains|all: [n, p]}",
+        r#"{"process":{"tool":"n"},"agent":{"tool":"p"}}"#,
+        true,
+    );
+    check(
+        "{Tool|neq: nmap}",
+        r#"{"process":{"tool":"ls"},"agent":{"tool":"nmap"}}"#,
+        false,
+    );
+    check("{Tool|neq: [nmap, nc]}", r#"{"process":{"tool":"ls"}}"#, true);
+    check("{Tool: null}", r#"{"process":{"tool":"ls"}}"#, false);
+    check("{Tool: null}", "{}", true);
+    check("{Tool|exists: false}", r#"{"agent":{"tool":"ls"}}"#, false);
+    check("{Tool|exists: true}", r#"{"agent":{"tool":"ls"}}"#, true);
+}
+
+#[test]
+fn a_logsource_that_no_source_has_may_be_given_one() {
+    let mapping = "mapping: { logsources: [{ product: okta, source: application, where: { app: okta } }] }";
+    let check = |logsource: &str, source: Source, record: &str, want: bool| {
+        check(mapping, logsource, "{act: login}", source, record, want);
+    };
+    let record = r#"{"app":"okta","act":"login"}"#;
+    check("{product: okta}", Source::Application, record, true);
+    check("{product: okta, service: okta}", Source::Application, record, true);
+    check("{product: okta}", Source::Application, r#"{"act":"login"}"#, false);
+    check("{product: okta}", Source::CloudTrail, record, false);
+    check("{product: onelogin}", Source::Application, record, false);
+}
+
+#[test]
+fn published_kubernetes_rules_find_what_they_mean() {
+    let audit = "{product: kubernetes, service: audit}";
+    let check = |selection: &str, record: &str, want: bool| {
+        check("mapping: {}", audit, selection, Source::KubernetesAudit, record, want);
+    };
+    let pod = r#"{"verb":"create","objectRef":{"resource":"pods","apiGroup":"x"},"requestObject":{"spec":{
+        "volumes":[{"name":"v","emptyDir":{}},{"name":"h","hostPath":{"path":"/"}}],
+        "containers":[{"securityContext":{"capabilities":{"drop":["ALL"]}}}],
+        "initContainers":[{"securityContext":{"capabilities":{"add":["SYS_ADMIN"]}}}]}}}"#;
+    check("{verb: create, hostPath: '*'}", pod, true);
+    check("{capabilities: '*'}", pod, true);
+    check("{apiGroup: x}", pod, true);
+    let plain = r#"{"verb":"create","requestObject":{"spec":{"volumes":[{"name":"v","emptyDir":{}}]}}}"#;
+    check("{hostPath: '*'}", plain, false);
+    check("{capabilities: '*'}", plain, false);
+    // An exec over a WebSocket is a get.
+    let exec = |verb: &str, sub: &str| format!(r#"{{"verb":"{verb}","objectRef":{{"subresource":"{sub}"}}}}"#);
+    let asked = "{verb: create, objectRef.subresource: exec}";
+    check(asked, &exec("create", "exec"), true);
+    check(asked, &exec("get", "exec"), true);
+    check(asked, &exec("delete", "exec"), false);
+    check(
+        "{verb: create, objectRef.subresource: [exec, attach]}",
+        &exec("get", "attach"),
+        true,
+    );
+    check(
+        "{verb: create, objectRef.subresource: status}",
+        &exec("get", "status"),
+        false,
+    );
+    check("{verb: create}", &exec("get", "exec"), false);
+    check(
+        "{verb|neq: create, objectRef.subresource: exec}",
+        &exec("get", "exec"),
+        true,
+    );
+}
+
+#[test]
+fn what_a_mapping_says_is_part_of_what_a_rule_means() {
+    let version = |mapping: &str, selection: &str| {
+        let text = format!(
+            "{mapping}\n---\ntitle: t\nid: r\nlogsource: {{product: aws}}\ndetection: {{ s: {selection}, condition: s }}\n"
+        );
+        rules(&text).get("r").unwrap().version.clone()
+    };
+    let (one, two) = ("mapping: { fields: { A: b } }", "mapping: { fields: { A: c } }");
+    assert_ne!(version(one, "{A: x}"), version(two, "{A: x}"));
+    assert_eq!(
+        version(one, "{Z: x}"),
+        version(two, "{Z: x}"),
+        "a rule that is not touched stays the same"
+    );
+    let (one, two) = (
+        "mapping: { placeholders: { p: [a] } }",
+        "mapping: { placeholders: { p: [b] } }",
+    );
+    assert_ne!(version(one, "{z|expand: '%p%'}"), version(two, "{z|expand: '%p%'}"));
+}
