@@ -190,7 +190,8 @@ fn body(node: &Node, placeholders: &Placeholders, report: &mut Report<'_>) -> Op
 pub(crate) fn is_near(a: &str, b: &str) -> bool {
     const MAX_EDITS: usize = 2;
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().take(64).collect());
-    if a.len().abs_diff(b.len()) > MAX_EDITS {
+    // Of a shorter word, two edits leave nothing.
+    if a.len().abs_diff(b.len()) > MAX_EDITS || a.len().min(b.len()) <= MAX_EDITS {
         return false;
     }
     let mut row: Vec<usize> = (0..=b.len()).collect();

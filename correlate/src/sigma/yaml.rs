@@ -136,18 +136,19 @@ pub(crate) fn parse(text: &str, report: &mut Report<'_>) -> Vec<Node> {
         report.add_help(code::YAML_LIMIT, Mark::START, message, "split it into several files");
         return builder.documents;
     }
+    let end = end_of(text);
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     while let Some(step) = parser.next_event() {
         match step {
             Ok((event, span)) => {
-                let mark = mark(&span.start);
+                let mark = mark(&span.start).min(end);
                 if let Err(problem) = builder.on_event(event, mark, report) {
                     report.add(code::YAML_LIMIT, mark, problem);
                     break;
                 }
             }
             Err(error) => {
-                report.add(code::YAML_SYNTAX, mark(error.marker()), describe(&error));
+                report.add(code::YAML_SYNTAX, mark(error.marker()).min(end), describe(&error));
                 break;
             }
         }
@@ -164,6 +165,18 @@ fn mark(marker: &saphyr_parser::Marker) -> Mark {
     Mark {
         line: number(marker.line()).max(1),
         column: number(marker.col()).saturating_add(1),
+    }
+}
+
+/// The place behind the last character: the parser finds what is missing there, or even behind it.
+fn end_of(text: &str) -> Mark {
+    // For YAML a carriage return alone ends a line, too.
+    let breaks = text.matches(['\n', '\r']).count() - text.matches("\r\n").count();
+    let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Mark {
+        line: number(breaks + 1),
+        column: number(last.chars().count() + 1),
     }
 }
 
@@ -346,6 +359,19 @@ mod tests {
         check("!!str 1", string("1"));
         check("~", Data::Null);
         check("", Data::Null);
+    }
+
+    #[test]
+    fn an_error_at_the_end_is_placed_in_the_file() {
+        let check = |text: &str, want: &str| {
+            let findings = load(text).1;
+            assert!(findings[0].starts_with(want), "{text:?}: {findings:?}");
+        };
+        check("a: 1\nb", "f.yml:2:2: error[yaml-syntax]");
+        check("a: 'x", "f.yml:1:4: error[yaml-syntax]");
+        check("a: 1\rb", "f.yml:2:2: error[yaml-syntax]");
+        // An empty key has its place behind the text as well.
+        assert_eq!(load("? ").0[0].entries().unwrap()[0].mark, Mark { line: 1, column: 3 });
     }
 
     #[test]
