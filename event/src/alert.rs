@@ -100,6 +100,9 @@ pub struct AlertRule {
     pub version: CompactString,
     /// Sigma `tags`.
     pub tags: Vec<CompactString>,
+    /// What to do about it, step by step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub response: Vec<CompactString>,
 }
 
 /// The span of event time an alert is about.

@@ -136,6 +136,15 @@ fn print_head(alert: &Alert) -> Result<()> {
     if !rule.tags.is_empty() {
         writeln!(out, "tags     {}", escape(&rule.tags.join(" ")))?;
     }
+    for (n, step) in rule.response.iter().enumerate() {
+        writeln!(
+            out,
+            "{:8} {}. {}",
+            if n == 0 { "to do" } else { "" },
+            n + 1,
+            escape(step)
+        )?;
+    }
     writeln!(
         out,
         "evidence {} events{}\n",

@@ -67,6 +67,7 @@ impl Plans {
                 kind: CompactString::const_new(info.kind.name()),
                 version: info.version.clone(),
                 tags: info.tags.clone(),
+                response: info.response.iter().map(CompactString::from).collect(),
             };
             match rules.correlation(&info.id) {
                 Some(correlation) => {

@@ -29,6 +29,7 @@ fn rule(id: &str) -> AlertRule {
         kind: "test".into(),
         version: "1".into(),
         tags: Vec::new(),
+        response: Vec::new(),
     }
 }
 

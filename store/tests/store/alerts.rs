@@ -24,6 +24,7 @@ fn alert(id: &str, revision: u32, status: AlertStatus, seconds: i64) -> Alert {
             kind: "event_count".into(),
             version: "0123456789abcdef".into(),
             tags: vec!["attack.t1059".into()],
+            response: vec!["look".into()],
         },
         group: BTreeMap::from([("user.name".into(), "alice".into())]),
         window: AlertWindow {

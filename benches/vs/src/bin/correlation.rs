@@ -1,0 +1,107 @@
+//! One thread of correlation: matches a second for each type, and what a live group takes in memory.
+//!
+//! `casebook-correlation [GROUPS] [MATCHES]`, 100000 groups and 2000000 matches unless said. The matches come in order of
+//! time, spread over all groups, with a watermark behind every thousand; no condition is ever met, which is the usual
+//! case and the one that keeps everything. A window has about ten matches of its group.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use casebook_correlate::{CorrelationConfig, CorrelationEngine, RuleFile, RuleSet};
+use casebook_event::{
+    EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TYPES: &[(&str, &str)] = &[
+    ("event_count", "type: event_count\n  rules: [a, b]\n  condition: { gte: 1000 }"),
+    ("event_count, eq", "type: event_count\n  rules: [a, b]\n  condition: { eq: 1000 }"),
+    ("value_count", "type: value_count\n  rules: [a, b]\n  condition: { field: v, gte: 1000 }"),
+    ("value_count, eq", "type: value_count\n  rules: [a, b]\n  condition: { field: v, eq: 1000 }"),
+    ("value_sum", "type: value_sum\n  rules: [a, b]\n  condition: { field: v, gt: 1000000000 }"),
+    ("value_median", "type: value_median\n  rules: [a, b]\n  condition: { field: v, gt: 1000000000 }"),
+    ("temporal", "type: temporal\n  rules: [a, b, c]"),
+    ("temporal, not", "type: temporal\n  rules: [a, b, c]\n  condition: c and not a"),
+    ("temporal_ordered", "type: temporal_ordered\n  rules: [a, b, c]"),
+];
+
+/// Matches of a group within the timespan.
+const IN_WINDOW: u64 = 10;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let number = |at: usize, or: u64| std::env::args().nth(at).map_or(Ok(or), |text| text.parse::<u64>());
+    let (groups, matches) = (number(1, 100_000)?, number(2, 2_000_000)?);
+    println!("{groups} groups, {matches} matches");
+    println!("{:<18} {:>12} {:>14} {:>12}", "type", "matches/s", "bytes a group", "bytes a match");
+    for (name, correlation) in TYPES {
+        let mut text = String::new();
+        for rule in ["a", "b", "c"] {
+            text += &format!("title: {rule}\nid: {rule}\nlogsource: {{ product: aws }}\ndetection: {{ s: {{ k: {rule} }}, condition: s }}\n---\n");
+        }
+        // Each group has a match every `groups` milliseconds.
+        let seconds = (groups * IN_WINDOW / 1000).max(1);
+        text += &format!("title: t\nid: t\ncorrelation:\n  group-by: [g]\n  timespan: {seconds}s\n  {correlation}\n");
+        let loaded = RuleSet::load([RuleFile { path: "t.yml".into(), text }]);
+        let rules = loaded.rules.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
+        measure(name, &rules, groups, matches);
+    }
+    Ok(())
+}
+
+fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
+    let mut engine = CorrelationEngine::new(rules, CorrelationConfig::default());
+    let mut out = Vec::new();
+    let partition = Partition::new("logs", 0);
+    let (rule, members): (Arc<str>, [Arc<str>; 2]) = ("t".into(), ["a".into(), "b".into()]);
+    let before = resident_bytes();
+    let mut watermark = |engine: &mut CorrelationEngine, time: Timestamp| {
+        let partition = partition.clone();
+        engine.apply(SignalMessage::Watermark(Watermark { partition, time }), &mut out);
+    };
+    watermark(&mut engine, Timestamp::MIN);
+    let topic: Arc<str> = "logs".into();
+    let mut reports = Vec::new();
+    let begin = Instant::now();
+    for n in 0..matches {
+        let time = Timestamp::from_nanos((n * 1_000_000) as i64);
+        // Groups are met in an order without a pattern, each as often as the others.
+        let group = n * 7_919 % groups;
+        let event = EventRef {
+            event_id: EventId::from_u128(u128::from(n) << 64 | u128::from(group)),
+            time,
+            source: Source::CloudTrail,
+            position: Position { topic: topic.clone(), partition: 0, offset: n as i64, index: 0 },
+            entities: Vec::new(),
+        };
+        let signal = Signal {
+            rule_id: rule.clone(),
+            matched_rule_id: members[(n / groups) as usize % 2].clone(),
+            group: vec![compact_str::format_compact!("203.0.113.{group}")],
+            value: Some(compact_str::format_compact!("{}", n / groups)),
+            event,
+        };
+        engine.apply(SignalMessage::Signal(signal), &mut reports);
+        if n % 1000 == 999 {
+            watermark(&mut engine, time);
+        }
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    assert!(reports.is_empty());
+    let stats = engine.stats();
+    let held = resident_bytes().saturating_sub(before) as f64;
+    println!(
+        "{name:<18} {:>12.0} {:>14.0} {:>12.0}",
+        matches as f64 / seconds,
+        held / stats.open_groups as f64,
+        held / stats.buffered_events as f64
+    );
+}
+
+/// What the process holds, by the kernel's account.
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * 4096
+}
