@@ -17,6 +17,7 @@ pub(crate) use atom::{AtomId, Atoms, Check, FieldIndex};
 pub(crate) use source_plan::SourcePlan;
 
 use casebook_event::Source;
+use gate::gate;
 
 use crate::sigma::condition::Condition;
 use crate::sigma::detection::{Detection, Item, Query};
@@ -47,11 +48,17 @@ impl Plan {
     pub(crate) fn new<'a>(rules: impl IntoIterator<Item = (&'a RuleLogsource, &'a Detection)>) -> Self {
         let mut atoms = Atoms::default();
         let mut conditions = Vec::new();
+        let mut gates = Vec::new();
         let mut routes: Vec<Vec<usize>> = vec![Vec::new(); Source::ALL.len()];
         for (number, (logsource, detection)) in rules.into_iter().enumerate() {
             let asked = detection_expression(detection, &mut atoms);
-            conditions.push(match logsource.guard() {
-                Some(guard) => all(vec![query_expression(&guard, &mut atoms), asked]),
+            let guard = logsource.guard().map(|guard| query_expression(&guard, &mut atoms));
+            // What makes an event one of the category is true of most that come: it lets a rule be looked at only where
+            // nothing else does.
+            let of_guard = || guard.as_ref().and_then(|guard| gate(guard, &atoms));
+            gates.push(gate(&asked, &atoms).or_else(of_guard));
+            conditions.push(match guard {
+                Some(guard) => all(vec![guard, asked]),
                 None => asked,
             });
             for source in logsource.sources() {
@@ -60,7 +67,7 @@ impl Plan {
         }
         let sources = routes
             .into_iter()
-            .map(|rules| SourcePlan::new(&rules, &conditions, &atoms))
+            .map(|rules| SourcePlan::new(&rules, &conditions, &gates, &atoms))
             .collect();
         Self {
             atoms,

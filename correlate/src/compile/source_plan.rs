@@ -7,7 +7,6 @@ use casebook_event::ValueRef;
 use super::Expression;
 use super::atom::{AtomId, Atoms, Check, FieldIndex};
 use super::field_scan::FieldScan;
-use super::gate::gate;
 use super::path_index::PathIndex;
 
 /// The rules of one source, and how to find those worth a look.
@@ -29,15 +28,21 @@ pub(crate) struct SourcePlan {
 
 impl SourcePlan {
     /// The plan for `rules`, numbers into `conditions`.
-    pub(crate) fn new(rules: &[usize], conditions: &[Expression], atoms: &Atoms) -> Self {
+    /// Each rule is looked at where one of its gates holds, and always where it has none.
+    pub(crate) fn new(
+        rules: &[usize],
+        conditions: &[Expression],
+        gates: &[Option<Vec<AtomId>>],
+        atoms: &Atoms,
+    ) -> Self {
         let mut plan = Self::default();
         let mut used = BTreeSet::new();
         let mut gate_fields = BTreeSet::new();
         for &rule in rules {
             collect(&conditions[rule], atoms, &mut used);
-            match gate(&conditions[rule], atoms) {
+            match &gates[rule] {
                 Some(gates) => {
-                    for id in gates {
+                    for &id in gates {
                         gate_fields.extend(atoms.atom(id).field);
                         plan.called_by.entry(id).or_default().push(rule);
                     }

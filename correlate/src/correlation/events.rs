@@ -181,6 +181,14 @@ impl Events {
         }
     }
 
+    /// How many different values there are.
+    pub(crate) fn values(&self) -> usize {
+        match &self.index {
+            Index::Values(lists) => lists.len(),
+            _ => 0,
+        }
+    }
+
     /// The time of the last other event up to `time` that has `value`. `id` is that of the event meant, which is not
     /// another; those of the same time count.
     pub(crate) fn last_with(&self, value: &str, time: Timestamp, id: EventId) -> Option<Timestamp> {

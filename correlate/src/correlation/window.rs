@@ -83,6 +83,9 @@ fn first_values(
     start: usize,
     last_anchor: Timestamp,
 ) -> Option<Window> {
+    if events.values() < threshold {
+        return None;
+    }
     let value = |at: usize| Some(events.entry(at)?.value.as_deref().unwrap_or_default());
     let mut values: HashMap<&str, u32> = HashMap::new();
     let (mut at, mut end) = (start, start);

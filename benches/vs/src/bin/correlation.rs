@@ -1,6 +1,7 @@
 //! One thread of correlation: matches a second for each type, and what a live group takes in memory.
 //!
-//! `casebook-correlation [GROUPS] [MATCHES]`, 100000 groups and 2000000 matches unless said. The matches come in order of
+//! `casebook-correlation [GROUPS] [MATCHES]`, 100000 groups and 2000000 matches unless said. Each type has a process of its
+//! own, so that what one leaves behind is not taken for another's. The matches come in order of
 //! time, spread over all groups, with a watermark behind every thousand; no condition is ever met, which is the usual
 //! case and the one that keeps everything. A window has about ten matches of its group.
 
@@ -8,22 +9,41 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, RuleFile, RuleSet};
-use casebook_event::{
-    EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark,
-};
+use casebook_event::{EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TYPES: &[(&str, &str)] = &[
-    ("event_count", "type: event_count\n  rules: [a, b]\n  condition: { gte: 1000 }"),
-    ("event_count, eq", "type: event_count\n  rules: [a, b]\n  condition: { eq: 1000 }"),
-    ("value_count", "type: value_count\n  rules: [a, b]\n  condition: { field: v, gte: 1000 }"),
-    ("value_count, eq", "type: value_count\n  rules: [a, b]\n  condition: { field: v, eq: 1000 }"),
-    ("value_sum", "type: value_sum\n  rules: [a, b]\n  condition: { field: v, gt: 1000000000 }"),
-    ("value_median", "type: value_median\n  rules: [a, b]\n  condition: { field: v, gt: 1000000000 }"),
+    (
+        "event_count",
+        "type: event_count\n  rules: [a, b]\n  condition: { gte: 1000 }",
+    ),
+    (
+        "event_count, eq",
+        "type: event_count\n  rules: [a, b]\n  condition: { eq: 1000 }",
+    ),
+    (
+        "value_count",
+        "type: value_count\n  rules: [a, b]\n  condition: { field: v, gte: 1000 }",
+    ),
+    (
+        "value_count, eq",
+        "type: value_count\n  rules: [a, b]\n  condition: { field: v, eq: 1000 }",
+    ),
+    (
+        "value_sum",
+        "type: value_sum\n  rules: [a, b]\n  condition: { field: v, gt: 1000000000 }",
+    ),
+    (
+        "value_median",
+        "type: value_median\n  rules: [a, b]\n  condition: { field: v, gt: 1000000000 }",
+    ),
     ("temporal", "type: temporal\n  rules: [a, b, c]"),
-    ("temporal, not", "type: temporal\n  rules: [a, b, c]\n  condition: c and not a"),
+    (
+        "temporal, not",
+        "type: temporal\n  rules: [a, b, c]\n  condition: c and not a",
+    ),
     ("temporal_ordered", "type: temporal_ordered\n  rules: [a, b, c]"),
 ];
 
@@ -33,17 +53,33 @@ const IN_WINDOW: u64 = 10;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let number = |at: usize, or: u64| std::env::args().nth(at).map_or(Ok(or), |text| text.parse::<u64>());
     let (groups, matches) = (number(1, 100_000)?, number(2, 2_000_000)?);
-    println!("{groups} groups, {matches} matches");
-    println!("{:<18} {:>12} {:>14} {:>12}", "type", "matches/s", "bytes a group", "bytes a match");
-    for (name, correlation) in TYPES {
+    let Some(only) = std::env::args().nth(3) else {
+        println!("{groups} groups, {matches} matches");
+        println!(
+            "{:<18} {:>12} {:>14} {:>12}",
+            "type", "matches/s", "bytes a group", "bytes a match"
+        );
+        for (name, _) in TYPES {
+            let mut one = std::process::Command::new(std::env::current_exe()?);
+            one.args([groups.to_string(), matches.to_string(), (*name).to_owned()])
+                .status()?;
+        }
+        return Ok(());
+    };
+    for (name, correlation) in TYPES.iter().filter(|(name, _)| *name == only) {
         let mut text = String::new();
         for rule in ["a", "b", "c"] {
-            text += &format!("title: {rule}\nid: {rule}\nlogsource: {{ product: aws }}\ndetection: {{ s: {{ k: {rule} }}, condition: s }}\n---\n");
+            text += &format!(
+                "title: {rule}\nid: {rule}\nlogsource: {{ product: aws }}\ndetection: {{ s: {{ k: {rule} }}, condition: s }}\n---\n"
+            );
         }
         // Each group has a match every `groups` milliseconds.
         let seconds = (groups * IN_WINDOW / 1000).max(1);
         text += &format!("title: t\nid: t\ncorrelation:\n  group-by: [g]\n  timespan: {seconds}s\n  {correlation}\n");
-        let loaded = RuleSet::load([RuleFile { path: "t.yml".into(), text }]);
+        let loaded = RuleSet::load([RuleFile {
+            path: "t.yml".into(),
+            text,
+        }]);
         let rules = loaded.rules.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
         measure(name, &rules, groups, matches);
     }
@@ -72,7 +108,12 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
             event_id: EventId::from_u128(u128::from(n) << 64 | u128::from(group)),
             time,
             source: Source::CloudTrail,
-            position: Position { topic: topic.clone(), partition: 0, offset: n as i64, index: 0 },
+            position: Position {
+                topic: topic.clone(),
+                partition: 0,
+                offset: n as i64,
+                index: 0,
+            },
             entities: Vec::new(),
         };
         let signal = Signal {
@@ -102,6 +143,10 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
 /// What the process holds, by the kernel's account.
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    let pages: u64 = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .unwrap_or(0);
     pages * 4096
 }
