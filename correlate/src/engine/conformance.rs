@@ -9,6 +9,7 @@ use casebook_event::{FieldId, Source};
 
 use super::Detector;
 use super::tests::{detect, event, rules, selects};
+use crate::rule_set::{RuleFile, RuleSet};
 
 fn holds(cases: &[(&str, &str, bool)]) {
     for (selection, record, want) in cases {
@@ -167,6 +168,34 @@ fn numbers_are_compared_as_numbers() {
 }
 
 // Modifiers 2.1, "Time Modifiers".
+
+#[test]
+fn parts_of_dates_have_their_ranges() {
+    let check = |item: &str, want: bool| {
+        let text =
+            format!("title: t\nid: r\nlogsource: {{product: aws}}\ndetection: {{ s: {{ {item} }}, condition: s }}\n");
+        let file = RuleFile { path: "f".into(), text };
+        let loaded = RuleSet::load([file]);
+        let codes: Vec<&str> = loaded.diagnostics.iter().map(|finding| finding.code).collect();
+        assert_eq!(!codes.contains(&"bad-value"), want, "{item}: {codes:?}");
+    };
+    for (part, least, most) in [
+        ("minute", 0, 59),
+        ("hour", 0, 23),
+        ("day", 1, 31),
+        // ISO 8601 has years of 53 weeks, where the specification says 52.
+        ("week", 1, 53),
+        ("month", 1, 12),
+    ] {
+        check(&format!("t|{part}: {least}"), true);
+        check(&format!("t|{part}|lte: {most}"), true);
+        check(&format!("t|{part}: {}", least - 1), false);
+        check(&format!("t|{part}|gt: {}", most + 1), false);
+    }
+    check("t|hour: 1.5", false);
+    check("t|hour: noon", false);
+    check("t|hour: '7'", true);
+}
 
 #[test]
 fn parts_of_dates_are_numbers() {

@@ -3,6 +3,8 @@
 //! Specification: Sigma modifiers 2.1, "Time Modifiers". It leaves formats and zones open; here a date is in UTC, and so is
 //! one that names another zone, once converted.
 
+use std::ops::RangeInclusive;
+
 use casebook_event::{Timestamp, ValueRef};
 
 /// A part of a date.
@@ -18,29 +20,37 @@ pub(crate) enum DatePart {
 }
 
 impl DatePart {
-    const ALL: [(&str, Self); 6] = [
-        ("minute", Self::Minute),
-        ("hour", Self::Hour),
-        ("day", Self::Day),
-        ("week", Self::Week),
-        ("month", Self::Month),
-        ("year", Self::Year),
+    /// Modifier, part, least and greatest value. A year may have 53 weeks, whatever the specification says; and before or
+    /// after these years there are no events.
+    const ALL: [(&str, Self, i64, i64); 6] = [
+        ("minute", Self::Minute, 0, 59),
+        ("hour", Self::Hour, 0, 23),
+        ("day", Self::Day, 1, 31),
+        ("week", Self::Week, 1, 53),
+        ("month", Self::Month, 1, 12),
+        ("year", Self::Year, 1677, 2262),
     ];
 
     /// The part that a modifier names.
     pub(crate) fn of(modifier: &str) -> Option<Self> {
         Self::ALL
             .iter()
-            .find(|(name, _)| *name == modifier)
-            .map(|(_, part)| *part)
+            .find(|(name, ..)| *name == modifier)
+            .map(|(_, part, ..)| *part)
     }
 
     /// The modifier.
     pub(crate) fn name(self) -> &'static str {
         Self::ALL
             .iter()
-            .find(|(_, part)| *part == self)
-            .map_or("", |(name, _)| name)
+            .find(|(_, part, ..)| *part == self)
+            .map_or("", |(name, ..)| name)
+    }
+
+    /// The values that it can have.
+    pub(crate) fn range(self) -> RangeInclusive<i64> {
+        let found = Self::ALL.iter().find(|(_, part, ..)| *part == self);
+        found.map_or(i64::MIN..=i64::MAX, |(_, _, least, most)| *least..=*most)
     }
 
     /// This part of a value; `None` if the value is no date.
@@ -74,28 +84,48 @@ fn iso_week(date: Timestamp) -> i64 {
     (thursday - first) / 7 + 1
 }
 
-/// A date as logs write it: RFC 3339, the same without a zone or a time of day, or seconds, milliseconds, microseconds or
-/// nanoseconds since 1970, told apart by their size.
+/// A date as logs write it: RFC 3339, the same without a zone, seconds or a time of day, or seconds, milliseconds,
+/// microseconds or nanoseconds since 1970, told apart by their size.
 fn date(value: ValueRef<'_>) -> Option<Timestamp> {
     match value {
         ValueRef::Int(number) => epoch(number),
-        ValueRef::Float(number) if number.is_finite() && number.abs() < 1e11 => {
-            Some(Timestamp::from_nanos((number * 1e9) as i64))
-        }
-        ValueRef::Str(text) => text.parse().ok().and_then(epoch).or_else(|| civil(text)),
+        ValueRef::Float(number) => fractional_epoch(number),
+        ValueRef::Str(text) => match text.parse() {
+            Ok(number) => epoch(number),
+            Err(_) => civil(text).or_else(|| fractional_epoch(plain_fraction(text)?)),
+        },
         _ => None,
     }
 }
 
 fn epoch(number: i64) -> Option<Timestamp> {
-    let scale = match number.unsigned_abs() {
+    number.checked_mul(nanos_per_unit(number)).map(Timestamp::from_nanos)
+}
+
+/// The unit of a number of its size, in nanoseconds.
+fn nanos_per_unit(number: i64) -> i64 {
+    match number.unsigned_abs() {
         // Until the year 5138 as seconds, and from 1973 on as milliseconds, and so on.
         0..=99_999_999_999 => 1_000_000_000,
         100_000_000_000..=99_999_999_999_999 => 1_000_000,
         100_000_000_000_000..=99_999_999_999_999_999 => 1_000,
         _ => 1,
-    };
-    number.checked_mul(scale).map(Timestamp::from_nanos)
+    }
+}
+
+fn fractional_epoch(number: f64) -> Option<Timestamp> {
+    // What is not finite has no date; the comparison below is false of it.
+    let whole = number as i64;
+    let nanos = number * nanos_per_unit(whole) as f64;
+    (nanos.abs() < i64::MAX as f64).then(|| Timestamp::from_nanos(nanos as i64))
+}
+
+/// A text of digits with one point among them: `1e9`, `inf` and the like are no dates.
+fn plain_fraction(text: &str) -> Option<f64> {
+    let (whole, fraction) = text.split_once('.')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_plain = digits(whole.strip_prefix('-').unwrap_or(whole)) && digits(fraction);
+    text.parse().ok().filter(|_| is_plain)
 }
 
 fn civil(text: &str) -> Option<Timestamp> {
@@ -103,10 +133,12 @@ fn civil(text: &str) -> Option<Timestamp> {
     if text.len() > 64 {
         return None;
     }
-    let whole = |text: &str| Timestamp::parse_rfc3339(text);
-    whole(text)
-        .or_else(|| whole(&format!("{text}Z")))
-        .or_else(|| whole(&format!("{text}T00:00:00Z")))
+    let whole = Timestamp::parse_rfc3339;
+    whole(text).or_else(|| match (text.get(..16), text.get(16..)) {
+        // To the minute; or to the day.
+        (Some(minute), Some(zone)) => whole(&format!("{minute}:00{zone}")),
+        _ => whole(&format!("{text}T00:00:00Z")),
+    })
 }
 
 #[cfg(test)]
@@ -116,7 +148,7 @@ mod tests {
     #[test]
     fn parts_of_dates() {
         let check = |text: &str, want: [Option<i64>; 6]| {
-            let parts = DatePart::ALL.map(|(_, part)| part.value_of(ValueRef::Str(text)));
+            let parts = DatePart::ALL.map(|(_, part, ..)| part.value_of(ValueRef::Str(text)));
             assert_eq!(parts, want, "{text}");
         };
         let some = |parts: [i64; 6]| parts.map(Some);
@@ -124,6 +156,10 @@ mod tests {
         check("2026-11-25T20:41:05.123456+02:00", some([41, 18, 25, 48, 11, 2026]));
         check("2026-11-25 20:41:05", some([41, 20, 25, 48, 11, 2026]));
         check("2026-11-25", some([0, 0, 25, 48, 11, 2026]));
+        check("2026-11-25T20:41Z", some([41, 20, 25, 48, 11, 2026]));
+        check("2026-11-25T20:41+02:00", some([41, 18, 25, 48, 11, 2026]));
+        check("1764103265.123", some([41, 20, 25, 48, 11, 2025]));
+        check("1764103265000.5", some([41, 20, 25, 48, 11, 2025]));
         check("1764103265", some([41, 20, 25, 48, 11, 2025]));
         check("1764103265000", some([41, 20, 25, 48, 11, 2025]));
         check("1764103265000000", some([41, 20, 25, 48, 11, 2025]));
@@ -132,8 +168,14 @@ mod tests {
         check("2021-01-01", some([0, 0, 1, 53, 1, 2021]));
         check("2024-12-30", some([0, 0, 30, 1, 12, 2024]));
         check("yesterday", [None; 6]);
+        check("inf", [None; 6]);
+        check("1.5e9", [None; 6]);
+        check("1764103265.12.3", [None; 6]);
+        check("99999999999999999999.0", [None; 6]);
         check("", [None; 6]);
         assert_eq!(DatePart::Hour.value_of(ValueRef::Int(i64::MAX)), Some(23));
+        assert_eq!(DatePart::Hour.value_of(ValueRef::Float(1_764_103_265_000.0)), Some(20));
+        assert_eq!(DatePart::Hour.value_of(ValueRef::Float(f64::NAN)), None);
         assert_eq!(DatePart::Hour.value_of(ValueRef::Bool(true)), None);
     }
 }

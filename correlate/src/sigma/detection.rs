@@ -259,7 +259,13 @@ fn value(key: &Key<'_>, node: &Node, report: &mut Report<'_>) -> Option<Vec<Test
         (_, Data::Null | Data::Seq(_) | Data::Map(_)) => return bad(report, "a text or a number belongs here"),
         (Comparison::Number(order), _) if key.date_part.is_some() => {
             match (key.date_part, text.and_then(|text| text.parse().ok())) {
-                (Some(part), Some(than)) => Test::Date { part, order, than },
+                (Some(part), Some(than)) if part.range().contains(&than) => Test::Date { part, order, than },
+                (Some(part), Some(_)) => {
+                    let (least, most) = part.range().into_inner();
+                    let message = format!("`{}` is between {least} and {most}", part.name());
+                    report.add(code::BAD_VALUE, node.mark, message);
+                    return None;
+                }
                 _ => return bad(report, "a whole number belongs here"),
             }
         }
