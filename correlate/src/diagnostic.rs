@@ -109,11 +109,11 @@ codes! {
     BAD_CONDITION "bad-condition" Error "the condition does not parse";
     UNKNOWN_SELECTION "unknown-selection" Error "the condition names a selection that the rule does not have";
     BAD_TIMESPAN "bad-timespan" Error "a timespan that is not a positive number with s, m, h, d or w";
-    UNKNOWN_RULE "unknown-rule" Error "a correlation names a rule that is not in the set";
+    UNKNOWN_RULE "unknown-rule" Error "a correlation or filter names a rule that is not in the set";
     BAD_ALIAS "bad-alias" Error "an alias that does not cover the rules of its correlation, or covers others";
     UNKNOWN_EXTENSION_KEY "unknown-extension-key" Error "a key under `casebook:` that does not exist";
     BAD_TEST "bad-test" Error "a test of a rule that cannot be run";
-    TOO_MANY "too-many" Error "more values, members, tests or rules than the limit";
+    TOO_MANY "too-many" Error "more values, members, tests, rules or filters than the limit";
     UNKNOWN_KEY "unknown-key" Warning "a key that Sigma does not have: probably a misspelling";
     MISSING_ID "missing-id" Warning "the rule has no id: its alerts change identity when its name or title does";
     MISSING_LEVEL "missing-level" Warning "the rule has no level: its alerts count as medium";
@@ -124,7 +124,7 @@ codes! {
     ALWAYS_TRUE "always-true" Warning "the rule matches every event of its logsource, or the condition holds of any count";
     NEVER_TRUE "never-true" Warning "the condition can hold of no event or count: the rule never fires";
     INVERTED_FILTER "inverted-filter" Warning "a filter whose condition has no `not`: it keeps what it names, and leaves out the rest";
-    UNUSED_FILTER "unused-filter" Warning "a filter that narrows no rule";
+    UNUSED_FILTER "unused-filter" Warning "a filter that does not narrow a rule that it names, or none at all";
     UNKNOWN_FIELD "unknown-field" Warning "no event of the rule's logsource has a field by that name";
     BROAD_RULE "broad-rule" Warning "the rule asks so little that it matches most events of its logsource";
     NESTED_REPETITION "nested-repetition" Warning "a regular expression that engines which backtrack may take forever over";

@@ -59,9 +59,16 @@ impl RuleSet {
             let category = rule.logsource.category.as_deref().unwrap_or_default();
             parts.push(Explained::of(format!("category {category}"), guard.holds, guard.parts));
         }
-        let conditions = rule.detection.conditions.iter();
-        let conditions: Vec<_> = conditions.map(|one| condition(one, &rule.detection, event)).collect();
-        parts.push(any("condition", conditions));
+        let each = |conditions: &[Condition]| -> Vec<_> {
+            let conditions = conditions.iter();
+            conditions.map(|one| condition(one, &rule.detection, event)).collect()
+        };
+        parts.push(any("condition", each(&rule.detection.conditions)));
+        for filter in &rule.detection.filters {
+            let asked = any("any of", each(&filter.conditions));
+            let text = format!("filter {}", filter.title);
+            parts.push(Explained::of(text, asked.holds, vec![asked]));
+        }
         let holds = parts.iter().all(|part| part.holds);
         Some(Explained::of(self.get(id)?.title.clone(), holds, parts))
     }

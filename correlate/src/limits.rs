@@ -16,6 +16,12 @@ pub const MAX_CONDITION_BYTES: usize = 16 << 10;
 pub const MAX_CONDITION_DEPTH: usize = 64;
 /// Most values in the list of one field. A longer list is refused (`too-many`).
 pub const MAX_VALUES_PER_ITEM: usize = 10_000;
+/// Most bytes that placeholders make of the values of one field, together. More are refused (`too-many`).
+pub const MAX_EXPANDED_BYTES: usize = 1 << 20;
+/// Most filters in a set. More are refused (`too-many`).
+pub const MAX_FILTERS: usize = 1_000;
+/// Most fields for which one name of a mapping document stands. More are refused (`too-many`).
+pub const MAX_MAPPED_FIELDS: usize = 16;
 /// Longest text value or regular expression in a rule, in bytes. A longer one is refused (`bad-value`).
 pub const MAX_VALUE_BYTES: usize = 16 << 10;
 /// Largest compiled regular expression, in bytes. A larger one is refused (`regex-too-large`).

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use casebook_event::{FieldRef, Level, Source};
+use casebook_event::{Event, FieldRef, Level, Source};
 use compact_str::CompactString;
 
 use crate::compile::Plan;
@@ -161,13 +161,25 @@ pub(crate) struct DetectionRule {
     pub(crate) detection: Detection,
 }
 
+/// Where a correlation looks for a part of its group or a value: in the first of these fields that the event has. There are
+/// several only where a mapping document says so.
+#[derive(Debug, Clone)]
+pub(crate) struct Place(pub(crate) Vec<FieldRef>);
+
+impl Place {
+    /// What the event has there.
+    pub(crate) fn text(&self, event: &Event) -> Option<CompactString> {
+        self.0.iter().find_map(|field| event.text(field))
+    }
+}
+
 /// The value that a correlation asks of an event.
 #[derive(Debug, Clone)]
 pub(crate) enum Asked {
-    /// The texts of these fields, together.
-    Text(Vec<FieldRef>),
-    /// The number of this field.
-    Number(FieldRef),
+    /// The texts of these places, together.
+    Text(Vec<Place>),
+    /// The number of this place.
+    Number(Place),
 }
 
 /// Who wants to know of a detection's match.
@@ -175,10 +187,10 @@ pub(crate) enum Asked {
 pub(crate) enum Output {
     /// An alert of its own.
     Alert,
-    /// A correlation, whose group these fields make.
+    /// A correlation, whose group these places make.
     Member {
         correlation_id: Arc<str>,
-        group_by: Vec<FieldRef>,
+        group_by: Vec<Place>,
         /// The value that goes along, if the correlation asks for one.
         value: Option<Asked>,
     },
@@ -232,13 +244,21 @@ impl RuleSet {
         }
         // What names and placeholders mean, before anything is read that uses them.
         let mut mapping = Mapping::default();
-        documents.retain(|(path, node)| match node.entry("mapping") {
-            Some(entry) => {
-                mapping.read(node, entry, &mut Report::new(path, &mut findings));
-                false
-            }
-            None => true,
-        });
+        let (mappings, documents): (Vec<_>, Vec<_>) = documents
+            .into_iter()
+            .partition(|(_, node)| node.entry("mapping").is_some());
+        for (path, node) in &mappings {
+            let mut report = Report::new(path, &mut findings);
+            node.entry("mapping")
+                .into_iter()
+                .for_each(|entry| mapping.read(node, entry, &mut report));
+        }
+        for (path, node) in &mappings {
+            let mut report = Report::new(path, &mut findings);
+            node.entry("mapping")
+                .into_iter()
+                .for_each(|entry| mapping.read_logsources(entry, &mut report));
+        }
         let (mut rules, mut filters) = (Vec::new(), Vec::new());
         for (path, node) in &documents {
             match read(node, path, &mapping.placeholders, &mut Report::new(path, &mut findings)) {

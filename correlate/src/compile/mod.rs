@@ -78,12 +78,13 @@ impl Plan {
 }
 
 fn detection_expression(detection: &Detection, atoms: &mut Atoms) -> Expression {
-    let parts: Vec<_> = detection
-        .conditions
-        .iter()
-        .map(|c| condition_expression(c, detection, atoms))
-        .collect();
-    any(parts)
+    let mut asked = |conditions: &[Condition]| {
+        let parts = conditions.iter().map(|c| condition_expression(c, detection, atoms));
+        any(parts.collect())
+    };
+    let own = asked(&detection.conditions);
+    let filters = detection.filters.iter().map(|filter| asked(&filter.conditions));
+    all(std::iter::once(own).chain(filters).collect())
 }
 
 fn condition_expression(condition: &Condition, detection: &Detection, atoms: &mut Atoms) -> Expression {

@@ -280,6 +280,10 @@ fn expand_stands_for_a_list_of_values() {
     check("{u|contains|all|expand: '%hosts%'}", r#"{"u":"h1 and h2"}"#, true);
     check("{u|contains|all|expand: '%hosts%'}", r#"{"u":"h1"}"#, false);
     check("{u|expand|re: '^%hosts%$'}", r#"{"u":"h1"}"#, true);
+    // Rules 2.1, "Placeholders": an escaped percent sign is one, and begins no name.
+    check(r"{u|expand: '\%plain%hosts%'}", r#"{"u":"%plainh2"}"#, true);
+    check(r"{u|expand: '\%hosts%'}", r#"{"u":"%hosts%"}"#, true);
+    check(r"{u|expand: 'CORP\\%admins%'}", r#"{"u":"corp\\bob"}"#, true);
     // Without the modifier it is a text.
     check("{u: '%admins%'}", r#"{"u":"%admins%"}"#, true);
 }

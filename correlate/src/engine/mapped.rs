@@ -76,6 +76,11 @@ fn published_kubernetes_rules_find_what_they_mean() {
     check("{verb: create, hostPath: '*'}", pod, true);
     check("{capabilities: '*'}", pod, true);
     check("{apiGroup: x}", pod, true);
+    // What makes pods has their spec in a template.
+    let job = r#"{"requestObject":{"spec":{"jobTemplate":{"spec":{"template":{"spec":{
+        "volumes":[{"hostPath":{"path":"/"}}],"containers":[{"securityContext":{"capabilities":{"add":["X"]}}}]}}}}}}}"#;
+    check("{hostPath: '*'}", job, true);
+    check("{capabilities: '*'}", job, true);
     let plain = r#"{"verb":"create","requestObject":{"spec":{"volumes":[{"name":"v","emptyDir":{}}]}}}"#;
     check("{hostPath: '*'}", plain, false);
     check("{capabilities: '*'}", plain, false);
@@ -123,4 +128,74 @@ fn what_a_mapping_says_is_part_of_what_a_rule_means() {
         "mapping: { placeholders: { p: [b] } }",
     );
     assert_ne!(version(one, "{z|expand: '%p%'}"), version(two, "{z|expand: '%p%'}"));
+}
+
+#[test]
+fn a_name_may_mean_something_else_in_each_logsource() {
+    let mapping = "mapping: { fields: { Who: user.name } }\n---\nmapping: { logsource: { product: aws }, fields: { Who: \
+                   userIdentity.userName } }\n---\nmapping: { logsource: { product: linux }, fields: { Who: other } }";
+    let check = |selection: &str, record: &str, want: bool| {
+        check(mapping, "{product: aws}", selection, Source::CloudTrail, record, want);
+    };
+    // What several documents say of a name is taken together, where it applies.
+    check("{Who: alice}", "{}", true);
+    check("{Who: root}", r#"{"userIdentity":{"userName":"root"}}"#, true);
+    check("{Who: root}", r#"{"other":"root"}"#, false);
+}
+
+#[test]
+fn references_and_groups_know_the_names_that_are_mapped() {
+    let mapping = "mapping: { fields: { Account: user.name, Tool: [process.tool, agent.tool] } }";
+    let refers = |selection: &str, record: &str, want: bool| {
+        check(mapping, "{product: aws}", selection, Source::CloudTrail, record, want);
+    };
+    refers("{n|fieldref: Account}", r#"{"n":"alice"}"#, true);
+    refers("{n|fieldref: Tool}", r#"{"n":"ls","agent":{"tool":"ls"}}"#, true);
+    refers("{n|fieldref|neq: Tool}", r#"{"n":"ls","agent":{"tool":"ls"}}"#, false);
+    let text = |mapping: &str| {
+        format!(
+            "{mapping}\n---\ntitle: t\nid: r\nlogsource: {{product: aws}}\ndetection: {{ s: {{ n: 1 }}, condition: s }}\n---\n\
+             title: c\nid: c\ncorrelation: {{ type: value_count, rules: [r], group-by: [Account, tool], aliases: {{ tool: {{ r: \
+             Tool }} }}, timespan: 1m, condition: {{ field: Account, gte: 2 }} }}\n"
+        )
+    };
+    let rules = Arc::new(rules(&text(mapping)));
+    let groups = |record: &str| {
+        let mut signals = Vec::new();
+        let event = event(Source::CloudTrail, record, &[(FieldId::UserName, "alice")]);
+        Detector::new(rules.clone()).detect(&event, &mut signals);
+        let groups = signals
+            .iter()
+            .map(|signal| (signal.group.join(" "), signal.value.clone()));
+        groups.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        groups(r#"{"n":1,"agent":{"tool":"ls"}}"#),
+        [("alice ls".to_owned(), Some("alice".into()))]
+    );
+    // Of several, the first that the event has.
+    let both = groups(r#"{"n":1,"process":{"tool":"nc"},"agent":{"tool":"ls"}}"#);
+    assert_eq!(both[0].0, "alice nc");
+    assert_eq!(groups(r#"{"n":1}"#), []);
+    // Another group is another correlation.
+    let version = |mapping: &str| super::tests::rules(&text(mapping)).get("c").unwrap().version.clone();
+    assert_ne!(version(mapping), version(&mapping.replace("user.name", "user.id")));
+}
+
+#[test]
+fn the_condition_of_a_logsource_may_have_placeholders() {
+    let mapping = "mapping: { logsources: [{ product: okta, source: application, where: { app|expand: '%apps%' } }] }\n---\n\
+                   mapping: { placeholders: { apps: [okta, okta-preview] } }";
+    let check = |record: &str, want: bool| {
+        check(
+            mapping,
+            "{product: okta}",
+            "{act: login}",
+            Source::Application,
+            record,
+            want,
+        );
+    };
+    check(r#"{"app":"okta-preview","act":"login"}"#, true);
+    check(r#"{"app":"other","act":"login"}"#, false);
 }

@@ -8,6 +8,8 @@ mod check;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod filtered;
+#[cfg(test)]
 mod mapped;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod reference;
@@ -97,7 +99,7 @@ pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Opti
                 value: asked,
             } => {
                 value = asked.as_ref().map(|asked| asked_value(asked, event));
-                let group = group_by.iter().map(|field| event.text(field).map(group_value));
+                let group = group_by.iter().map(|place| place.text(event).map(group_value));
                 (correlation_id, group.collect())
             }
         };
@@ -119,9 +121,9 @@ pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Opti
 /// What the event has of what a correlation asks for: a text, or a number as text.
 fn asked_value(asked: &Asked, event: &Event) -> Option<CompactString> {
     match asked {
-        Asked::Number(field) => Some(format_compact!("{}", event.text(field)?.parse::<Fixed>().ok()?)),
-        Asked::Text(fields) => {
-            let texts: Option<Vec<CompactString>> = fields.iter().map(|field| event.text(field)).collect();
+        Asked::Number(place) => Some(format_compact!("{}", place.text(event)?.parse::<Fixed>().ok()?)),
+        Asked::Text(places) => {
+            let texts: Option<Vec<CompactString>> = places.iter().map(|place| place.text(event)).collect();
             // The separator of ASCII's units: as good as never in a value, and a value that has it is only one value less.
             Some(group_value(texts?.join("\u{1f}").into()))
         }

@@ -16,7 +16,8 @@ pub(crate) fn matches(logsource: &RuleLogsource, detection: &Detection, event: &
     if !super::counts(event) || logsource.guard().is_some_and(|guard| !query(&guard, event)) {
         return false;
     }
-    detection.conditions.iter().any(|c| condition(c, detection, event))
+    let any = |conditions: &[Condition]| conditions.iter().any(|c| condition(c, detection, event));
+    any(&detection.conditions) && detection.filters.iter().all(|filter| any(&filter.conditions))
 }
 
 fn condition(c: &Condition, detection: &Detection, event: &Event) -> bool {

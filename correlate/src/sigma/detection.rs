@@ -24,6 +24,16 @@ pub(crate) struct Detection {
     pub(crate) selections: Vec<Selection>,
     /// The rule matches if any of them holds.
     pub(crate) conditions: Vec<Condition>,
+    /// And if each of these does, too.
+    pub(crate) filters: Vec<Narrowing>,
+}
+
+/// What a filter asks beside a detection, over selections that stand behind those of the detection.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Narrowing {
+    pub(crate) title: String,
+    /// It holds if any of them does.
+    pub(crate) conditions: Vec<Condition>,
 }
 
 /// A named part of the detection.
@@ -118,25 +128,22 @@ impl Detection {
                 "there is no condition in the list",
             );
         }
-        (report.errors() == errors).then_some(Self { selections, conditions })
+        let filters = Vec::new();
+        (report.errors() == errors).then_some(Self {
+            selections,
+            conditions,
+            filters,
+        })
     }
 
-    /// Adds the conditions of a filter: they must hold, too.
+    /// Adds the detection of a filter: it must hold, too.
     pub(crate) fn narrow(&mut self, title: &str, filter: &Detection) {
         let first = self.selections.len();
-        self.selections
-            .extend(filter.selections.iter().map(|selection| Selection {
-                name: format!("{title}: {}", selection.name),
-                ..selection.clone()
-            }));
-        let mut asked: Vec<Condition> = filter.conditions.iter().map(|one| one.shifted(first)).collect();
-        let asked = match (asked.len(), asked.pop()) {
-            (1, Some(only)) => only,
-            (_, last) => Condition::Any(asked.into_iter().chain(last).collect()),
-        };
-        for condition in &mut self.conditions {
-            *condition = Condition::All(vec![condition.clone(), asked.clone()]);
-        }
+        self.selections.extend(filter.selections.iter().cloned());
+        self.filters.push(Narrowing {
+            title: title.to_owned(),
+            conditions: filter.conditions.iter().map(|one| one.shifted(first)).collect(),
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use super::detection::Detection;
 use super::head::text;
 use super::logsource::RuleLogsource;
 use super::placeholder::Placeholders;
-use super::version::version_of;
+use super::version::version_of_part;
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Mark, Report, code};
 
@@ -22,7 +22,7 @@ pub(crate) struct Filter {
     /// The rules that it narrows; `None` for all of its logsource.
     pub(crate) rules: Option<Vec<Reference>>,
     pub(crate) detection: Detection,
-    /// A hash of its meaning.
+    /// A hash of what it asks. Which rules it narrows is not in it: one more is nothing to the others.
     pub(crate) version: u64,
 }
 
@@ -91,7 +91,7 @@ impl Filter {
             logsource: logsource?,
             rules: rules?,
             detection,
-            version: version_of(node),
+            version: version_of_part(&rest.value, placeholders),
         })
     }
 }

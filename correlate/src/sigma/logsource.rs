@@ -62,6 +62,8 @@ pub(crate) struct Mapped {
     pub(crate) sources: Vec<Source>,
     /// What an event of them must be.
     pub(crate) guard: Option<Query>,
+    /// A hash of what the document says of it.
+    pub(crate) version: u64,
 }
 
 impl RuleLogsource {

@@ -13,17 +13,35 @@ use super::value::Test;
 use super::version::version_of_part;
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Report, code};
+use crate::limits::MAX_MAPPED_FIELDS;
 
 /// What all mapping documents of a set say together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mapping {
     pub(crate) placeholders: Placeholders,
-    /// For a field as rules name it, the fields in which it is found: any of them.
-    fields: BTreeMap<String, Vec<String>>,
+    /// For a field as rules name it, the fields in which it is found, and for which logsource if not for all.
+    fields: BTreeMap<String, Vec<(Option<RuleLogsource>, String)>>,
     logsources: Vec<(RuleLogsource, Mapped)>,
-    /// A hash of all of it.
-    pub(crate) version: u64,
 }
+
+/// Whose names are meant: those of rules about this logsource.
+pub(crate) struct Scope<'a> {
+    logsource: &'a RuleLogsource,
+    sources: Vec<Source>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(logsource: &'a RuleLogsource) -> Self {
+        Self {
+            logsource,
+            sources: logsource.sources().collect(),
+        }
+    }
+}
+
+/// The names that mapping documents gave another meaning, each with the fields that it stands for. They are part of what a
+/// rule means; the names that are built in change with the program only.
+pub(crate) type Renamed = BTreeMap<String, Vec<String>>;
 
 /// What SigmaHQ's rules call some fields of single sources.
 const BUILT_IN: &[(Source, &str, &[&str])] = &[
@@ -31,7 +49,11 @@ const BUILT_IN: &[(Source, &str, &[&str])] = &[
     (
         Source::KubernetesAudit,
         "hostPath",
-        &["requestObject.spec.volumes.hostPath"],
+        &[
+            "requestObject.spec.volumes.hostPath",
+            "requestObject.spec.template.spec.volumes.hostPath",
+            "requestObject.spec.jobTemplate.spec.template.spec.volumes.hostPath",
+        ],
     ),
     (
         Source::KubernetesAudit,
@@ -40,13 +62,17 @@ const BUILT_IN: &[(Source, &str, &[&str])] = &[
             "requestObject.spec.containers.securityContext.capabilities.add",
             "requestObject.spec.initContainers.securityContext.capabilities.add",
             "requestObject.spec.ephemeralContainers.securityContext.capabilities.add",
+            "requestObject.spec.template.spec.containers.securityContext.capabilities.add",
+            "requestObject.spec.template.spec.initContainers.securityContext.capabilities.add",
+            "requestObject.spec.jobTemplate.spec.template.spec.containers.securityContext.capabilities.add",
+            "requestObject.spec.jobTemplate.spec.template.spec.initContainers.securityContext.capabilities.add",
         ],
     ),
     (Source::Auth, "USER", &["user.effective.name"]),
 ];
 
 impl Mapping {
-    /// Adds what a document says. What is wrong with it is reported and left out.
+    /// Adds what a document says of placeholders and fields. What is wrong with it is reported and left out.
     pub(crate) fn read(&mut self, document: &Node, entry: &Entry, report: &mut Report<'_>) {
         for other in document.entries().unwrap_or_default() {
             match other.key.as_str() {
@@ -65,7 +91,8 @@ impl Mapping {
         let Some(entries) = entries(&entry.value, "`mapping`", report) else {
             return;
         };
-        self.version = version_of_part(self.version, &entry.value);
+        let limit = entry.value.entry("logsource");
+        let limit = limit.map(|limit| RuleLogsource::parse(limit, report));
         for entry in entries {
             match entry.key.as_str() {
                 "placeholders" => {
@@ -73,14 +100,23 @@ impl Mapping {
                         self.placeholders.entry(name).or_default().extend(values);
                     }
                 }
-                "fields" => self.fields.extend(named_texts(&entry.value, "fields", report)),
-                "logsources" => {
-                    let read = |node| logsource(node, report);
-                    self.logsources
-                        .extend(entry.value.one_or_many().iter().filter_map(read));
+                "fields" => {
+                    for (name, fields) in named_texts(&entry.value, "fields", report) {
+                        let Ok(limit) = limit.clone().map_or(Ok(None), |limit| limit.map(Some).ok_or(())) else {
+                            break;
+                        };
+                        let known = self.fields.entry(name).or_default();
+                        if known.len() + fields.len() > MAX_MAPPED_FIELDS {
+                            let message = format!("a name stands for at most {MAX_MAPPED_FIELDS} fields");
+                            report.add(code::TOO_MANY, entry.mark, message);
+                            continue;
+                        }
+                        known.extend(fields.into_iter().map(|field| (limit.clone(), field)));
+                    }
                 }
+                "logsource" | "logsources" => {}
                 other => {
-                    let help = "it has placeholders, fields, logsources";
+                    let help = "it has placeholders, logsource, fields, logsources";
                     report.add_help(
                         code::UNKNOWN_KEY,
                         entry.mark,
@@ -88,6 +124,15 @@ impl Mapping {
                         help,
                     );
                 }
+            }
+        }
+    }
+
+    /// Adds what a document says of logsources, whose conditions may have placeholders of all documents.
+    pub(crate) fn read_logsources(&mut self, entry: &Entry, report: &mut Report<'_>) {
+        if let Some(entry) = entry.value.entry("logsources") {
+            for node in entry.value.one_or_many() {
+                self.logsources.extend(logsource(node, &self.placeholders, report));
             }
         }
     }
@@ -100,31 +145,62 @@ impl Mapping {
         }
     }
 
-    /// Renames the fields of a rule that reads these sources.
-    pub(crate) fn rename(&self, query: &mut Query, sources: &[Source]) {
+    /// Renames the fields that a rule or a filter asks.
+    pub(crate) fn rename(&self, query: &mut Query, scope: &Scope<'_>, renamed: &mut Renamed) {
         match query {
             Query::All(parts) => {
-                if sources == [Source::KubernetesAudit] {
+                if scope.sources == [Source::KubernetesAudit] {
                     widen_verb(parts);
                 }
-                parts.iter_mut().for_each(|part| self.rename(part, sources));
+                parts.iter_mut().for_each(|part| self.rename(part, scope, renamed));
             }
-            Query::Any(parts) => parts.iter_mut().for_each(|part| self.rename(part, sources)),
+            Query::Any(parts) => parts.iter_mut().for_each(|part| self.rename(part, scope, renamed)),
             Query::Item(item) => {
-                if let Some(names) = item.field.as_deref().and_then(|name| self.names(name, sources)) {
+                for spellings in &mut item.values {
+                    self.rename_references(spellings, scope, renamed);
+                }
+                let names = item.field.as_deref().and_then(|name| self.names(name, scope, renamed));
+                if let Some(names) = names {
                     *query = spread(item, &names);
                 }
             }
         }
     }
 
-    fn names(&self, name: &str, sources: &[Source]) -> Option<Vec<String>> {
-        let built_in = || {
-            let fits = |(source, from, _): &&(Source, &str, &[&str])| sources == [*source] && *from == name;
-            let (_, _, to) = BUILT_IN.iter().find(fits)?;
-            Some(to.iter().map(|&to| to.to_owned()).collect())
-        };
-        self.fields.get(name).cloned().or_else(built_in)
+    /// Renames the fields that a value is compared with: any of them.
+    fn rename_references(&self, spellings: &mut Vec<Test>, scope: &Scope<'_>, renamed: &mut Renamed) {
+        if let [Test::Field { name, relation, cased }] = spellings.as_slice()
+            && let Some(names) = self.names(name, scope, renamed)
+        {
+            let (relation, cased) = (*relation, *cased);
+            let test = |name| Test::Field { name, relation, cased };
+            *spellings = names.into_iter().map(test).collect();
+        }
+    }
+
+    /// The fields that a name stands for; `None` if it is one itself.
+    pub(crate) fn names(&self, name: &str, scope: &Scope<'_>, renamed: &mut Renamed) -> Option<Vec<String>> {
+        let is_meant =
+            |limit: &Option<RuleLogsource>| limit.as_ref().is_none_or(|limit| scope.logsource.is_within(limit));
+        let mut names: Vec<String> = Vec::new();
+        for (_, field) in self
+            .fields
+            .get(name)
+            .into_iter()
+            .flatten()
+            .filter(|(limit, _)| is_meant(limit))
+        {
+            if !names.contains(field) {
+                names.push(field.clone());
+            }
+        }
+        if !names.is_empty() {
+            renamed.insert(name.to_owned(), names.clone());
+            return Some(names);
+        }
+        let fits = |(source, from, _): &&(Source, &str, &[&str])| scope.sources == [*source] && *from == name;
+        let (_, _, to) = BUILT_IN.iter().find(fits)?;
+        Some(to.iter().map(|&to| to.to_owned()).collect())
     }
 }
 
@@ -226,7 +302,7 @@ fn named_texts(node: &Node, what: &str, report: &mut Report<'_>) -> Vec<(String,
     all
 }
 
-fn logsource(node: &Node, report: &mut Report<'_>) -> Option<(RuleLogsource, Mapped)> {
+fn logsource(node: &Node, placeholders: &Placeholders, report: &mut Report<'_>) -> Option<(RuleLogsource, Mapped)> {
     let errors = report.errors();
     let known = ["product", "category", "service", "source", "where"];
     for entry in entries(node, "a log source", report)? {
@@ -266,13 +342,14 @@ fn logsource(node: &Node, report: &mut Report<'_>) -> Option<(RuleLogsource, Map
         );
     }
     let guard = node.entry("where").filter(|entry| entry.value.data != Data::Null);
-    let guard = guard.map(|entry| detection::selection(&entry.value, &Placeholders::new(), report));
+    let guard = guard.map(|entry| detection::selection(&entry.value, placeholders, report));
     (report.errors() == errors).then(|| {
         (
             asked,
             Mapped {
                 sources,
                 guard: guard.flatten(),
+                version: version_of_part(node, placeholders),
             },
         )
     })

@@ -22,5 +22,5 @@ pub(crate) mod pattern;
 pub(crate) mod placeholder;
 pub(crate) mod rule;
 pub(crate) mod value;
-mod version;
+pub(crate) mod version;
 pub(crate) mod yaml;

@@ -7,7 +7,7 @@ use super::filter::Filter;
 use super::head::Head;
 use super::logsource::RuleLogsource;
 use super::placeholder::Placeholders;
-use super::version::{expands, version_of};
+use super::version::version_of;
 use super::yaml::{self, Node};
 use crate::diagnostic::{Mark, Report, code};
 
@@ -21,10 +21,8 @@ pub(crate) struct Rule {
     pub(crate) head: Head,
     pub(crate) body: Body,
     pub(crate) extension: Extension,
-    /// A hash of its meaning, apart from the rules it refers to, and from what mappings say.
+    /// A hash of its meaning, apart from the rules it refers to.
     pub(crate) version: u64,
-    /// Whether it has placeholders.
-    pub(crate) expands: bool,
 }
 
 /// What a rule does.
@@ -115,8 +113,7 @@ fn parse_document(node: &Node, file: &str, placeholders: &Placeholders, report: 
             head,
             body,
             extension,
-            version: version_of(node),
-            expands: node.entry("detection").is_some_and(|entry| expands(&entry.value)),
+            version: version_of(node, placeholders),
         }),
         _ => None,
     }

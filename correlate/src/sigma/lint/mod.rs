@@ -6,8 +6,9 @@ mod fields;
 
 use super::correlation::kind;
 use super::detection::{Detection, Item, Query};
+use super::logsource::RuleLogsource;
 use super::rule::{Body, Rule};
-use crate::diagnostic::{Report, code};
+use crate::diagnostic::{Mark, Report, code};
 
 /// Most selections for which every combination is tried.
 const MAX_TABLE_SELECTIONS: usize = 12;
@@ -59,7 +60,7 @@ pub(crate) fn lint(rule: &Rule, alerts: bool, report: &mut Report<'_>) {
                 );
                 report.add(code::NO_SOURCE, rule.mark, message);
             }
-            selections(rule, detection, report);
+            selections(rule.mark, detection, "the rule never fires", report);
             fields::lint(logsource, detection, report);
             if !breadth::is_narrow(detection) {
                 let help = "add a field with a value of at least three characters that is not behind a `not`";
@@ -71,6 +72,12 @@ pub(crate) fn lint(rule: &Rule, alerts: bool, report: &mut Report<'_>) {
             kind::lint(&correlation.kind, correlation.rules.len(), correlation.mark, report);
         }
     }
+}
+
+/// Looks over what a filter asks, wherever it applies.
+pub(crate) fn lint_filter(mark: Mark, logsource: &RuleLogsource, detection: &Detection, report: &mut Report<'_>) {
+    selections(mark, detection, "the rules that it narrows never fire", report);
+    fields::lint(logsource, detection, report);
 }
 
 /// Every question about a field, in the order of the rule.
@@ -88,7 +95,7 @@ fn items(detection: &Detection) -> Vec<&Item> {
     items
 }
 
-fn selections(rule: &Rule, detection: &Detection, report: &mut Report<'_>) {
+fn selections(mark: Mark, detection: &Detection, consequence: &str, report: &mut Report<'_>) {
     let mut used = vec![false; detection.selections.len()];
     detection
         .conditions
@@ -117,13 +124,13 @@ fn selections(rule: &Rule, detection: &Detection, report: &mut Report<'_>) {
     if !ever {
         report.add(
             code::NEVER_TRUE,
-            rule.mark,
-            "the condition contradicts itself: the rule never fires",
+            mark,
+            format!("the condition contradicts itself: {consequence}"),
         );
     } else if always {
         report.add(
             code::ALWAYS_TRUE,
-            rule.mark,
+            mark,
             "the condition holds of every event of the logsource",
         );
     }
