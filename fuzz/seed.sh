@@ -34,6 +34,9 @@ find ../rules $([ -d "$samples/sigma/rules" ] && echo "$samples/sigma/rules") -n
         { cat "$rule"; echo '==='; find "$seeds" -type f -size -4k | sort | awk 'NR % 997 == 1' | head -n 4 | xargs cat; } \
             >"corpus/detect/$name"
     done
+# Filters, mappings, placeholders and dates, which no published rule has.
+cp seeds/language.rules corpus/rules/language
+{ cat seeds/language.rules; echo '==='; cat seeds/language.events; } >corpus/detect/language
 for tool in gzip zstd lz4; do
     if command -v "$tool" >/dev/null; then
         for target in compression file_records; do

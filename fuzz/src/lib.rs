@@ -55,20 +55,26 @@ pub fn compression(data: &[u8]) {
     }
 }
 
-/// Loads any text as rules: what is wrong with it is told, with a place in it.
+/// Loads any text as rules, files separated by `===`: what is wrong with them is told, with a place in one of them.
 pub fn rules(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     load(text);
 }
 
-/// Matches events against rules, `RULES===EVENTS` with an event a line: engine, reference and explanation agree.
+/// Matches events against rules, `RULES===EVENTS` with an event a line, the rules as for [`rules`]: engine, reference and
+/// explanation agree.
 pub fn detect(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Some((rules, events)) = text.split_once("===") else { return };
+    let Some((rules, events)) = text.rsplit_once("===") else { return };
     let rules = load(rules);
     let mut detector = Detector::new(rules.clone());
     for line in events.lines().take(8) {
-        for source in [Source::CloudTrail, Source::KubernetesAudit, Source::Auditd] {
+        for source in [
+            Source::CloudTrail,
+            Source::KubernetesAudit,
+            Source::Auditd,
+            Source::Application,
+        ] {
             let event = event(source, line);
             let mut signals = Vec::new();
             detector.detect(&event, &mut signals);
@@ -91,14 +97,16 @@ pub fn detect(data: &[u8]) {
 }
 
 fn load(text: &str) -> Arc<RuleSet> {
-    let file = RuleFile {
-        path: "fuzz.yml".into(),
+    let files = text.split("===").enumerate().map(|(n, text)| RuleFile {
+        path: format!("{n}.yml"),
         text: text.to_owned(),
-    };
-    let loaded = RuleSet::load_partial([file]);
-    // For YAML a carriage return alone ends a line, too.
-    let lines = text.matches(['\n', '\r']).count() as u32 + 1;
+    });
+    let files: Vec<RuleFile> = files.collect();
+    let loaded = RuleSet::load_partial(files.iter().cloned());
     for finding in &loaded.diagnostics {
+        let file = files.iter().find(|file| file.path == finding.file).expect("a file of these");
+        // For YAML a carriage return alone ends a line, too.
+        let lines = file.text.matches(['\n', '\r']).count() as u32 + 1;
         assert!((1..=lines).contains(&finding.line) && finding.column >= 1, "{finding}");
         assert!(!finding.message.is_empty());
     }
