@@ -55,9 +55,19 @@ impl RuleSet {
             parts.push(Explained::leaf(stage, false));
         }
         if let Some(guard) = rule.logsource.guard() {
-            let guard = query(&guard, event);
-            let category = rule.logsource.category.as_deref().unwrap_or_default();
-            parts.push(Explained::of(format!("category {category}"), guard.holds, guard.parts));
+            let text = match (&rule.logsource.mapped, &rule.logsource.category) {
+                (None, Some(category)) => format!("category {category}"),
+                _ => "where of its mapping".to_owned(),
+            };
+            let asked = query(&guard, event);
+            let holds = asked.holds;
+            // A single question is a part itself, since it says what the event has.
+            let of_guard = if asked.parts.is_empty() {
+                vec![asked]
+            } else {
+                asked.parts
+            };
+            parts.push(Explained::of(text, holds, of_guard));
         }
         let each = |conditions: &[Condition]| -> Vec<_> {
             let conditions = conditions.iter();

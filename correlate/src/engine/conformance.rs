@@ -10,10 +10,21 @@ use casebook_event::{FieldId, Source};
 use super::Detector;
 use super::tests::{detect, event, rules, selects};
 use crate::rule_set::{RuleFile, RuleSet};
+use crate::sigma::modifier::MODIFIERS;
 
 fn holds(cases: &[(&str, &str, bool)]) {
     for (selection, record, want) in cases {
         assert_eq!(selects(selection, record), *want, "{selection} on {record}");
+    }
+}
+
+#[test]
+fn every_modifier_has_a_case() {
+    let cases = include_str!("conformance.rs");
+    for modifier in MODIFIERS {
+        let is_used = |behind: &str| cases.contains(&format!("|{modifier}{behind}"));
+        // As the last modifier of a key, quoted or not, or before another.
+        assert!([":", "'", "|"].into_iter().any(is_used), "{modifier}");
     }
 }
 
@@ -260,7 +271,7 @@ fn fieldref_compares_two_fields() {
 fn expand_stands_for_a_list_of_values() {
     let check = |selection: &str, record: &str, want: bool| {
         let text = format!(
-            "mapping: {{ placeholders: {{ admins: [alice, 'b*'], hosts: [h1, h2] }} }}\n---\n\
+            "mapping: {{ placeholders: {{ admins: [alice, 'b*'], hosts: [h1, h2], limit: 10, night: [22, 23], net: 10.0.0.0/8 }} }}\n---\n\
              title: t\nid: r\nlogsource: {{product: aws}}\ndetection: {{ s: {selection}, condition: s }}\n"
         );
         let rules = Arc::new(rules(&text));
@@ -284,6 +295,11 @@ fn expand_stands_for_a_list_of_values() {
     check(r"{u|expand: '\%plain%hosts%'}", r#"{"u":"%plainh2"}"#, true);
     check(r"{u|expand: '\%hosts%'}", r#"{"u":"%hosts%"}"#, true);
     check(r"{u|expand: 'CORP\\%admins%'}", r#"{"u":"corp\\bob"}"#, true);
+    check("{n|expand|gt: '%limit%'}", r#"{"n":11}"#, true);
+    check("{n|expand|gt: '%limit%'}", r#"{"n":10}"#, false);
+    check("{t|hour|expand: '%night%'}", r#"{"t":"2026-11-25T23:10:00Z"}"#, true);
+    check("{t|hour|expand: '%night%'}", r#"{"t":"2026-11-25T12:10:00Z"}"#, false);
+    check("{ip|cidr|expand: '%net%'}", r#"{"ip":"10.1.2.3"}"#, true);
     // Without the modifier it is a text.
     check("{u: '%admins%'}", r#"{"u":"%admins%"}"#, true);
 }
@@ -345,6 +361,12 @@ fn conditions_and_their_order() {
     check("any of a*", r#"{"b":1}"#, true);
     check("all of a*", r#"{"b":1}"#, false);
     check("all of a*", r#"{"a":1,"b":1}"#, true);
+    // The wildcard may stand anywhere, and more than once.
+    check("1 of *2", r#"{"b":1}"#, true);
+    check("1 of *2", r#"{"a":1}"#, false);
+    check("all of *a*", r#"{"a":1,"b":1}"#, true);
+    check("1 of _*", r#"{"y":1}"#, true);
+    check("not 1 of a* and x", r#"{"x":1}"#, true);
     check("1 of them", r#"{"x":1}"#, true);
     // What begins with an underscore is no part of `them`.
     check("1 of them", r#"{"y":1}"#, false);

@@ -6,6 +6,7 @@ use casebook_event::{FieldId, Source};
 
 use super::Detector;
 use super::tests::{detect, event, rules};
+use crate::rule_set::{RuleFile, RuleSet};
 
 /// Whether a rule with that logsource and selection matches, under a mapping document.
 fn check(mapping: &str, logsource: &str, selection: &str, source: Source, record: &str, want: bool) {
@@ -61,6 +62,30 @@ fn a_logsource_that_no_source_has_may_be_given_one() {
     check("{product: okta}", Source::Application, r#"{"act":"login"}"#, false);
     check("{product: okta}", Source::CloudTrail, record, false);
     check("{product: onelogin}", Source::Application, record, false);
+}
+
+#[test]
+fn a_logsource_that_is_mapped_is_linted_and_explained_as_what_it_is() {
+    let text = "mapping: { logsources: [{ product: okta, source: application, where: { app: okta } }] }\n---\n\
+                title: t\nid: r\nlogsource: { product: okta }\ndetection: { s: { act: login }, condition: s }\n";
+    let file = RuleFile {
+        path: "f".into(),
+        text: text.to_owned(),
+    };
+    let loaded = RuleSet::load([file]);
+    let codes: Vec<&str> = loaded.diagnostics.iter().map(|finding| finding.code).collect();
+    assert!(!codes.contains(&"unknown-field"), "{codes:?}");
+    let event = event(Source::Application, r#"{"app":"other","act":"login"}"#, &[]);
+    let explained = loaded.rules.unwrap().explain("r", &event).unwrap();
+    let parts: Vec<(&str, bool)> = explained.parts.iter().map(|part| (&*part.text, part.holds)).collect();
+    assert_eq!(
+        parts,
+        [
+            ("logsource okta/*/*", true),
+            ("where of its mapping", false),
+            ("s", true)
+        ]
+    );
 }
 
 #[test]

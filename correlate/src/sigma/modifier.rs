@@ -226,8 +226,8 @@ impl<'a> Key<'a> {
         if self.date_part.is_some() && !matches!(self.comparison, Comparison::Number(_)) {
             conflict("a part of a date is a number: only `gt`, `gte`, `lt`, `lte`, `neq` and `all` go with it");
         }
-        if self.expand && !(plain || matches!(self.comparison, Comparison::Regex { .. } | Comparison::Cidr)) {
-            conflict("`expand` goes with texts, expressions and networks");
+        if self.expand && self.comparison == Comparison::Exists {
+            conflict("`exists` takes true or false: there is nothing to expand");
         }
         if self.cased && !plain {
             conflict("`cased` goes with texts; a regular expression already minds case");
@@ -289,6 +289,8 @@ mod tests {
         check("a|hour", Ok(Comparison::Number(None)));
         check("a|hour|gte", Ok(Comparison::Number(Some(Order::GreaterOrEqual))));
         check("a|lt|week", Ok(Comparison::Number(Some(Order::Less))));
+        check("a|expand|gt", Ok(Comparison::Number(Some(Order::Greater))));
+        check("a|hour|expand", Ok(Comparison::Number(None)));
         check("a|hour|contains", Err("modifier-conflict"));
         check("a|hour|day", Err("modifier-conflict"));
         check("a|exists|expand", Err("modifier-conflict"));

@@ -48,7 +48,7 @@ fn is_known(name: &str, logsource: &RuleLogsource, sources: &[Source]) -> bool {
         return true;
     }
     // A rule of a generic category is about several sources at once, whose own fields have nothing in common.
-    if logsource.guard().is_some() {
+    if logsource.mapped.is_none() && logsource.guard().is_some() {
         return false;
     }
     let fixed = sources.iter().all(|source| source.native_fields().is_some());
