@@ -224,3 +224,52 @@ fn the_condition_of_a_logsource_may_have_placeholders() {
     check(r#"{"app":"okta-preview","act":"login"}"#, true);
     check(r#"{"app":"other","act":"login"}"#, false);
 }
+
+#[test]
+fn what_is_wrong_with_a_mapping_is_said_where_it_stands() {
+    let check = |mapping: &str, want: &[&str]| {
+        let file = RuleFile {
+            path: "f".into(),
+            text: mapping.to_owned(),
+        };
+        let findings = RuleSet::load_partial([file]).diagnostics;
+        let found: Vec<String> = findings
+            .iter()
+            .map(|f| format!("{}:{} {}", f.line, f.column, f.code))
+            .collect();
+        assert_eq!(found, want, "{mapping}");
+    };
+    check("mapping: {}", &[]);
+    check("mapping: [a]", &["1:10 bad-shape"]);
+    check("mapping:\n    field: { A: b }", &["2:5 unknown-key"]);
+    check("mapping: {}\nlevel: low", &["2:1 unknown-key"]);
+    check(
+        "mapping: {}\ndetection: { s: { a: b }, condition: s }",
+        &["2:1 not-a-rule"],
+    );
+    check("mapping: { placeholders: { p: [] } }", &["1:31 bad-shape"]);
+    check("mapping: { fields: { A: { b: c } } }", &["1:25 bad-shape"]);
+    check(
+        "mapping: { logsource: { produkt: aws }, fields: { A: b } }",
+        &["1:12 missing-key", "1:25 unknown-key"],
+    );
+    let names = |count: usize| (0..count).map(|n| format!("f{n}")).collect::<Vec<_>>().join(", ");
+    check(&format!("mapping: {{ fields: {{ A: [{}] }} }}", names(16)), &[]);
+    check(
+        &format!("mapping: {{ fields: {{ A: [{}] }} }}", names(17)),
+        &["1:12 too-many"],
+    );
+    check(
+        "mapping: { logsources: [{ product: okta, source: oktaa }] }",
+        &["1:25 bad-value"],
+    );
+    check("mapping: { logsources: [{ product: okta }] }", &["1:25 missing-key"]);
+    check(
+        "mapping: { logsources: [{ source: application }] }",
+        &["1:25 missing-key"],
+    );
+    check(
+        "mapping: { logsources: [{ product: okta, source: application, where: { a|expand: '%p%' } }] }",
+        &["1:82 unknown-placeholder"],
+    );
+}

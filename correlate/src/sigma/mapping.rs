@@ -100,11 +100,11 @@ impl Mapping {
                         self.placeholders.entry(name).or_default().extend(values);
                     }
                 }
+                // What is wrong with the logsource has been said.
+                "fields" if limit == Some(None) => {}
                 "fields" => {
+                    let limit = limit.clone().flatten();
                     for (name, fields) in named_texts(&entry.value, "fields", report) {
-                        let Ok(limit) = limit.clone().map_or(Ok(None), |limit| limit.map(Some).ok_or(())) else {
-                            break;
-                        };
                         let known = self.fields.entry(name).or_default();
                         if known.len() + fields.len() > MAX_MAPPED_FIELDS {
                             let message = format!("a name stands for at most {MAX_MAPPED_FIELDS} fields");
