@@ -402,6 +402,7 @@ fn filters_narrow_the_rules_they_name() {
     let any = "logsource: {product: aws}\nfilter: { rules: any, s: { user.name: eve }, condition: not s }";
     check(any, "eve", &[]);
     check(any, "alice", &["r", "other"]);
+    check(&any.replace("any", "all"), "eve", &[]);
     // Another logsource is none of its business.
     let elsewhere = "logsource: {product: linux}\nfilter: { rules: any, s: { user.name: eve }, condition: not s }";
     check(elsewhere, "eve", &["r", "other"]);

@@ -1,7 +1,8 @@
 //! Documents with `filter:`, which narrow rules of others without touching them.
 //!
 //! Specification: Sigma filters 2.1. The filter's condition must hold beside the rule's own: what is to be left out is
-//! behind a `not`. (The specification's example lacks the `not`; its schema's and the reference implementation's have it.)
+//! behind a `not`. The specification's examples lack the `not`, and its schema takes both; pySigma joins the two conditions
+//! with `and`, as here, and for it `all` is another word for `any`.
 
 use super::correlation::Reference;
 use super::detection::Detection;
@@ -100,7 +101,8 @@ impl Filter {
 fn rules(entry: &Entry, report: &mut Report<'_>) -> Option<Option<Vec<Reference>>> {
     let nodes = entry.value.one_or_many();
     if let [only] = nodes
-        && only.scalar_text().is_some_and(|text| text.eq_ignore_ascii_case("any"))
+        && let Some(text) = only.scalar_text()
+        && ["any", "all"].iter().any(|all| text.eq_ignore_ascii_case(all))
     {
         return Some(None);
     }
