@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     about,
     max_term_width = 110,
-    after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines."
+    after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert, no event that matches); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -35,7 +35,7 @@ pub enum Command {
     /// Look at alerts
     #[command(subcommand)]
     Alert(AlertCommand),
-    /// Check, test and list rules
+    /// Check, test, explain, backtest and list rules
     #[command(subcommand)]
     Rule(RuleCommand),
     /// Measure the way from Kafka to committed tables and indexes

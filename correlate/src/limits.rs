@@ -42,10 +42,10 @@ pub const MAX_TIMESPAN_SECONDS: i64 = 366 * 86_400;
 pub const MAX_TESTS_PER_RULE: usize = 200;
 /// Most events of one test. More are refused (`too-many`).
 pub const MAX_EVENTS_PER_TEST: usize = 10_000;
-
-// A mask of members is 64 bits wide.
-const _: () = assert!(MAX_CORRELATION_MEMBERS <= u64::BITS as usize);
 /// Values of a field that an explanation shows.
 pub const MAX_EXPLAINED_VALUES: usize = 8;
 /// Bytes of each of them.
 pub const MAX_EXPLAINED_VALUE_BYTES: usize = 256;
+
+// A mask of members is 64 bits wide.
+const _: () = assert!(MAX_CORRELATION_MEMBERS <= u64::BITS as usize);

@@ -1,7 +1,7 @@
 //! What Sigma's specification (2.1) says, sentence by sentence: each modifier of its appendix, the value types and escapes of
 //! its "Detection" section, and its conditions. The engine, the reference and the explanation answer every case.
 //!
-//! `cases!` names the document and section; a case is a selection, a record, and whether the one matches the other.
+//! Above the tests stand the document and the section; a case is a selection, a record, and whether the one matches the other.
 
 use std::sync::Arc;
 

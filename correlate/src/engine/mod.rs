@@ -54,8 +54,8 @@ impl Detector {
     /// Appends a signal for every alert and every correlation that a match of `event` concerns.
     ///
     /// For each base rule that matches, in the order of the set: one signal with its own id if it alerts by itself, then
-    /// one for each correlation that names it. An event that lacks a field of a correlation's group does not count in
-    /// that correlation. Of a field with several values, the first is the group's.
+    /// one for each correlation that names it. An event that lacks a field of a correlation's group, or the value
+    /// that it asks for, does not count in that correlation. Of a field with several values, the first is the group's.
     pub fn detect(&mut self, event: &Event, out: &mut Vec<Signal>) {
         let plan = self.rules.plan();
         let Some(source) = plan.sources.get(event.source as usize).filter(|_| counts(event)) else {

@@ -191,6 +191,30 @@ fn conditions() {
     check("[sel_a, sel_b]", r#"{"b":1}"#, true);
 }
 
+/// What makes an event one of a category is true of all of them: a rule that asks for more is looked at for that. Looked at
+/// for the category, every rule would be for every event.
+#[test]
+fn rules_of_a_category_are_looked_at_for_what_they_ask() {
+    let called_by = |asked: &str| {
+        let rules = rules(&format!(
+            "title: t\nid: r\nlogsource: {{product: linux, category: process_creation}}\n\
+             detection: {{ s: {{ {asked} }}, condition: s }}\n"
+        ));
+        let plan = rules.plan();
+        let called = plan.sources[Source::Auditd as usize].called_by.keys();
+        let names = called.filter_map(|id| plan.atoms.atom(*id).field.map(|field| plan.atoms.field(field).name()));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(called_by("Image|endswith: /nmap"), ["Image"]);
+    // Of two, by the rarer text.
+    assert_eq!(
+        called_by("Image|endswith: /sh, CommandLine|contains: /etc/shadow"),
+        ["CommandLine"]
+    );
+    // What no literal decides is looked at for its category.
+    assert_eq!(called_by("ProcessId|gt: 5").len(), 1);
+}
+
 #[test]
 fn matches_go_to_those_who_want_them() {
     let text = "

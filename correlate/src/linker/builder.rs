@@ -74,7 +74,9 @@ impl<'a> Builder<'a> {
             }
             Body::Correlation(correlation) => {
                 let renamed = self.add_correlation(rules, id, correlation, members);
-                version.update(&version_of_names(0, &renamed).to_le_bytes());
+                if !renamed.is_empty() {
+                    version.update(&version_of_names(0, &renamed).to_le_bytes());
+                }
                 (kind_of(&correlation.kind), String::new(), Some(correlation))
             }
         };

@@ -9,7 +9,7 @@ use casebook_event::Value;
 
 use crate::args::{LintFormat, OutputFormat, RuleLintArgs};
 use crate::exit_code;
-use crate::output::{self, Rows, escape, sarif};
+use crate::output::{self, Rows, counted, escape, sarif};
 use crate::rules;
 
 pub fn run(args: &RuleLintArgs) -> Result<ExitCode> {
@@ -34,7 +34,8 @@ pub fn run(args: &RuleLintArgs) -> Result<ExitCode> {
         LintFormat::Csv => output::print(&rows(&diagnostics), OutputFormat::Csv)?,
     }
     out.flush()?;
-    eprintln!("casebook: {count} files, {errors} errors, {warnings} warnings");
+    let counts = [(count, "file"), (errors, "error"), (warnings, "warning")].map(|(n, what)| counted(n, what));
+    eprintln!("casebook: {}", counts.join(", "));
     let failed = errors > 0 || (args.deny_warnings && warnings > 0);
     Ok(if failed { exit_code::NO.into() } else { exit_code::OK })
 }

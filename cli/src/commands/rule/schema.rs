@@ -68,6 +68,7 @@ fn schema() -> Value {
             "detection": detection(),
             "correlation": correlation(),
             "casebook": casebook(),
+            "mapping": mapping(),
         },
     })
 }
@@ -120,7 +121,7 @@ fn properties() -> Value {
             },
             "additionalProperties": { "$ref": "#/definitions/selection" },
         },
-        "mapping": { "type": "object", "description": "Names, placeholders and log sources of your own" },
+        "mapping": { "$ref": "#/definitions/mapping" },
         "casebook": { "$ref": "#/definitions/casebook" },
     })
 }
@@ -188,8 +189,39 @@ fn correlation() -> Value {
     })
 }
 
+fn mapping() -> Value {
+    json!({
+        "type": "object",
+        "description": "Placeholders, names of fields, and log sources of your own",
+        "additionalProperties": false,
+        "properties": {
+            "placeholders": { "type": "object", "additionalProperties": { "$ref": "#/definitions/values" } },
+            "logsource": { "$ref": "#/definitions/logsource", "description": "The rules that `fields` is for" },
+            "fields": { "type": "object", "additionalProperties": { "$ref": "#/definitions/texts" } },
+            "logsources": { "type": "array", "items": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["source"],
+                "properties": {
+                    "product": { "type": "string" },
+                    "category": { "type": "string" },
+                    "service": { "type": "string" },
+                    "source": { "anyOf": [
+                        { "enum": source_names() },
+                        { "type": "array", "items": { "enum": source_names() } },
+                    ] },
+                    "where": { "$ref": "#/definitions/selection" },
+                },
+            } },
+        },
+    })
+}
+
+fn source_names() -> Vec<&'static str> {
+    Source::ALL.iter().map(|source| source.name()).collect()
+}
+
 fn casebook() -> Value {
-    let sources: Vec<&str> = Source::ALL.iter().map(|source| source.name()).collect();
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -208,7 +240,7 @@ fn casebook() -> Value {
                         "additionalProperties": false,
                         "required": ["source"],
                         "properties": {
-                            "source": { "enum": sources },
+                            "source": { "enum": source_names() },
                             "event": { "type": "object", "description": "The record, as its source writes it" },
                             "raw": { "type": "string", "description": "The record, as text" },
                             "file": { "type": "string", "description": "A file of records below the rule's directory" },

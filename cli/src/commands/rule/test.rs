@@ -9,7 +9,7 @@ use casebook_pipeline::{TestOutcome, TestedEvent};
 
 use crate::args::{OutputFormat, RuleTestArgs, TestFormat};
 use crate::exit_code;
-use crate::output::{self, Rows, escape, explained, junit};
+use crate::output::{self, Rows, counted, escape, explained, junit};
 use crate::rules;
 
 /// Events of a failed test that are explained.
@@ -35,8 +35,9 @@ pub fn run(args: &RuleTestArgs) -> Result<ExitCode> {
     out.flush()?;
     let untested = set.rules().filter(|rule| rule.tests.is_empty()).count();
     eprintln!(
-        "casebook: {} tests passed, {failed} failed; {untested} rules without a test",
-        outcomes.len() - failed
+        "casebook: {} passed, {failed} failed; {} without a test",
+        counted(outcomes.len() - failed, "test"),
+        counted(untested, "rule")
     );
     Ok(if failed > 0 {
         exit_code::NO.into()

@@ -60,20 +60,6 @@ impl Together {
 }
 
 impl CorrelationKind {
-    /// The word of rules and alerts.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::EventCount(_) => "event_count",
-            Self::ValueCount(_) => "value_count",
-            Self::Value(Statistic::Sum, _) => "value_sum",
-            Self::Value(Statistic::Average, _) => "value_avg",
-            Self::Value(Statistic::Percentile(_), _) => "value_percentile",
-            Self::Value(Statistic::Median, _) => "value_median",
-            Self::Temporal(_) => "temporal",
-            Self::TemporalOrdered => "temporal_ordered",
-        }
-    }
-
     /// Whether it matters which of the rules an event matched.
     pub(crate) fn asks_for_members(&self) -> bool {
         matches!(self, Self::Temporal(_) | Self::TemporalOrdered)

@@ -99,12 +99,14 @@ impl Correlation {
                 false
             }
         };
-        let in_time = |parsed: &kind::Parsed| {
-            let kind = &parsed.kind;
-            matches!(kind, CorrelationKind::Temporal(_) | CorrelationKind::TemporalOrdered).then(|| kind.name())
-        };
-        if let Some(name) = parsed.as_ref().and_then(in_time).filter(|_| rules.len() == 1) {
-            report.add(code::BAD_VALUE, node.mark, format!("`{name}` needs at least two rules"));
+        let in_time =
+            |kind: &CorrelationKind| matches!(kind, CorrelationKind::Temporal(_) | CorrelationKind::TemporalOrdered);
+        if rules.len() == 1 && parsed.as_ref().is_some_and(|parsed| in_time(&parsed.kind)) {
+            report.add(
+                code::BAD_VALUE,
+                node.mark,
+                "a temporal correlation needs at least two rules",
+            );
         }
         if report.errors() > errors {
             return None;

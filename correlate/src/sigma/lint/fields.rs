@@ -56,7 +56,8 @@ fn is_known(name: &str, logsource: &RuleLogsource, sources: &[Source]) -> bool {
         sources.iter().any(|source| source.may_have(name))
     } else {
         // Any name may be there. One that is almost that of a normalized field is most likely meant to be it.
-        nearest(name, &[]).is_none()
+        // Case alone says nothing: sources have a `user` or `image` of their own.
+        nearest(name, &[]).is_none_or(|near| near.eq_ignore_ascii_case(name))
     }
 }
 
