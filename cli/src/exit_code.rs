@@ -39,8 +39,21 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return OK;
     }
-    eprintln!("casebook: {}", crate::output::escape(&format!("{error:#}")));
+    eprintln!("casebook: {}", crate::output::escape(&with_causes(error)));
     if is_usage(error) { USAGE.into() } else { FAILED.into() }
+}
+
+/// The error and its causes. Many errors tell their cause themselves, since they may be logged alone: it is not told again.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Whether the user can mend it by saying something else.
@@ -52,4 +65,22 @@ fn is_usage(error: &anyhow::Error) -> bool {
             error.downcast_ref::<StoreError>(),
             Some(StoreError::Query(_) | StoreError::Sql(_))
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let check = |error: anyhow::Error, want: &str| assert_eq!(with_causes(&error), want);
+        let cause = || anyhow::anyhow!("no such file");
+        check(cause(), "no such file");
+        check(cause().context("a.yml"), "a.yml: no such file");
+        check(cause().context("a.yml: no such file"), "a.yml: no such file");
+        check(
+            cause().context("a.yml: no such file").context("rules"),
+            "rules: a.yml: no such file",
+        );
+    }
 }
