@@ -97,7 +97,7 @@ codes! {
     BAD_SHAPE "bad-shape" Error "a key has a value of the wrong kind, such as a list where a text belongs";
     NOT_A_RULE "not-a-rule" Error "the document is neither a detection nor a correlation rule";
     MISSING_KEY "missing-key" Error "a key that every rule of its kind needs is absent";
-    UNSUPPORTED "unsupported" Error "a part of Sigma that is not supported yet, such as correlations of correlations";
+    UNSUPPORTED "unsupported" Error "a part of Sigma that is not supported yet";
     DUPLICATE_ID "duplicate-id" Error "two rules have the same id";
     DUPLICATE_NAME "duplicate-name" Error "two rules have the same name";
     BAD_VALUE "bad-value" Error "a value that its key or modifier cannot take";
@@ -110,6 +110,7 @@ codes! {
     UNKNOWN_SELECTION "unknown-selection" Error "the condition names a selection that the rule does not have";
     BAD_TIMESPAN "bad-timespan" Error "a timespan that is not a positive number with s, m, h, d or w";
     UNKNOWN_RULE "unknown-rule" Error "a correlation or filter names a rule that is not in the set";
+    BAD_CHAIN "bad-chain" Error "a correlation of correlations that builds on itself, too deep, or on a field their alerts lack";
     BAD_ALIAS "bad-alias" Error "an alias that does not cover the rules of its correlation, or covers others";
     UNKNOWN_EXTENSION_KEY "unknown-extension-key" Error "a key under `casebook:` that does not exist";
     BAD_TEST "bad-test" Error "a test of a rule that cannot be run";

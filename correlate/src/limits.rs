@@ -32,6 +32,11 @@ pub const MAX_REGEX_DEPTH: u32 = 64;
 pub const MAX_WINDASH_VARIANTS: usize = 625;
 /// Most rules that one correlation names. More are refused (`too-many`).
 pub const MAX_CORRELATION_MEMBERS: usize = 32;
+/// Most correlations that build on one another: one of correlations of correlations has depth 3. More are refused
+/// (`bad-chain`).
+pub const MAX_CHAIN_DEPTH: usize = 8;
+/// Most spans that a `deviation` looks back on. A longer history is refused (`bad-timespan`).
+pub const MAX_DEVIATION_SPANS: i64 = 10_000;
 /// Most fields of one `group-by`. More are refused (`too-many`).
 pub const MAX_GROUP_BY_FIELDS: usize = 16;
 /// Longest value of a correlation group, in bytes. Of a longer one, the beginning and a hash of the whole are the value.

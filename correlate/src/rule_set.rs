@@ -56,11 +56,17 @@ pub enum RuleKind {
     Temporal,
     /// It wants events of several rules, one after another.
     TemporalOrdered,
+    /// It wants that an event is not followed by another.
+    Absence,
+    /// It wants a value that is new.
+    FirstSeen,
+    /// It wants more than there was before.
+    Deviation,
 }
 
 impl RuleKind {
     /// Every kind of correlation.
-    pub const CORRELATIONS: [Self; 8] = [
+    pub const CORRELATIONS: [Self; 11] = [
         Self::EventCount,
         Self::ValueCount,
         Self::ValueSum,
@@ -69,7 +75,15 @@ impl RuleKind {
         Self::ValueMedian,
         Self::Temporal,
         Self::TemporalOrdered,
+        Self::Absence,
+        Self::FirstSeen,
+        Self::Deviation,
     ];
+
+    /// Whether it is written under `casebook:`, beside a type of Sigma.
+    pub fn is_house(self) -> bool {
+        matches!(self, Self::Absence | Self::FirstSeen | Self::Deviation)
+    }
 
     /// The word of alerts (`rule.type`).
     pub fn name(self) -> &'static str {
@@ -83,6 +97,9 @@ impl RuleKind {
             Self::ValueMedian => "value_median",
             Self::Temporal => "temporal",
             Self::TemporalOrdered => "temporal_ordered",
+            Self::Absence => "absence",
+            Self::FirstSeen => "first_seen",
+            Self::Deviation => "deviation",
         }
     }
 }
@@ -193,7 +210,29 @@ pub(crate) enum Output {
         group_by: Vec<Place>,
         /// The value that goes along, if the correlation asks for one.
         value: Option<Asked>,
+        /// Where its events must meet those of other correlations, if they must.
+        shard: Option<Shard>,
     },
+}
+
+/// Where the events of correlations that build on one another meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// The correlation that the place is named after.
+    pub(crate) root: Arc<str>,
+    /// The parts of the group that tell the place.
+    pub(crate) group: Vec<usize>,
+}
+
+/// How the alerts of a correlation are events of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Feed {
+    /// The other.
+    pub(crate) correlation_id: Arc<str>,
+    /// The parts of the alert's group that are the other's group.
+    pub(crate) group: Vec<usize>,
+    /// Those that are the value it asks for.
+    pub(crate) value: Vec<usize>,
 }
 
 /// A correlation, ready to be applied.
@@ -203,6 +242,12 @@ pub(crate) struct CorrelationRule {
     /// The ids of the rules it is about, in its order.
     pub(crate) members: Vec<Arc<str>>,
     pub(crate) timespan_nanos: i64,
+    /// 0 where it builds on no correlation, else one more than what it builds on.
+    pub(crate) level: usize,
+    /// How long after an event's time it may still be told of, since its telling waits for a window.
+    pub(crate) lag_nanos: i64,
+    /// To whom its alerts go as events.
+    pub(crate) feeds: Vec<Feed>,
 }
 
 /// Rules that were loaded together, compiled. Immutable; share it by `Arc`.
@@ -316,7 +361,14 @@ impl RuleSet {
             detections.push(detection);
         }
         let correlations = self.correlations.iter().filter(|(id, _)| is_wanted(id));
-        let correlations = correlations.map(|(id, rule)| (id.clone(), rule.clone())).collect();
+        let mut correlations: HashMap<_, _> = correlations.map(|(id, rule)| (id.clone(), rule.clone())).collect();
+        for (id, rule) in &mut correlations {
+            rule.feeds.retain(|feed| is_wanted(&feed.correlation_id));
+            if rule.feeds.is_empty() {
+                let own = infos.iter_mut().filter(|info| info.id == *id);
+                own.for_each(|info| info.alerts = true);
+            }
+        }
         Self::new(infos, detections, correlations)
     }
 

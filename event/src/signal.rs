@@ -84,6 +84,9 @@ pub struct Signal {
     /// What the event has in the field whose values the correlation asks for, if it asks for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<CompactString>,
+    /// Where correlations build on one another, what brings their signals together; else they go by rule and group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<u64>,
     /// The event.
     pub event: EventRef,
 }
@@ -91,8 +94,14 @@ pub struct Signal {
 impl Signal {
     /// The key that sends all signals of one group of one rule to the same partition of the signals topic.
     pub fn key(&self) -> u64 {
+        self.shard.unwrap_or_else(|| Self::shard_of(&self.rule_id, &self.group))
+    }
+
+    /// The key of a rule and values of a group.
+    pub fn shard_of<'a>(rule_id: &'a str, group: impl IntoIterator<Item = &'a CompactString>) -> u64 {
         let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        for part in std::iter::once(&*self.rule_id).chain(self.group.iter().map(CompactString::as_str)) {
+        let values = group.into_iter().map(CompactString::as_str);
+        for part in std::iter::once(rule_id).chain(values) {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }

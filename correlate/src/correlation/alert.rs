@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use casebook_event::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, EventId, EventRef, Evidence};
 use compact_str::{CompactString, format_compact};
 
-use super::events::{Entry, Events};
+use super::events::{Entry, Events, Told};
 use super::group::Report;
 use super::plan::CorrelationPlan;
+use crate::sigma::correlation::CorrelationKind;
 
 /// The id of the alert of a rule, a group and the event that begins it.
 pub(crate) fn alert_id(rule_id: &str, group: &[CompactString], anchor: EventId) -> CompactString {
@@ -54,11 +55,18 @@ pub(crate) fn correlation_alert(
         window,
     } = report;
     let entries = events.between(window.first, window.to);
-    let evidence_total = entries.len() as u64;
-    let to = events
-        .between(window.first, window.to)
-        .next_back()
-        .map_or(window.first, |entry| entry.event.time);
+    let totals = entries
+        .clone()
+        .map(|entry| entry.told.as_ref().map_or(1, |told| told.total));
+    let evidence_total = totals.sum();
+    let to = match &plan.kind {
+        // What did not come did not come in all of it.
+        CorrelationKind::Absence(_) => window.to,
+        _ => entries
+            .clone()
+            .next_back()
+            .map_or(window.first, |entry| entry.event.time),
+    };
     Alert {
         alert: AlertHead {
             id,
@@ -72,10 +80,33 @@ pub(crate) fn correlation_alert(
         window: AlertWindow { from: window.first, to },
         evidence_total,
         evidence: entries
+            .flat_map(|entry| match &entry.told {
+                Some(told) => told.evidence.clone(),
+                None => vec![evidence(matched(plan, entry), entry.event.clone())],
+            })
             .take(Alert::MAX_EVIDENCE_EVENTS)
-            .map(|entry| evidence(matched(plan, entry), entry.event.clone()))
             .collect(),
     }
+}
+
+/// The alert of a correlation as an event of another one, which takes `value` from it.
+pub(super) fn event_of(alert: &Alert, members: u64, value: Option<CompactString>) -> Option<Entry> {
+    let first = alert.evidence.first()?;
+    Some(Entry {
+        members,
+        value,
+        event: EventRef {
+            event_id: alert.alert.id.parse().ok()?,
+            time: alert.alert.time,
+            source: first.source,
+            position: first.position.clone(),
+            entities: Vec::new(),
+        },
+        told: Some(Box::new(Told {
+            total: alert.evidence_total,
+            evidence: alert.evidence.clone(),
+        })),
+    })
 }
 
 /// The base rule that an event is cited for: the first in the rule's order that it matched.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use casebook_event::{
     Alert, AlertRule, EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark,
 };
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 
-use super::alert::{correlation_alert, detection_alert};
+use super::alert::{correlation_alert, detection_alert, event_of};
+use super::events::Entry;
 use super::group::Group;
 use super::plan::{CorrelationPlan, Plans};
-use crate::rule_set::RuleSet;
+use crate::rule_set::{Feed, RuleSet};
+use crate::sigma::correlation::comparison::Fixed;
 
 /// How an engine reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,9 @@ pub struct CorrelationStats {
 /// The key of a group.
 pub(crate) type GroupKey = (Arc<str>, Vec<CompactString>);
 
+/// When a group is to be looked at, its correlation's level, and the group.
+type Due = (Timestamp, usize, GroupKey);
+
 /// Matches of base rules at one time: what was raised already is `None`.
 pub(crate) type Raised = BTreeMap<(Arc<str>, EventId), Option<EventRef>>;
 
@@ -56,8 +61,9 @@ pub struct CorrelationEngine {
     pub(crate) plans: Arc<Plans>,
     config: CorrelationConfig,
     pub(crate) groups: HashMap<GroupKey, Group>,
-    /// When each group is to be looked at next: once the watermark has passed that time. One entry a group.
-    due: BTreeSet<(Timestamp, GroupKey)>,
+    /// When each group is to be looked at next: once the watermark has passed that time. One entry a group. At the same
+    /// time, those that others build on come first.
+    due: BTreeSet<Due>,
     /// The watermark of every source partition that was heard of.
     pub(crate) partitions: BTreeMap<Partition, Timestamp>,
     /// The least of them, and never less than before.
@@ -136,7 +142,7 @@ impl CorrelationEngine {
             }
             kept
         });
-        self.due.retain(|(_, (id, _))| same(id));
+        self.due.retain(|(_, _, (id, _))| same(id));
     }
 
     /// The end of a finite input: nothing comes any more, so everything is decided.
@@ -199,31 +205,40 @@ impl CorrelationEngine {
             self.foreign_signals += 1;
             return;
         }
-        let key = (signal.rule_id, signal.group);
+        let entry = Entry {
+            members,
+            value: signal.value,
+            event: signal.event,
+            told: None,
+        };
+        self.insert(plan, (signal.rule_id, signal.group), entry, out);
+    }
+
+    fn insert(&mut self, plan: &CorrelationPlan, key: GroupKey, entry: Entry, out: &mut Vec<Alert>) {
         let group = self
             .groups
             .entry(key.clone())
             .or_insert_with(|| Group::new(plan, key.1.clone()));
-        let due = group.due(plan);
+        let due = due(plan, group);
         let mut reports = Vec::new();
-        let provisional = self.config.provisional;
-        group.insert(plan, members, signal.value, signal.event, provisional, &mut reports);
+        let provisional = self.config.provisional && (plan.alerts || plan.feeds.is_empty());
+        group.insert(plan, entry, provisional, &mut reports);
         out.extend(
             reports
                 .into_iter()
                 .map(|report| correlation_alert(plan, group.events(), &group.values, report)),
         );
-        let now_due = group.due(plan);
+        let now_due = self::due(plan, group);
         if now_due != due {
             let key = match due {
                 None => key,
                 Some(due) => {
-                    let entry = (due, key);
+                    let entry = (due, plan.level, key);
                     self.due.remove(&entry);
-                    entry.1
+                    entry.2
                 }
             };
-            self.due.extend(now_due.map(|due| (due, key)));
+            self.due.extend(now_due.map(|due| (due, plan.level, key)));
         }
     }
 
@@ -276,36 +291,76 @@ impl CorrelationEngine {
                 out.push(detection_alert(rule, event));
             }
         }
-        while self
-            .due
-            .first()
-            .is_some_and(|(due, _)| *due < to || to == Timestamp::MAX)
-        {
-            if let Some((_, key)) = self.due.pop_first() {
-                self.close(key, out);
+        while let Some((due, level, key)) = self.due.pop_first() {
+            if due >= to && to != Timestamp::MAX {
+                self.due.insert((due, level, key));
+                break;
+            }
+            self.close(due, key, out);
+        }
+    }
+
+    /// Looks at a group that is due. What it says goes to those that build on it.
+    fn close(&mut self, was_due: Timestamp, key: GroupKey, out: &mut Vec<Alert>) {
+        let plans = self.plans.clone();
+        let Some(plan) = plans.correlations.get(&key.0) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(&key) else { return };
+        // What it builds on was looked at up to this time only.
+        let up_to = match (plan.level, was_due) {
+            (0, _) | (_, Timestamp::MAX) => self.watermark,
+            _ => was_due.saturating_add_nanos(1).saturating_add_nanos(-plan.lag_nanos),
+        };
+        let mut said = Vec::new();
+        group.close(plan, up_to, &mut |events, values, report| {
+            said.push(correlation_alert(plan, events, values, report))
+        });
+        match due(plan, group) {
+            None => drop(self.groups.remove(&key)),
+            Some(due) => drop(self.due.insert((due, plan.level, key.clone()))),
+        }
+        for alert in said {
+            for feed in &plan.feeds {
+                self.feed(&plans, &key, feed, &alert, out);
+            }
+            if plan.alerts {
+                out.push(alert);
             }
         }
     }
 
-    fn close(&mut self, key: GroupKey, out: &mut Vec<Alert>) {
-        let Some(plan) = self.plans.correlations.get(&key.0) else {
+    /// Gives an alert to a correlation that builds on its rule.
+    fn feed(&mut self, plans: &Plans, from: &GroupKey, feed: &Feed, alert: &Alert, out: &mut Vec<Alert>) {
+        let Some(plan) = plans.correlations.get(&feed.correlation_id) else {
             return;
         };
-        let Some(group) = self.groups.get_mut(&key) else { return };
-        group.close(plan, self.watermark, &mut |events, values, report| {
-            out.push(correlation_alert(plan, events, values, report))
-        });
-        match group.due(plan) {
-            None => drop(self.groups.remove(&key)),
-            Some(due) => drop(self.due.insert((due, key))),
+        let parts = |parts: &[usize]| -> Vec<CompactString> {
+            parts.iter().filter_map(|&part| from.1.get(part).cloned()).collect()
+        };
+        let value = match (feed.value.as_slice(), &plan.kind) {
+            ([], _) => None,
+            (value, kind) if kind.asks_for_numbers() => match parts(value).concat().parse::<Fixed>() {
+                Ok(number) => Some(format_compact!("{number}")),
+                Err(()) => return,
+            },
+            (value, _) => Some(parts(value).join("\u{1f}").into()),
+        };
+        if let Some(entry) = event_of(alert, plan.member_bits(&from.0), value) {
+            self.insert(plan, (feed.correlation_id.clone(), parts(&feed.group)), entry, out);
         }
     }
 
     /// Puts a restored group in its place.
     pub(crate) fn adopt(&mut self, key: GroupKey, plan: &CorrelationPlan, group: Group) {
-        if let Some(due) = group.due(plan) {
-            self.due.insert((due, key.clone()));
+        if let Some(due) = due(plan, &group) {
+            self.due.insert((due, plan.level, key.clone()));
             self.groups.insert(key, group);
         }
     }
+}
+
+/// When a group is to be looked at: its events may come late by what they wait for.
+fn due(plan: &CorrelationPlan, group: &Group) -> Option<Timestamp> {
+    Some(group.due(plan)?.saturating_add_nanos(plan.lag_nanos))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use casebook_event::{EventId, EventRef, Timestamp};
+use casebook_event::{EventId, EventRef, Evidence, Timestamp};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,18 @@ pub(crate) struct Entry {
     pub value: Option<CompactString>,
     /// The event.
     pub event: EventRef,
+    /// Where the event is an alert of another correlation: the evidence of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Box<Told>>,
+}
+
+/// The evidence of an alert that is an event of another correlation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// How many events there were.
+    pub total: u64,
+    /// The first of them.
+    pub evidence: Vec<Evidence>,
 }
 
 /// The place of an event in the order.
@@ -68,7 +80,7 @@ impl Events {
     pub(crate) fn of(plan: &CorrelationPlan) -> Self {
         let members = plan.members.len();
         let index = match (&plan.kind, plan.is_monotone()) {
-            (CorrelationKind::TemporalOrdered | CorrelationKind::Temporal(_), true) => {
+            (CorrelationKind::TemporalOrdered(_), _) | (CorrelationKind::Temporal(_), true) => {
                 Index::Members(vec![VecDeque::new(); members])
             }
             (CorrelationKind::ValueCount(_), true) => Index::Values(HashMap::new()),
@@ -81,15 +93,18 @@ impl Events {
     }
 
     /// Puts an event in its place.
-    pub(crate) fn insert(&mut self, members: u64, value: Option<CompactString>, event: EventRef) -> Inserted {
-        let key = (event.time, event.event_id);
+    pub(crate) fn insert(&mut self, new: Entry) -> Inserted {
+        let key = key(&new);
         let at = self.all.partition_point(|entry| self::key(entry) < key);
         let Some(entry) = self.all.get_mut(at).filter(|entry| self::key(entry) == key) else {
-            let entry = Box::new(Entry { members, value, event });
+            let entry = Box::new(new);
             self.index.add(&entry);
             self.all.insert(at, entry);
             return Inserted::New;
         };
+        let Entry {
+            members, value, event, ..
+        } = new;
         // Of duplicates the first position is cited, whichever arrived first.
         if event.position < entry.event.position {
             entry.event = event;
@@ -134,7 +149,7 @@ impl Events {
         &self,
         first: Timestamp,
         to: Timestamp,
-    ) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
+    ) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator + Clone {
         let (start, end) = (self.at_or_after(first), self.after(to));
         self.all.range(start..end.max(start)).map(Box::as_ref)
     }
@@ -167,11 +182,18 @@ impl Events {
         best.map(|(key, _)| key)
     }
 
-    /// The time of the earliest event at or after `time` that matched `member`.
-    pub(crate) fn next_time(&self, member: usize, time: Timestamp) -> Option<Timestamp> {
+    /// The time of the `nth` event at or after `time` that matched `member`, from 1.
+    pub(crate) fn nth_time(&self, member: usize, nth: usize, time: Timestamp) -> Option<Timestamp> {
         let list = self.of_member(member)?;
         let at = list.partition_point(|((t, _), _)| *t < time);
-        list.get(at).map(|((t, _), _)| *t)
+        list.get(at.checked_add(nth.checked_sub(1)?)?).map(|((t, _), _)| *t)
+    }
+
+    /// The time of the last event up to and at `time` that matched `member`.
+    pub(crate) fn last_time(&self, member: usize, time: Timestamp) -> Option<Timestamp> {
+        let list = self.of_member(member)?;
+        let end = list.partition_point(|((t, _), _)| *t <= time);
+        list.get(end.checked_sub(1)?).map(|((t, _), _)| *t)
     }
 
     fn of_member(&self, member: usize) -> Option<&VecDeque<(Key, u32)>> {

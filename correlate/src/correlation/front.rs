@@ -36,8 +36,11 @@ impl Front {
             CorrelationKind::ValueCount(_) => Total::Values(HashMap::new()),
             CorrelationKind::Value(Statistic::Sum | Statistic::Average, _) => Total::Sum(0),
             CorrelationKind::Value(Statistic::Percentile(_) | Statistic::Median, _) => Total::Ranks(Ranks::default()),
-            CorrelationKind::Temporal(_) => Total::Members(vec![0; members]),
-            CorrelationKind::EventCount(_) | CorrelationKind::TemporalOrdered => return None,
+            CorrelationKind::Temporal(_) | CorrelationKind::Absence(_) => Total::Members(vec![0; members]),
+            CorrelationKind::EventCount(_)
+            | CorrelationKind::TemporalOrdered(_)
+            | CorrelationKind::FirstSeen(_)
+            | CorrelationKind::Deviation(_) => return None,
         };
         Some(Self {
             to: Timestamp::MIN,
@@ -109,9 +112,8 @@ impl Front {
                 let number = ranks.percentile(percent).map(Fixed::from_units);
                 number.is_some_and(|number| condition.holds(number))
             }
-            (CorrelationKind::Temporal(together), Total::Members(counts)) => {
-                let present = counts.iter().enumerate().filter(|(_, count)| **count > 0);
-                together.holds(present.fold(0, |members, (at, _)| members | 1 << at))
+            (CorrelationKind::Temporal(together) | CorrelationKind::Absence(together), Total::Members(counts)) => {
+                together.holds(counts)
             }
             // The total is made for the kind.
             _ => false,
@@ -119,7 +121,7 @@ impl Front {
     }
 }
 
-fn number(entry: &Entry) -> i128 {
+pub(super) fn number(entry: &Entry) -> i128 {
     let number = entry.value.as_deref().and_then(|text| text.parse::<Fixed>().ok());
     number.unwrap_or_default().units()
 }

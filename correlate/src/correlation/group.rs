@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use casebook_event::{AlertStatus, EventId, EventRef, Timestamp};
+use casebook_event::{AlertStatus, EventId, Timestamp};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::alert::alert_id;
 use super::events::{Entry, Events, Inserted};
+use super::front::number;
+use super::past::{Past, Seen, Spans};
 use super::plan::CorrelationPlan;
 use super::window::{Window, decided, first_window};
+use crate::sigma::correlation::comparison::Fixed;
+use crate::sigma::correlation::{CorrelationKind, Deviation, FirstSeen, Measure};
 
 /// A report that a group makes; the engine turns it into an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,7 @@ pub(crate) struct Group {
     windows: VecDeque<Window>,
     /// The last revision that was reported of every window that may be reported again, by the event that begins it.
     revisions: BTreeMap<(Timestamp, EventId), u32>,
+    past: Past,
 }
 
 /// A [`Group`] as a snapshot holds it; the windows follow from the events.
@@ -41,6 +46,8 @@ pub(crate) struct GroupState {
     pub events: Vec<Entry>,
     pub windows: VecDeque<Window>,
     pub revisions: Vec<((Timestamp, EventId), u32)>,
+    #[serde(default, skip_serializing_if = "Past::is_none")]
+    pub past: Past,
 }
 
 impl Group {
@@ -50,14 +57,16 @@ impl Group {
             events: Events::of(plan),
             windows: VecDeque::new(),
             revisions: BTreeMap::new(),
+            past: Past::None,
         }
     }
 
     pub(crate) fn restore(plan: &CorrelationPlan, state: GroupState) -> Self {
         let mut group = Self::new(plan, state.values);
         for entry in state.events {
-            group.events.insert(entry.members, entry.value, entry.event);
+            group.events.insert(entry);
         }
+        group.past = state.past;
         group.windows = state.windows;
         group.revisions = state.revisions.into_iter().collect();
         group
@@ -74,6 +83,7 @@ impl Group {
                 .iter()
                 .map(|(anchor, revision)| (*anchor, *revision))
                 .collect(),
+            past: self.past.clone(),
         }
     }
 
@@ -83,7 +93,14 @@ impl Group {
 
     /// The earliest watermark at which [`Group::close`] has something to do: it must be passed.
     pub(crate) fn due(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
-        let first = plan.window_end(self.events.get(0)?.time);
+        let Some(first) = self.events.get(0).map(|event| event.time) else {
+            return self.past.ends(plan);
+        };
+        let first = match &plan.kind {
+            CorrelationKind::FirstSeen(_) => first,
+            CorrelationKind::Deviation(_) => plan.span_end(plan.span_of(first)),
+            _ => plan.window_end(first),
+        };
         Some(self.windows.front().map_or(first, |window| window.to.min(first)))
     }
 
@@ -91,15 +108,14 @@ impl Group {
     pub(crate) fn insert(
         &mut self,
         plan: &CorrelationPlan,
-        members: u64,
-        value: Option<CompactString>,
-        event: EventRef,
+        entry: Entry,
         provisional: bool,
         reports: &mut Vec<Report>,
     ) {
-        let (time, id) = (event.time, event.event_id);
-        let inserted = self.events.insert(members, value.clone(), event);
-        if !provisional || !plan.is_monotone() {
+        let (time, id) = (entry.event.time, entry.event.event_id);
+        let value = entry.value.clone();
+        let inserted = self.events.insert(entry);
+        if !provisional || !plan.kind.scans() {
             return;
         }
         let from = time.saturating_add_nanos(-plan.timespan_nanos);
@@ -198,6 +214,10 @@ impl Group {
     }
 
     fn report_difference(&mut self, plan: &CorrelationPlan, old: &[Window], kept: usize, reports: &mut Vec<Report>) {
+        // What may still turn out not to hold is not said before it is final.
+        if !plan.is_monotone() {
+            return;
+        }
         let new: Vec<Window> = self.windows.range(kept..).copied().collect();
         let id = |window: &Window| alert_id(&plan.rule.id, &self.values, window.anchor);
         let mut report = |window: &Window, status: AlertStatus, superseded_by: Option<CompactString>| {
@@ -228,10 +248,15 @@ impl Group {
         watermark: Timestamp,
         say: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
-        if plan.is_monotone() {
-            self.close_monotone(plan, watermark, say)
-        } else {
-            self.close_decided(plan, watermark, say)
+        match &plan.kind {
+            CorrelationKind::FirstSeen(rule) => self.close_values(plan, *rule, watermark, say),
+            CorrelationKind::Deviation(rule) => self.close_spans(plan, rule, watermark, say),
+            kind if kind.scans() => self.close_scanned(plan, watermark, say),
+            _ => self.close_decided(plan, watermark, say),
+        }
+        let is_past = |ends: Timestamp| ends < watermark || watermark == Timestamp::MAX;
+        if self.events.len() == 0 && self.past.ends(plan).is_some_and(is_past) {
+            self.past = Past::None;
         }
         // An event that is gone begins no window any more.
         self.revisions = match self.events.get(0) {
@@ -240,7 +265,7 @@ impl Group {
         };
     }
 
-    fn close_monotone(
+    fn close_scanned(
         &mut self,
         plan: &CorrelationPlan,
         watermark: Timestamp,
@@ -290,21 +315,115 @@ impl Group {
         }
     }
 
+    /// Decides, for each time that has passed, which values are new.
+    fn close_values(
+        &mut self,
+        plan: &CorrelationPlan,
+        rule: FirstSeen,
+        watermark: Timestamp,
+        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+    ) {
+        while let Some(time) = self.events.get(0).map(|event| event.time) {
+            if time >= watermark && watermark != Timestamp::MAX {
+                return;
+            }
+            if !matches!(self.past, Past::Seen(_)) {
+                self.past = Past::Seen(Seen::from(time));
+            }
+            let Past::Seen(seen) = &mut self.past else { return };
+            let mut values: BTreeMap<CompactString, Vec<Entry>> = BTreeMap::new();
+            for entry in self.events.between(time, time) {
+                let value = entry.value.clone().unwrap_or_default();
+                values.entry(value).or_default().push(entry.clone());
+            }
+            // Those of one time are none before another.
+            let new: Vec<CompactString> = values
+                .keys()
+                .filter(|value| seen.is_new(value, time, plan, rule))
+                .cloned()
+                .collect();
+            values.keys().for_each(|value| seen.note(value.clone(), time, plan));
+            self.events.remove_to(time);
+            for entries in new.iter().filter_map(|value| values.remove(value)) {
+                let Some(anchor) = entries.first().map(|entry| entry.event.event_id) else {
+                    continue;
+                };
+                let mut of_value = Events::of(plan);
+                for entry in entries {
+                    of_value.insert(entry);
+                }
+                let window = Window {
+                    first: time,
+                    to: time,
+                    anchor,
+                    met: time,
+                };
+                say(&of_value, &self.values, final_report(plan, &self.values, window, 1));
+            }
+        }
+    }
+
+    /// Decides, for each span that has passed, whether it is out of line with those before it.
+    fn close_spans(
+        &mut self,
+        plan: &CorrelationPlan,
+        rule: &Deviation,
+        watermark: Timestamp,
+        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+    ) {
+        while let Some(first) = self.events.get(0).map(|event| (event.time, event.event_id)) {
+            let span = plan.span_of(first.0);
+            let end = plan.span_end(span);
+            if end >= watermark && watermark != Timestamp::MAX {
+                return;
+            }
+            let entries = self.events.between(first.0, end);
+            let met = entries.clone().next_back().map_or(first.0, |entry| entry.event.time);
+            let amount: i128 = match rule.measure {
+                Measure::Events => Fixed::from_count(entries.len() as u64).units(),
+                Measure::Sum => entries.clone().map(number).sum(),
+            };
+            drop(entries);
+            if !matches!(self.past, Past::Spans(_)) {
+                self.past = Past::Spans(Spans::default());
+            }
+            let Past::Spans(spans) = &mut self.past else { return };
+            let is_much = spans.is_much(span, amount, rule);
+            spans.note(span, amount, rule);
+            if is_much {
+                let window = Window {
+                    first: first.0,
+                    to: end,
+                    anchor: first.1,
+                    met,
+                };
+                self.say_final(plan, window, say);
+            }
+            self.events.remove_to(end);
+        }
+    }
+
     fn say_final(
         &mut self,
         plan: &CorrelationPlan,
         window: Window,
         say: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
-        let id = alert_id(&plan.rule.id, &self.values, window.anchor);
         let revision = self.revisions.remove(&(window.first, window.anchor)).unwrap_or(0) + 1;
-        let report = Report {
-            id,
-            revision,
-            status: AlertStatus::Final,
-            superseded_by: None,
-            window,
-        };
-        say(&self.events, &self.values, report);
+        say(
+            &self.events,
+            &self.values,
+            final_report(plan, &self.values, window, revision),
+        );
+    }
+}
+
+fn final_report(plan: &CorrelationPlan, values: &[CompactString], window: Window, revision: u32) -> Report {
+    Report {
+        id: alert_id(&plan.rule.id, values, window.anchor),
+        revision,
+        status: AlertStatus::Final,
+        superseded_by: None,
+        window,
     }
 }

@@ -15,6 +15,7 @@ mod events;
 mod examples;
 mod front;
 mod group;
+mod past;
 mod plan;
 mod ranks;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use casebook_event::{AlertRule, Timestamp};
 use compact_str::CompactString;
 
-use crate::rule_set::RuleSet;
+use crate::rule_set::{Feed, RuleSet};
 use crate::sigma::correlation::CorrelationKind;
 
 /// A correlation rule, ready to run.
@@ -21,14 +21,33 @@ pub(crate) struct CorrelationPlan {
     pub(crate) members: Vec<Arc<str>>,
     /// Names of the group fields, as an alert shows them; as many as a signal's group has values.
     pub(crate) group_by: Vec<CompactString>,
-    /// The window's length in nanoseconds; not negative.
+    /// The window's length in nanoseconds; positive.
     pub(crate) timespan_nanos: i64,
+    /// Whether it raises alerts of its own.
+    pub(crate) alerts: bool,
+    /// 0 where it builds on no correlation, else one more than what it builds on.
+    pub(crate) level: usize,
+    /// How long after an event's time it may still be told of, in nanoseconds.
+    pub(crate) lag_nanos: i64,
+    /// To whom its final alerts go as events.
+    pub(crate) feeds: Vec<Feed>,
 }
 
 impl CorrelationPlan {
     /// The end of the longest window that begins at `first`, which belongs to it.
     pub(crate) fn window_end(&self, first: Timestamp) -> Timestamp {
         first.saturating_add_nanos(self.timespan_nanos)
+    }
+
+    /// The number, since 1970, of the span of time of one timespan that `time` belongs to.
+    pub(crate) fn span_of(&self, time: Timestamp) -> i64 {
+        time.as_nanos().div_euclid(self.timespan_nanos.max(1))
+    }
+
+    /// The last time of a span.
+    pub(crate) fn span_end(&self, span: i64) -> Timestamp {
+        let end = (i128::from(span) + 1) * i128::from(self.timespan_nanos) - 1;
+        Timestamp::from_nanos(end.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
     }
 
     /// The bits of the members that are the base rule `id`: several, where a sequence names it several times.
@@ -77,6 +96,10 @@ impl Plans {
                         members: correlation.members.clone(),
                         group_by: info.group_by.clone(),
                         timespan_nanos: correlation.timespan_nanos,
+                        alerts: info.alerts,
+                        level: correlation.level,
+                        lag_nanos: correlation.lag_nanos,
+                        feeds: correlation.feeds.clone(),
                     };
                     plans.correlations.insert(info.id.clone(), Arc::new(plan));
                 }

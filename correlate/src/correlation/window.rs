@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::events::Events;
 use super::plan::CorrelationPlan;
-use crate::sigma::correlation::{CorrelationKind, Together};
+use crate::sigma::correlation::{CorrelationKind, Sequence, Together};
 
 /// A span of event time in which a correlation's condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,8 @@ pub(crate) struct Window {
     pub met: Timestamp,
 }
 
-/// The first window that begins among the events from index `start` on, and not after `last_anchor`, for a monotone plan.
+/// The first window that begins among the events from index `start` on, and not after `last_anchor`, for a plan that
+/// [scans](CorrelationKind::scans).
 /// `start` is the first event of its time.
 pub(crate) fn first_window(
     plan: &CorrelationPlan,
@@ -43,8 +44,8 @@ pub(crate) fn first_window(
             first_values(plan, threshold, events, start, last_anchor)
         }
         CorrelationKind::Temporal(together) => first_together(plan, together, events, start, last_anchor),
-        CorrelationKind::TemporalOrdered => first_sequence(plan, events, start, last_anchor),
-        CorrelationKind::Value(..) => None,
+        CorrelationKind::TemporalOrdered(sequence) => first_sequence(plan, sequence, events, start, last_anchor),
+        _ => None,
     }
 }
 
@@ -155,7 +156,11 @@ fn first_together(
 /// The earliest time at which the events from `from` on meet the condition, however far away.
 fn met_together(plan: &CorrelationPlan, together: &Together, events: &Events, from: Timestamp) -> Option<Timestamp> {
     let mut next: Vec<(Timestamp, u64)> = (0..plan.members.len())
-        .filter_map(|member| Some((events.next_time(member, from)?, 1 << member)))
+        .zip(&together.counts)
+        .filter_map(|(member, count)| {
+            let nth = usize::try_from(count.first_count()?).ok()?;
+            Some((events.nth_time(member, nth, from)?, 1 << member))
+        })
         .collect();
     next.sort_unstable();
     let mut members = 0;
@@ -163,7 +168,7 @@ fn met_together(plan: &CorrelationPlan, together: &Together, events: &Events, fr
         members |= member;
         // Those of one time come together.
         let is_last = next.get(at + 1).is_none_or(|(later, _)| later > time);
-        if is_last && together.holds(members) {
+        if is_last && together.holds_with(members) {
             return Some(*time);
         }
     }
@@ -177,30 +182,46 @@ pub(crate) fn decided(plan: &CorrelationPlan, events: &mut Events) -> Option<Win
     let to = plan.window_end(first);
     let count = events.after(to);
     let met = events.get(count.checked_sub(1)?)?.time;
-    let holds = match &plan.kind {
-        CorrelationKind::EventCount(condition) => condition.holds_of_count(count as u64),
-        kind => events.front_holds(kind, to),
+    let (holds, met) = match &plan.kind {
+        CorrelationKind::EventCount(condition) => (condition.holds_of_count(count as u64), met),
+        // That something does not come is known at the end.
+        kind @ CorrelationKind::Absence(_) => (events.front_holds(kind, to), to),
+        kind => (events.front_holds(kind, to), met),
     };
     holds.then_some(Window { first, to, anchor, met })
 }
 
-/// The earliest first member from which the sequence completes within the timespan.
-fn first_sequence(plan: &CorrelationPlan, events: &Events, start: usize, last_anchor: Timestamp) -> Option<Window> {
+/// The earliest event of the first step from which the sequence completes within the timespan.
+fn first_sequence(
+    plan: &CorrelationPlan,
+    sequence: &Sequence,
+    events: &Events,
+    start: usize,
+    last_anchor: Timestamp,
+) -> Option<Window> {
     let mut from = events.get(start)?.time;
+    let first = *sequence.steps.first()?;
     loop {
-        let anchor = next_of(plan, events, 0, from, &[]).filter(|anchor| anchor.0 <= last_anchor)?;
-        // A member that never comes never comes for a later anchor either.
-        let last = complete(plan, events, anchor)?;
-        if last <= plan.window_end(anchor.0) {
-            return Some(Window {
-                first: anchor.0,
-                to: last,
-                anchor: anchor.1,
-                met: last,
-            });
-        }
+        let anchor = next_of(plan, events, first, from, &[]).filter(|anchor| anchor.0 <= last_anchor)?;
+        // A step that never comes never comes for a later anchor either.
+        let last = complete(plan, sequence, events, anchor)?;
+        // What lies in the way of this anchor lies in that of all up to it, since none completes before `last`.
+        let in_the_way = (0..plan.members.len())
+            .filter(|member| sequence.never >> member & 1 == 1)
+            .filter_map(|member| events.last_time(member, last).filter(|time| *time >= anchor.0))
+            .max();
+        let next = match in_the_way {
+            None if last <= plan.window_end(anchor.0) => {
+                return Some(Window {
+                    first: anchor.0,
+                    to: last,
+                    anchor: anchor.1,
+                    met: last,
+                });
+            }
+            in_the_way => events.get(events.after(in_the_way.unwrap_or(anchor.0)))?.time,
+        };
         // No later anchor completes before `last`, so none that is further back than the timespan is of use.
-        let next = events.get(events.after(anchor.0))?.time;
         from = next.max(last.saturating_add_nanos(-plan.timespan_nanos));
     }
 }
@@ -216,13 +237,18 @@ fn next_of(
     events.next_of(member, least, time, used)
 }
 
-/// The time at which the sequence that begins at `anchor` completes, taking for each member the earliest event that is
-/// not before the one taken last.
-fn complete(plan: &CorrelationPlan, events: &Events, anchor: (Timestamp, EventId)) -> Option<Timestamp> {
-    let mut used = Vec::with_capacity(plan.members.len());
+/// The time at which the sequence that begins at `anchor` completes, taking for each step the earliest event that is not
+/// before the one taken last.
+fn complete(
+    plan: &CorrelationPlan,
+    sequence: &Sequence,
+    events: &Events,
+    anchor: (Timestamp, EventId),
+) -> Option<Timestamp> {
+    let mut used = Vec::with_capacity(sequence.steps.len());
     used.push(anchor);
     let mut time = anchor.0;
-    for member in 1..plan.members.len() {
+    for &member in sequence.steps.iter().skip(1) {
         let next = next_of(plan, events, member, time, &used)?;
         time = next.0;
         used.push(next);

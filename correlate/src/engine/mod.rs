@@ -24,7 +24,7 @@ use compact_str::{CompactString, format_compact};
 
 use crate::compile::{AtomId, Atoms, Check, Expression, FieldIndex, SourcePlan};
 use crate::limits::MAX_GROUP_VALUE_BYTES;
-use crate::rule_set::{Asked, Output, RuleSet};
+use crate::rule_set::{Asked, Output, RuleSet, Shard};
 use crate::sigma::correlation::comparison::Fixed;
 use scratch::Scratch;
 
@@ -90,14 +90,16 @@ pub(crate) fn counts(event: &Event) -> bool {
 pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Option<EventRef>, out: &mut Vec<Signal>) {
     let detection = rules.detection(rule);
     for output in &detection.outputs {
-        let mut value = None;
+        let (mut value, mut shard) = (None, None);
         let (rule_id, group) = match output {
             Output::Alert => (&detection.id, Some(Vec::new())),
             Output::Member {
                 correlation_id,
                 group_by,
                 value: asked,
+                shard: place,
             } => {
+                shard = place.as_ref();
                 value = asked.as_ref().map(|asked| asked_value(asked, event));
                 let group = group_by.iter().map(|place| place.text(event).map(group_value));
                 (correlation_id, group.collect())
@@ -108,7 +110,11 @@ pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Opti
             continue;
         };
         let event = cited.get_or_insert_with(|| EventRef::new(event)).clone();
+        let shard = shard.map(|Shard { root, group: parts }| {
+            Signal::shard_of(root, parts.iter().filter_map(|&part| group.get(part)))
+        });
         out.push(Signal {
+            shard,
             rule_id: rule_id.clone(),
             matched_rule_id: detection.id.clone(),
             group,

@@ -1,12 +1,13 @@
 //! Rules whose references are resolved → a rule set.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use casebook_event::{FieldRef, Source};
 use compact_str::{CompactString, format_compact};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::chain::{Chains, Members};
 use super::{Named, version_of_names};
 use crate::rule_set::{Asked, CorrelationRule, DetectionRule, Output, Place, RuleInfo, RuleKind, RuleSet};
 use crate::sigma::correlation::{Correlation, CorrelationKind, Statistic};
@@ -22,40 +23,56 @@ fn kind_of(kind: &CorrelationKind) -> RuleKind {
         CorrelationKind::Value(Statistic::Percentile(_), _) => RuleKind::ValuePercentile,
         CorrelationKind::Value(Statistic::Median, _) => RuleKind::ValueMedian,
         CorrelationKind::Temporal(_) => RuleKind::Temporal,
-        CorrelationKind::TemporalOrdered => RuleKind::TemporalOrdered,
+        CorrelationKind::Absence(_) => RuleKind::Absence,
+        CorrelationKind::TemporalOrdered(_) => RuleKind::TemporalOrdered,
+        CorrelationKind::FirstSeen(_) => RuleKind::FirstSeen,
+        CorrelationKind::Deviation(_) => RuleKind::Deviation,
     }
 }
 
-/// Collects rules in their order.
+/// Collects rules.
 pub(super) struct Builder<'a> {
     mapping: &'a Mapping,
-    infos: Vec<RuleInfo>,
+    rules: &'a [Named],
+    members: &'a Members,
+    chains: &'a Chains,
+    /// With the place among all rules.
+    infos: Vec<(usize, RuleInfo)>,
     detections: Vec<DetectionRule>,
     /// The place of each detection's rule among all rules, and in `detections`.
     places: HashMap<usize, usize>,
     correlations: HashMap<Arc<str>, CorrelationRule>,
     /// Members to tell, by the rule's place among all rules.
     outputs: Vec<(usize, Output)>,
+    /// The versions of the correlations so far.
+    versions: HashMap<usize, u64>,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(mapping: &'a Mapping) -> Self {
+    pub(super) fn new(mapping: &'a Mapping, rules: &'a [Named], members: &'a Members, chains: &'a Chains) -> Self {
         Self {
             mapping,
+            rules,
+            members,
+            chains,
             infos: Vec::new(),
             detections: Vec::new(),
             places: HashMap::new(),
             correlations: HashMap::new(),
             outputs: Vec::new(),
+            versions: HashMap::new(),
         }
     }
 
-    pub(super) fn add(&mut self, rules: &[Named], at: usize, members: &[usize], alerts: bool) {
-        let Named { id, rule, filters } = &rules[at];
+    /// Adds the rule at a place, behind those that it builds on. One whose members are an error is left out.
+    pub(super) fn add(&mut self, at: usize, alerts: bool) {
+        let Some(members) = &self.members[at] else { return };
+        let Named { id, rule, filters } = &self.rules[at];
         let mut version = Xxh3::new();
         version.update(&rule.version.to_le_bytes());
-        for &member in members {
-            version.update(&rules[member].rule.version.to_le_bytes());
+        for member in members {
+            let of_member = self.versions.get(member).copied();
+            version.update(&of_member.unwrap_or(self.rules[*member].rule.version).to_le_bytes());
         }
         let (kind, logsource, correlation) = match &rule.body {
             Body::Detection { logsource, detection } => {
@@ -73,26 +90,16 @@ impl<'a> Builder<'a> {
                 (RuleKind::Detection, logsource.to_string(), None)
             }
             Body::Correlation(correlation) => {
-                let renamed = self.add_correlation(rules, id, correlation, members);
+                let renamed = self.add_correlation(at, correlation, members);
                 if !renamed.is_empty() {
                     version.update(&version_of_names(0, &renamed).to_le_bytes());
                 }
+                self.versions.insert(at, version.digest());
                 (kind_of(&correlation.kind), String::new(), Some(correlation))
             }
         };
-        let bodies = std::iter::once(at)
-            .chain(members.iter().copied())
-            .map(|at| &rules[at].rule.body);
-        let mut sources: Vec<Source> = bodies
-            .flat_map(|body| match body {
-                Body::Detection { logsource, .. } => logsource.sources().collect(),
-                Body::Correlation(_) => Vec::new(),
-            })
-            .collect();
-        sources.sort_unstable();
-        sources.dedup();
         let head = &rule.head;
-        self.infos.push(RuleInfo {
+        let info = RuleInfo {
             id: id.clone(),
             name: head.name.as_ref().map(|(name, _)| name.clone()),
             title: head.title.clone(),
@@ -107,8 +114,8 @@ impl<'a> Builder<'a> {
             fields: head.fields.clone(),
             tags: head.tags.clone(),
             logsource,
-            sources,
-            members: members.iter().map(|&member| rules[member].id.clone()).collect(),
+            sources: self.sources(at).into_iter().collect(),
+            members: members.iter().map(|&member| self.rules[member].id.clone()).collect(),
             group_by: correlation
                 .map(|c| c.group_by.iter().map(CompactString::from).collect())
                 .unwrap_or_default(),
@@ -119,23 +126,33 @@ impl<'a> Builder<'a> {
             version: format_compact!("{:016x}", version.digest()),
             response: rule.extension.response.clone(),
             tests: rule.extension.tests.clone(),
-        });
+        };
+        self.infos.push((at, info));
+    }
+
+    /// The sources of a rule and of all that it builds on.
+    fn sources(&self, at: usize) -> BTreeSet<Source> {
+        match &self.rules[at].rule.body {
+            Body::Detection { logsource, .. } => logsource.sources().collect(),
+            Body::Correlation(_) => {
+                let members = self.members[at].iter().flatten();
+                members.flat_map(|&member| self.sources(member)).collect()
+            }
+        }
     }
 
     /// Adds a correlation; the names of its group and value that mapping documents gave another meaning.
-    fn add_correlation(
-        &mut self,
-        rules: &[Named],
-        id: &Arc<str>,
-        correlation: &Correlation,
-        members: &[usize],
-    ) -> Renamed {
+    fn add_correlation(&mut self, at: usize, correlation: &Correlation, members: &[usize]) -> Renamed {
+        let (rules, id) = (self.rules, &self.rules[at].id);
         self.correlations.insert(
             id.clone(),
             CorrelationRule {
                 kind: correlation.kind.clone(),
                 members: members.iter().map(|&member| rules[member].id.clone()).collect(),
                 timespan_nanos: correlation.timespan_nanos,
+                level: self.chains.levels[at],
+                lag_nanos: self.chains.lag_nanos(at, rules, self.members),
+                feeds: self.chains.feeds.get(&at).cloned().unwrap_or_default(),
             },
         );
         // A rule may stand for several members of a sequence; it still tells of a match once.
@@ -143,26 +160,19 @@ impl<'a> Builder<'a> {
         let mut renamed = Renamed::new();
         for member in distinct {
             let scope = match &rules[member].rule.body {
-                Body::Detection { logsource, .. } => Some(Scope::new(logsource)),
-                Body::Correlation(_) => None,
+                Body::Detection { logsource, .. } => Scope::new(logsource),
+                // Its alerts are the events, and come by another way.
+                Body::Correlation(_) => continue,
             };
             let mut place = |name: &String| {
-                let alias = correlation.aliases.iter().find(|alias| alias.name == *name);
-                let field = alias.and_then(|alias| {
-                    alias
-                        .fields
-                        .iter()
-                        .find(|(reference, _)| rules[member].answers_to(&reference.rule))
-                });
-                let field = field.map_or(name, |(_, field)| field);
-                let scope = scope.as_ref();
-                let fields = scope.and_then(|scope| self.mapping.names(field, scope, &mut renamed));
+                let field = correlation.field_of(name, |reference| rules[member].answers_to(reference));
+                let fields = self.mapping.names(field, &scope, &mut renamed);
                 let fields = fields.unwrap_or_else(|| vec![field.clone()]);
                 Place(fields.iter().map(|field| FieldRef::resolve(field)).collect())
             };
             let group_by = correlation.group_by.iter().map(&mut place).collect();
             let value = match (&correlation.kind, correlation.fields.as_slice()) {
-                (CorrelationKind::Value(..), [only]) => Some(Asked::Number(place(only))),
+                (kind, [only]) if kind.asks_for_numbers() => Some(Asked::Number(place(only))),
                 (_, []) => None,
                 (_, names) => Some(Asked::Text(names.iter().map(place).collect())),
             };
@@ -172,6 +182,7 @@ impl<'a> Builder<'a> {
                     correlation_id: id.clone(),
                     group_by,
                     value,
+                    shard: self.chains.shards.get(&at).cloned(),
                 },
             ));
         }
@@ -184,6 +195,8 @@ impl<'a> Builder<'a> {
                 self.detections[place].outputs.push(output);
             }
         }
-        RuleSet::new(self.infos, self.detections, self.correlations)
+        self.infos.sort_by_key(|(at, _)| *at);
+        let infos = self.infos.into_iter().map(|(_, info)| info).collect();
+        RuleSet::new(infos, self.detections, self.correlations)
     }
 }

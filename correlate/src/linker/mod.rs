@@ -1,10 +1,11 @@
 //! Rules that parsed, one by one → a rule set: ids, references, lints, plans.
 //!
 //! ```text
-//! Rule ─unique, map─▶ Named { id, Rule } ─narrow, resolve─▶ filters, members of correlations ─lint, Builder─▶ RuleSet
+//! Rule ─unique, map─▶ Named { id, Rule } ─narrow, resolve, Chains─▶ filters, members ─lint, Builder─▶ RuleSet
 //! ```
 
 mod builder;
+mod chain;
 mod narrowing;
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,7 @@ use crate::sigma::mapping::{Mapping, Renamed, Scope};
 use crate::sigma::rule::{Body, Rule, is_near};
 use crate::sigma::version::version_with;
 use builder::Builder;
+use chain::{Chains, Members};
 use narrowing::narrow;
 
 /// Gives ids, resolves references, asks the lints, and compiles. What is broken is reported and left out.
@@ -35,7 +37,7 @@ pub(crate) fn link(rules: Vec<Rule>, filters: &[Filter], mapping: &Mapping, find
         .filter_map(|(key, at)| key.map(|key| (key, at)))
         .collect();
     narrow(&mut rules, filters, mapping, &names, findings);
-    let mut members: Vec<Option<Vec<usize>>> = Vec::with_capacity(rules.len());
+    let mut members = Members::with_capacity(rules.len());
     let mut referenced = HashSet::new();
     let mut generated = HashSet::new();
     for Named { rule, .. } in &rules {
@@ -51,13 +53,17 @@ pub(crate) fn link(rules: Vec<Rule>, filters: &[Filter], mapping: &Mapping, find
         }
         members.push(found);
     }
-    let mut builder = Builder::new(mapping);
-    for (at, (named, members)) in rules.iter().zip(&members).enumerate() {
-        let alerts = !referenced.contains(&at) || generated.contains(&at);
-        lint(&named.rule, alerts, &mut Report::new(&named.rule.file, findings));
-        if let Some(members) = members {
-            builder.add(&rules, at, members, alerts);
-        }
+    let chains = Chains::find(&rules, &mut members, findings);
+    let alerts = |at: usize| !referenced.contains(&at) || generated.contains(&at);
+    for (at, named) in rules.iter().enumerate() {
+        lint(&named.rule, alerts(at), &mut Report::new(&named.rule.file, findings));
+    }
+    let mut builder = Builder::new(mapping, &rules, &members, &chains);
+    // What a correlation builds on comes before it: its version is part of the other's.
+    let mut order: Vec<usize> = (0..rules.len()).collect();
+    order.sort_by_key(|&at| chains.levels[at]);
+    for at in order {
+        builder.add(at, alerts(at));
     }
     builder.finish()
 }
@@ -191,18 +197,6 @@ fn resolve(
     let mut members = Vec::new();
     for reference in &correlation.rules {
         match names.get(&reference.rule) {
-            Some(&at) if matches!(rules[at].rule.body, Body::Correlation(_)) => {
-                let message = format!(
-                    "`{}` is a correlation; correlations of correlations are not supported yet",
-                    reference.rule
-                );
-                report.add_help(
-                    code::UNSUPPORTED,
-                    reference.mark,
-                    message,
-                    "name the rules that it is about",
-                );
-            }
             Some(&at) => members.push(at),
             None => report_unknown(reference, names, &mut report),
         }

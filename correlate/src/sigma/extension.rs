@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use casebook_event::Source;
 
+use super::correlation::house;
 use super::head::texts;
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Mark, Report, code};
@@ -54,7 +55,9 @@ pub enum TestPayload {
 
 impl Extension {
     /// Reads the section. An error in it makes the rule unusable, so what is returned then does not matter.
-    pub(crate) fn parse(entry: Option<&Entry>, report: &mut Report<'_>) -> Self {
+    ///
+    /// What belongs to a correlation is read with it.
+    pub(crate) fn parse(entry: Option<&Entry>, of_correlation: bool, report: &mut Report<'_>) -> Self {
         let mut extension = Self::default();
         let Some(entry) = entry else { return extension };
         let node = &entry.value;
@@ -70,14 +73,18 @@ impl Extension {
             match entry.key.as_str() {
                 "tests" => extension.tests = tests(&entry.value, report),
                 "response" => extension.response = texts(node, "response", report),
+                key if house::KEYS.contains(&key) && of_correlation => {}
+                key if house::KEYS.contains(&key) => {
+                    let message = format!("`{key}` is part of a correlation, and this is none");
+                    report.add(code::UNKNOWN_EXTENSION_KEY, entry.mark, message);
+                }
                 other => {
                     let message = format!("`casebook` has no key `{other}`");
-                    report.add_help(
-                        code::UNKNOWN_EXTENSION_KEY,
-                        entry.mark,
-                        message,
-                        "it has `tests` and `response`",
+                    let help = format!(
+                        "it has tests, response, and of a correlation {}",
+                        house::KEYS.join(", ")
                     );
+                    report.add_help(code::UNKNOWN_EXTENSION_KEY, entry.mark, message, help);
                 }
             }
         }

@@ -103,7 +103,7 @@ fn parse_document(node: &Node, file: &str, placeholders: &Placeholders, report: 
         return None;
     }
     check_keys(node, report);
-    let extension = Extension::parse(node.entry("casebook"), report);
+    let extension = Extension::parse(node.entry("casebook"), node.entry("correlation").is_some(), report);
     let head = Head::parse(node, report);
     let body = body(node, placeholders, report);
     match (head, body) {
@@ -161,7 +161,9 @@ fn body(node: &Node, placeholders: &Placeholders, report: &mut Report<'_>) -> Op
                 detection: detection?,
             })
         }
-        (None, Some(entry)) => Correlation::parse(entry, node.entry("generate"), report).map(Body::Correlation),
+        (None, Some(entry)) => {
+            Correlation::parse(entry, node.entry("generate"), node.entry("casebook"), report).map(Body::Correlation)
+        }
         (Some(_), Some(entry)) => {
             let message = "a document is either a detection or a correlation rule, not both";
             report.add_help(

@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::correlation::house;
 use super::placeholder::{self, Placeholders};
 use super::yaml::{Data, Node};
 
@@ -18,6 +19,11 @@ pub(crate) fn version_of(document: &Node, placeholders: &Placeholders) -> u64 {
             part(&mut hasher, b'k', key);
             hash(&mut hasher, &entry.value, placeholders);
         }
+    }
+    let casebook = document.entry("casebook").map(|entry| &entry.value);
+    for entry in house::KEYS.iter().filter_map(|key| casebook?.entry(key)) {
+        part(&mut hasher, b'k', &entry.key);
+        hash(&mut hasher, &entry.value, placeholders);
     }
     hasher.digest()
 }

@@ -1,8 +1,10 @@
 //! The types of correlations, and their conditions.
 
+use super::Reference;
 use super::comparison::{Comparator, Comparisons, Fixed};
+use super::house::{Deviation, FirstSeen, House, Measure};
 use crate::diagnostic::{Mark, Report, code};
-use crate::limits::MAX_GROUP_BY_FIELDS;
+use crate::limits::{MAX_CORRELATION_MEMBERS, MAX_GROUP_BY_FIELDS};
 use crate::sigma::condition::{self, Condition};
 use crate::sigma::yaml::{Data, Entry, Node};
 
@@ -17,8 +19,14 @@ pub(crate) enum CorrelationKind {
     Value(Statistic, Comparisons),
     /// Which rules have one.
     Temporal(Together),
-    /// That each rule has one, in the order of the rules.
-    TemporalOrdered,
+    /// As [`CorrelationKind::Temporal`], told when the window is over: what it waits for did not come.
+    Absence(Together),
+    /// That each step has one, in this order.
+    TemporalOrdered(Sequence),
+    /// That one has a value which none of the timespan before it had.
+    FirstSeen(FirstSeen),
+    /// That a span of time has more than those before it.
+    Deviation(Deviation),
 }
 
 /// What is made of several numbers.
@@ -32,9 +40,17 @@ pub(crate) enum Statistic {
     Median,
 }
 
-/// Which rules must have an event.
+/// Which rules must have events, and how many each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Together {
+pub(crate) struct Together {
+    pub(crate) which: Which,
+    /// How many events each of the rules must have to count as there, in their order.
+    pub(crate) counts: Vec<Comparisons>,
+}
+
+/// Which of the rules must be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Which {
     /// So many of them.
     Rules(Comparisons),
     /// Those that make the expression true.
@@ -42,37 +58,68 @@ pub(crate) enum Together {
 }
 
 impl Together {
-    /// Whether it holds where these rules have an event, one bit each.
-    pub(crate) fn holds(&self, members: u64) -> bool {
-        match self {
-            Self::Rules(condition) => condition.holds_of_count(u64::from(members.count_ones())),
-            Self::Expression(condition) => condition.value(&|at| members >> at & 1 == 1),
+    /// Whether it holds where the rules have so many events each.
+    pub(crate) fn holds(&self, events: &[u32]) -> bool {
+        let there = self.counts.iter().zip(events).enumerate();
+        let there = there.filter(|(_, (count, events))| count.holds_of_count(u64::from(**events)));
+        self.holds_with(there.fold(0, |members, (at, _)| members | 1 << at))
+    }
+
+    /// Whether it holds where these rules are there, one bit each.
+    pub(crate) fn holds_with(&self, members: u64) -> bool {
+        match &self.which {
+            Which::Rules(condition) => condition.holds_of_count(u64::from(members.count_ones())),
+            Which::Expression(condition) => condition.value(&|at| members >> at & 1 == 1),
         }
     }
 
     /// Whether an event more can never make it false.
     fn is_monotone(&self) -> bool {
-        match self {
-            Self::Rules(condition) => condition.is_monotone(),
-            Self::Expression(condition) => !condition.negates(),
-        }
+        let which = match &self.which {
+            Which::Rules(condition) => condition.is_monotone(),
+            Which::Expression(condition) => !condition.negates(),
+        };
+        which && self.counts.iter().all(Comparisons::is_monotone)
     }
+}
+
+/// Steps that follow one another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sequence {
+    /// The rules of the steps, by their place among the members.
+    pub(crate) steps: Vec<usize>,
+    /// The rules that have no event from the first step to the last, one bit each.
+    pub(crate) never: u64,
 }
 
 impl CorrelationKind {
     /// Whether it matters which of the rules an event matched.
     pub(crate) fn asks_for_members(&self) -> bool {
-        matches!(self, Self::Temporal(_) | Self::TemporalOrdered)
+        matches!(self, Self::Temporal(_) | Self::Absence(_) | Self::TemporalOrdered(_))
+    }
+
+    /// Whether the values it asks for are numbers.
+    pub(crate) fn asks_for_numbers(&self) -> bool {
+        match self {
+            Self::Value(..) => true,
+            Self::Deviation(deviation) => deviation.measure == Measure::Sum,
+            _ => false,
+        }
+    }
+
+    /// Whether its windows can be found by looking for the first one, whatever is still to come behind it.
+    pub(crate) fn scans(&self) -> bool {
+        self.is_monotone() || matches!(self, Self::TemporalOrdered(_))
     }
 
     /// Whether more events can never make its condition fail, so that an alert may be raised before its window ends.
     pub(crate) fn is_monotone(&self) -> bool {
         match self {
             Self::EventCount(condition) | Self::ValueCount(condition) => condition.is_monotone(),
-            // Numbers may be negative, and an average falls with a small one.
-            Self::Value(..) => false,
             Self::Temporal(together) => together.is_monotone(),
-            Self::TemporalOrdered => true,
+            Self::TemporalOrdered(sequence) => sequence.never == 0,
+            // Numbers may be negative, and an average falls with a small one.
+            Self::Value(..) | Self::Absence(_) | Self::FirstSeen(_) | Self::Deviation(_) => false,
         }
     }
 }
@@ -83,27 +130,38 @@ pub(super) struct Parsed {
     pub(super) kind: CorrelationKind,
     /// The fields, or aliases, whose values are asked for, and where they are named; empty for types that ask for none.
     pub(super) fields: Vec<String>,
+    /// The rules it is about, where they are not just those that `rules` names.
+    pub(super) rules: Option<Vec<Reference>>,
 }
 
 const TYPES: &str =
     "event_count, value_count, value_sum, value_avg, value_percentile, value_median, temporal and temporal_ordered";
 
-/// Reads the type and its condition, over rules of these names.
-pub(super) fn parse(node: &Node, rules: &[&str], report: &mut Report<'_>) -> Option<Parsed> {
+/// Reads the type and its condition, over these rules.
+pub(super) fn parse(
+    node: &Node,
+    rules: &[Reference],
+    timespan_nanos: Option<i64>,
+    house: &House<'_>,
+    report: &mut Report<'_>,
+) -> Option<Parsed> {
     let Some(entry) = node.entry("type") else {
         report.add(code::MISSING_KEY, node.mark, "the correlation has no `type`");
         return None;
     };
     let name = entry.value.scalar_text().unwrap_or_default();
     let condition = node.entry("condition");
+    if !name.starts_with("temporal") {
+        house.refuse_counts(name, report);
+    }
     let (kind, fields) = match name {
         "event_count" => (
             CorrelationKind::EventCount(numbers(name, node, report)?.comparisons),
-            None,
+            Vec::new(),
         ),
         "value_count" => {
             let read = numbers(name, node, report)?;
-            (CorrelationKind::ValueCount(read.comparisons), Some(read.fields))
+            (CorrelationKind::ValueCount(read.comparisons), read.fields)
         }
         "value_sum" | "value_avg" | "value_percentile" | "value_median" => {
             let read = numbers(name, node, report)?;
@@ -113,18 +171,28 @@ pub(super) fn parse(node: &Node, rules: &[&str], report: &mut Report<'_>) -> Opt
                 "value_median" => Statistic::Median,
                 _ => Statistic::Percentile(read.percentile.unwrap_or(50)),
             };
-            (CorrelationKind::Value(statistic, read.comparisons), Some(read.fields))
+            (CorrelationKind::Value(statistic, read.comparisons), read.fields)
         }
-        "temporal" => (CorrelationKind::Temporal(together(condition, rules, report)?), None),
+        "temporal" => {
+            let together = Together {
+                which: which(condition, rules, report)?,
+                counts: house.counts(rules, report)?,
+            };
+            (CorrelationKind::Temporal(together), Vec::new())
+        }
         "temporal_ordered" => {
-            let all = Together::Rules(Comparisons::at_least(rules.len() as u64));
-            if let Some(condition) = condition
-                && together(Some(condition), rules, report)? != all
-            {
-                let message = "a `condition` of `temporal_ordered` is not supported yet: every rule must match";
-                report.add_help(code::UNSUPPORTED, condition.mark, message, "leave the condition out");
-            }
-            (CorrelationKind::TemporalOrdered, None)
+            let which = which(condition, rules, report)?;
+            let counts = house.counts(rules, report)?;
+            let mark = condition.map_or(node.mark, |condition| condition.mark);
+            let (sequence, members) = sequence(&which, &counts, rules, mark, report)?;
+            let (kind, None) = house.refine(CorrelationKind::TemporalOrdered(sequence), rules, 1, report)? else {
+                return None;
+            };
+            return Some(Parsed {
+                kind,
+                fields: Vec::new(),
+                rules: Some(members),
+            });
         }
         other => {
             let message = format!("Sigma has no correlation type `{other}`");
@@ -137,10 +205,91 @@ pub(super) fn parse(node: &Node, rules: &[&str], report: &mut Report<'_>) -> Opt
             return None;
         }
     };
-    Some(Parsed {
-        kind,
-        fields: fields.unwrap_or_default(),
-    })
+    let (kind, rules) = house.refine(kind, rules, timespan_nanos?, report)?;
+    Some(Parsed { kind, fields, rules })
+}
+
+/// The steps of a sequence, with the members that they are: a rule that must come several times is as many of them.
+fn sequence(
+    which: &Which,
+    counts: &[Comparisons],
+    rules: &[Reference],
+    mark: Mark,
+    report: &mut Report<'_>,
+) -> Option<(Sequence, Vec<Reference>)> {
+    let mut wanted = vec![true; rules.len()];
+    let parts = match which {
+        Which::Rules(condition) if *condition == Comparisons::at_least(rules.len() as u64) => Vec::new(),
+        Which::Expression(Condition::All(parts)) => parts.iter().collect(),
+        Which::Expression(only @ (Condition::Selection(_) | Condition::Not(_))) => vec![only],
+        _ => return not_a_sequence(mark, report),
+    };
+    let mut named = vec![parts.is_empty(); rules.len()];
+    for part in parts {
+        let (at, is_wanted) = match part {
+            Condition::Selection(at) => (*at, true),
+            Condition::Not(inner) => match **inner {
+                Condition::Selection(at) => (at, false),
+                _ => return not_a_sequence(mark, report),
+            },
+            _ => return not_a_sequence(mark, report),
+        };
+        for (other, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.rule == rules[at].rule) {
+            if named[other] && wanted[other] != is_wanted {
+                let message = format!("`{}` cannot both come and not come", rule.rule);
+                report.add(code::NEVER_TRUE, mark, message);
+                return None;
+            }
+            (named[other], wanted[other]) = (true, is_wanted);
+        }
+    }
+    if let Some(at) = named.iter().position(|named| !named) {
+        let message = format!("the condition says nothing of `{}`", rules[at].rule);
+        let help = "of a sequence every rule must come, or not come";
+        report.add_help(code::BAD_CONDITION, mark, message, help);
+        return None;
+    }
+    let (mut steps, mut never, mut members) = (Vec::new(), 0, Vec::new());
+    for (at, rule) in rules.iter().enumerate() {
+        let times = match (wanted[at], counts[at].is_monotone(), counts[at].first_count()) {
+            (true, true, Some(least)) => least.min(MAX_CORRELATION_MEMBERS as u64 + 1) as usize,
+            (false, true, Some(1)) => 1,
+            _ => {
+                let message = format!("of `{}` a sequence can only want at least so many events", rule.rule);
+                report.add(code::BAD_CONDITION, mark, message);
+                return None;
+            }
+        };
+        for _ in 0..times {
+            if wanted[at] {
+                steps.push(members.len());
+            } else if members.len() < MAX_CORRELATION_MEMBERS {
+                never |= 1 << members.len();
+            }
+            members.push(rule.clone());
+        }
+    }
+    if members.len() > MAX_CORRELATION_MEMBERS {
+        let message = format!("a sequence has at most {MAX_CORRELATION_MEMBERS} events, counts included");
+        report.add(code::TOO_MANY, mark, message);
+        return None;
+    }
+    if steps.len() < 2 {
+        report.add(
+            code::BAD_CONDITION,
+            mark,
+            "a sequence has at least two events that must come",
+        );
+        return None;
+    }
+    Some((Sequence { steps, never }, members))
+}
+
+fn not_a_sequence<T>(mark: Mark, report: &mut Report<'_>) -> Option<T> {
+    let message = "the condition of `temporal_ordered` joins rules, or `not` before a rule, by `and`";
+    let help = "write `a and b and not c`, or `temporal` where the order does not matter";
+    report.add_help(code::BAD_CONDITION, mark, message, help);
+    None
 }
 
 /// A condition on numbers.
@@ -229,13 +378,14 @@ fn names(entry: &Entry, several: bool, report: &mut Report<'_>) -> Option<Vec<St
 }
 
 /// The condition of a temporal correlation: absent, a number of rules, or an expression over their names.
-fn together(condition: Option<&Entry>, rules: &[&str], report: &mut Report<'_>) -> Option<Together> {
+fn which(condition: Option<&Entry>, rules: &[Reference], report: &mut Report<'_>) -> Option<Which> {
     let Some(entry) = condition else {
-        return Some(Together::Rules(Comparisons::at_least(rules.len() as u64)));
+        return Some(Which::Rules(Comparisons::at_least(rules.len() as u64)));
     };
     let node = &entry.value;
     if let Data::Str(text) = &node.data {
-        return condition::parse(text, rules, node.mark, report).map(Together::Expression);
+        let names: Vec<&str> = rules.iter().map(|rule| rule.rule.as_str()).collect();
+        return condition::parse(text, &names, node.mark, report).map(Which::Expression);
     }
     let Some(entries) = node.entries().filter(|entries| !entries.is_empty()) else {
         let message = format!(
@@ -259,7 +409,7 @@ fn together(condition: Option<&Entry>, rules: &[&str], report: &mut Report<'_>) 
         };
         all.push((comparator, Comparisons::parse_number(&entry.value, true, report)?));
     }
-    Some(Together::Rules(Comparisons::of(all)))
+    Some(Which::Rules(Comparisons::of(all)))
 }
 
 /// What can be said of a condition before any event is seen.
@@ -282,11 +432,11 @@ pub(crate) fn lint(kind: &CorrelationKind, members: usize, mark: Mark, report: &
                 ever |= holds;
                 always &= holds;
             };
-            match together {
-                Together::Rules(condition) => counts.for_each(|count| note(condition.holds_of_count(count))),
+            match &together.which {
+                Which::Rules(condition) => counts.for_each(|count| note(condition.holds_of_count(count))),
                 // More members than that are too many combinations to try.
-                Together::Expression(_) if members > 12 => return,
-                Together::Expression(_) => (1u64..1 << members).for_each(|set| note(together.holds(set))),
+                Which::Expression(_) if members > 12 => return,
+                Which::Expression(_) => (1u64..1 << members).for_each(|set| note(together.holds_with(set))),
             }
             if !ever {
                 report.add(code::NEVER_TRUE, mark, never);
@@ -298,6 +448,6 @@ pub(crate) fn lint(kind: &CorrelationKind, members: usize, mark: Mark, report: &
                 );
             }
         }
-        CorrelationKind::Value(..) | CorrelationKind::TemporalOrdered => {}
+        _ => {}
     }
 }

@@ -4,9 +4,13 @@
 //! `docs/correlation-semantics.md`.
 
 pub(crate) mod comparison;
+pub(crate) mod house;
 pub(crate) mod kind;
 
-pub(crate) use kind::{CorrelationKind, Statistic, Together};
+pub(crate) use house::{Deviation, FirstSeen, Measure};
+pub(crate) use kind::{CorrelationKind, Sequence, Statistic, Together};
+
+use house::House;
 
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Mark, Report, code};
@@ -47,8 +51,14 @@ pub(crate) struct Alias {
 }
 
 impl Correlation {
-    /// Reads the section; `None` if something in it is an error. `generate` may also stand beside the section.
-    pub(crate) fn parse(entry: &Entry, generate: Option<&Entry>, report: &mut Report<'_>) -> Option<Self> {
+    /// Reads the section; `None` if something in it is an error. `generate` may also stand beside the section, and
+    /// `casebook` may say more of it.
+    pub(crate) fn parse(
+        entry: &Entry,
+        generate: Option<&Entry>,
+        casebook: Option<&Entry>,
+        report: &mut Report<'_>,
+    ) -> Option<Self> {
         let errors = report.errors();
         let node = &entry.value;
         let Some(entries) = node.entries() else {
@@ -80,10 +90,10 @@ impl Correlation {
             }
         }
         let rules = references(node, report);
-        let names: Vec<&str> = rules.iter().map(|reference| reference.rule.as_str()).collect();
-        let parsed = kind::parse(node, &names, report);
-        let group_by = group_by(node, report);
         let timespan_nanos = timespan(node, report);
+        let house = House::read(casebook.map(|entry| &entry.value), report);
+        let parsed = kind::parse(node, &rules, timespan_nanos, &house, report);
+        let group_by = group_by(node, report);
         let aliases = aliases(node, report);
         let generate = match node.entry("generate").or(generate).map(|entry| &entry.value) {
             None => false,
@@ -99,9 +109,8 @@ impl Correlation {
                 false
             }
         };
-        let in_time =
-            |kind: &CorrelationKind| matches!(kind, CorrelationKind::Temporal(_) | CorrelationKind::TemporalOrdered);
-        if rules.len() == 1 && parsed.as_ref().is_some_and(|parsed| in_time(&parsed.kind)) {
+        let is_temporal = |kind: &CorrelationKind| matches!(kind, CorrelationKind::Temporal(_));
+        if rules.len() == 1 && parsed.as_ref().is_some_and(|parsed| is_temporal(&parsed.kind)) {
             report.add(
                 code::BAD_VALUE,
                 node.mark,
@@ -111,7 +120,12 @@ impl Correlation {
         if report.errors() > errors {
             return None;
         }
-        let kind::Parsed { kind, fields } = parsed?;
+        let kind::Parsed {
+            kind,
+            fields,
+            rules: of_kind,
+        } = parsed?;
+        let rules = of_kind.unwrap_or(rules);
         Some(Self {
             mark: entry.mark,
             kind,
@@ -122,6 +136,15 @@ impl Correlation {
             timespan_nanos: timespan_nanos?,
             generate,
         })
+    }
+}
+
+impl Correlation {
+    /// The field that a name of the group or the value means in the events of one of the rules.
+    pub(crate) fn field_of<'a>(&'a self, name: &'a String, is_rule: impl Fn(&str) -> bool) -> &'a String {
+        let alias = self.aliases.iter().find(|alias| alias.name == *name);
+        let field = alias.and_then(|alias| alias.fields.iter().find(|(reference, _)| is_rule(&reference.rule)));
+        field.map_or(name, |(_, field)| field)
     }
 }
 
@@ -190,6 +213,11 @@ fn timespan(node: &Node, report: &mut Report<'_>) -> Option<i64> {
         report.add(code::MISSING_KEY, node.mark, "the correlation has no `timespan`");
         return None;
     };
+    duration(entry, report)
+}
+
+/// A length of time, in nanoseconds; positive.
+fn duration(entry: &Entry, report: &mut Report<'_>) -> Option<i64> {
     let text = entry.value.scalar_text().unwrap_or_default();
     let seconds = parse_timespan_seconds(text);
     if seconds.is_none() {

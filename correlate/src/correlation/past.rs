@@ -1,0 +1,139 @@
+//! What a group remembers of events that are decided: the values it has had, and how much each span of time came to.
+//!
+//! It is in proportion to the different values, and to the spans that had events: the events themselves are gone.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use casebook_event::Timestamp;
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+use super::plan::CorrelationPlan;
+use crate::sigma::correlation::comparison::Fixed;
+use crate::sigma::correlation::{CorrelationKind, Deviation, FirstSeen};
+
+/// The past of a group; most types have none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub(crate) enum Past {
+    /// Nothing is remembered.
+    #[default]
+    None,
+    /// Of `first_seen`.
+    Seen(Seen),
+    /// Of `deviation`.
+    Spans(Spans),
+}
+
+impl Past {
+    /// Whether nothing is remembered.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// When nothing of it is of use any more: once the watermark has passed that time.
+    pub(crate) fn ends(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
+        match (self, &plan.kind) {
+            (Self::Seen(seen), _) => Some(plan.window_end(seen.last)),
+            (Self::Spans(spans), CorrelationKind::Deviation(deviation)) => {
+                Some(plan.span_end(spans.last()?.saturating_add(deviation.history_spans)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The values that a group has had, and when it had each last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// Since when there was an event at least once in a timespan.
+    since: Timestamp,
+    /// When the last one was.
+    last: Timestamp,
+    values: BTreeMap<CompactString, Timestamp>,
+    /// With how many values those that are too old are looked for.
+    look_at: usize,
+}
+
+/// Fewest values at which old ones are looked for.
+const LOOK_AT_LEAST: usize = 16;
+
+impl Seen {
+    /// The group's first event.
+    pub(crate) fn from(time: Timestamp) -> Self {
+        Self {
+            since: time,
+            last: time,
+            values: BTreeMap::new(),
+            look_at: LOOK_AT_LEAST,
+        }
+    }
+
+    /// Whether a value at `time` is new, to a group that is known for long enough.
+    pub(crate) fn is_new(&self, value: &str, time: Timestamp, plan: &CorrelationPlan, rule: FirstSeen) -> bool {
+        let is_known = time <= plan.window_end(self.last) && self.since.saturating_add_nanos(rule.learn_nanos) <= time;
+        is_known && self.values.get(value).is_none_or(|last| plan.window_end(*last) < time)
+    }
+
+    /// Remembers a value at `time`, which is not before any other.
+    pub(crate) fn note(&mut self, value: CompactString, time: Timestamp, plan: &CorrelationPlan) {
+        if plan.window_end(self.last) < time {
+            *self = Self::from(time);
+        }
+        self.last = time;
+        self.values.insert(value, time);
+        if self.values.len() >= self.look_at {
+            self.values.retain(|_, last| plan.window_end(*last) >= time);
+            self.look_at = (2 * self.values.len()).max(LOOK_AT_LEAST);
+        }
+    }
+}
+
+/// What the spans of a group came to, by their number since 1970.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub(crate) struct Spans {
+    /// The first span since there was an event at least once in a history.
+    since: i64,
+    /// Those with events, in order, with what they came to in units of 10⁻⁹.
+    all: VecDeque<(i64, i128)>,
+}
+
+impl Spans {
+    fn last(&self) -> Option<i64> {
+        self.all.back().map(|(span, _)| *span)
+    }
+
+    /// Whether `amount` is too much for `span`, after those before it.
+    ///
+    /// With m spans, mean μ and standard deviation σ: amount > μ + factor · σ. Spans without events count as nothing. The
+    /// amounts are exact and are taken in order, so that the same set of events gives the same answer.
+    pub(crate) fn is_much(&self, span: i64, amount: i128, rule: &Deviation) -> bool {
+        let from = self.since.max(span - rule.history_spans);
+        let count = span - from;
+        if self.last().is_none_or(|last| last < span - rule.history_spans) || span - self.since < rule.learn_spans {
+            return false;
+        }
+        let units = |amount: i128| amount as f64 / 1e9;
+        let before = self.all.iter().filter(|(at, _)| *at >= from);
+        let (sum, squares) = before.fold((0.0, 0.0), |(sum, squares), (_, amount)| {
+            let amount = units(*amount);
+            (sum + amount, squares + amount * amount)
+        });
+        let mean = sum / count as f64;
+        let variance = (squares / count as f64 - mean * mean).max(0.0);
+        rule.least.holds(Fixed::from_units(amount))
+            && units(amount) > mean + units(rule.factor.units()) * variance.sqrt()
+    }
+
+    /// Remembers what a span came to, which is behind all others.
+    pub(crate) fn note(&mut self, span: i64, amount: i128, rule: &Deviation) {
+        let from = span - rule.history_spans;
+        if self.last().is_none_or(|last| last < from) {
+            self.since = span;
+            self.all.clear();
+        }
+        while self.all.front().is_some_and(|(at, _)| *at <= from) {
+            self.all.pop_front();
+        }
+        self.all.push_back((span, amount));
+    }
+}
