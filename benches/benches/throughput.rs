@@ -155,9 +155,9 @@ fn correlation(criterion: &mut Criterion) {
                 let mut engine = CorrelationEngine::new(&rules, CorrelationConfig::default());
                 let mut alerts = Vec::new();
                 for signal in signals {
-                    engine.apply(SignalMessage::Signal(signal), &mut alerts);
+                    engine.apply(SignalMessage::Signal(signal), &mut alerts).unwrap();
                 }
-                engine.finish(&mut alerts);
+                engine.finish(&mut alerts).unwrap();
                 alerts.len()
             },
             BatchSize::LargeInput,

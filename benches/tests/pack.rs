@@ -73,11 +73,11 @@ fn run<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8]
         for event in &batch.events {
             detector.detect(event, &mut signals);
             for signal in signals.drain(..) {
-                engine.apply(SignalMessage::Signal(signal), &mut alerts);
+                engine.apply(SignalMessage::Signal(signal), &mut alerts).unwrap();
             }
         }
     }
-    engine.finish(&mut alerts);
+    engine.finish(&mut alerts).unwrap();
     (alerts, dead)
 }
 

@@ -24,7 +24,10 @@ mod rule_set;
 mod sigma;
 mod text;
 
-pub use correlation::{CorrelationConfig, CorrelationEngine, CorrelationStats, SnapshotError};
+pub use correlation::{
+    Change, ColdError, ColdStore, CorrelationConfig, CorrelationEngine, CorrelationStats, Found, Restoring,
+    SnapshotError, SnapshotParts,
+};
 pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;
 pub use explain::Explained;

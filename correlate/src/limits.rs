@@ -43,6 +43,10 @@ pub const MAX_GROUP_BY_FIELDS: usize = 16;
 pub const MAX_GROUP_VALUE_BYTES: usize = 1 << 10;
 /// Longest `timespan`, in seconds: 366 days. A longer one is refused (`bad-timespan`).
 pub const MAX_TIMESPAN_SECONDS: i64 = 366 * 86_400;
+/// Groups of a correlation that are written to disk in one go.
+pub const MAX_SPILLED_AT_ONCE: usize = 4_096;
+/// Bytes of a part of a snapshot, about: it ends with the group that reaches it.
+pub const SNAPSHOT_PART_BYTES: usize = 4 << 20;
 /// Most `tests` of one rule. More are refused (`too-many`).
 pub const MAX_TESTS_PER_RULE: usize = 200;
 /// Most events of one test. More are refused (`too-many`).

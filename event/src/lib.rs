@@ -9,6 +9,7 @@
 mod alert;
 mod batch;
 mod data_model;
+mod entities;
 mod event;
 mod field;
 mod native;
@@ -24,6 +25,7 @@ mod value_ref;
 pub use alert::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Evidence, Level};
 pub use batch::{DeadLetter, EventBatch, RawRecord};
 pub use data_model::data_model_markdown;
+pub use entities::Entities;
 pub use event::{Event, EventId, Fields};
 pub use field::{FieldId, FieldInfo, FieldRef, FieldType, Indexed, TAXONOMY};
 pub use native::Native;

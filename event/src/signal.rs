@@ -5,7 +5,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, EventId, FieldId, Partition, Position, Source, Timestamp, Value};
+use crate::{Entities, Event, EventId, Partition, Position, Source, Timestamp};
 
 /// The part of an event that an alert cites: enough to find it again, and to read the alert without doing so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,55 +19,18 @@ pub struct EventRef {
     /// Where it was read.
     pub position: Position,
     /// What it was about: ECS name and value of who, what and where.
-    pub entities: Vec<(CompactString, CompactString)>,
+    pub entities: Entities,
 }
-
-/// The fields an alert shows of each event, in this order.
-const ENTITY_FIELDS: &[FieldId] = &[
-    FieldId::UserName,
-    FieldId::UserEffectiveName,
-    FieldId::UserTargetName,
-    FieldId::SourceIp,
-    FieldId::DestinationIp,
-    FieldId::EventAction,
-    FieldId::EventOutcome,
-    FieldId::OrchestratorNamespace,
-    FieldId::OrchestratorResourceType,
-    FieldId::OrchestratorResourceName,
-    FieldId::KubernetesPodName,
-    FieldId::KubernetesNodeName,
-    FieldId::HostName,
-    FieldId::ContainerId,
-    FieldId::ProcessCommandLine,
-    FieldId::CloudAccountId,
-    FieldId::AwsAccessKeyId,
-    FieldId::ServiceName,
-];
-
-/// Longest value an alert shows of a field, in bytes; the event itself keeps it whole.
-const MAX_ENTITY_BYTES: usize = 256;
 
 impl EventRef {
     /// The reference to `event`.
     pub fn new(event: &Event) -> Self {
-        let entities = ENTITY_FIELDS
-            .iter()
-            .filter_map(|&id| {
-                let text = event
-                    .fields
-                    .get(id)
-                    .map(Value::to_text)
-                    .filter(|text| !text.is_empty())?;
-                let end = text.floor_char_boundary(MAX_ENTITY_BYTES.min(text.len()));
-                Some((CompactString::const_new(id.name()), CompactString::new(&text[..end])))
-            })
-            .collect();
         Self {
             event_id: event.id,
             time: event.time,
             source: event.source,
             position: event.position.clone(),
-            entities,
+            entities: Entities::of(event),
         }
     }
 }

@@ -15,6 +15,8 @@ use casebook_event::{
 use casebook_ingest::{Decoder, SourceKind};
 use casebook_store::FoundEvent;
 
+use crate::error::PipelineError;
+
 /// A backtest under way.
 ///
 /// Memory grows with the matching events, not with those read.
@@ -68,7 +70,10 @@ impl Backtest {
     }
 
     /// Takes an event, in any order.
-    pub fn push(&mut self, found: FoundEvent) {
+    ///
+    /// # Errors
+    /// Groups of a correlation that do not fit into memory cannot be kept.
+    pub fn push(&mut self, found: FoundEvent) -> Result<(), PipelineError> {
         let (event, whole) = revive(found);
         let counts = &mut self.counts;
         counts.events += 1;
@@ -83,13 +88,17 @@ impl Backtest {
             matches
                 .entry(signal.event.event_id)
                 .or_insert_with(|| signal.event.clone());
-            self.engine.apply(SignalMessage::Signal(signal), &mut self.alerts);
+            self.engine.apply(SignalMessage::Signal(signal), &mut self.alerts)?;
         }
+        Ok(())
     }
 
     /// What was found.
-    pub fn finish(mut self) -> BacktestReport {
-        self.engine.finish(&mut self.alerts);
+    ///
+    /// # Errors
+    /// As [`Backtest::push`].
+    pub fn finish(mut self) -> Result<BacktestReport, PipelineError> {
+        self.engine.finish(&mut self.alerts)?;
         self.alerts
             .sort_by(|a, b| (a.alert.time, &a.alert.id).cmp(&(b.alert.time, &b.alert.id)));
         let in_order = |matches: HashMap<EventId, EventRef>| {
@@ -97,7 +106,7 @@ impl Backtest {
             matches.sort_by_key(|event| (event.time, event.event_id));
             matches
         };
-        BacktestReport {
+        Ok(BacktestReport {
             counts: self.counts,
             matches: self
                 .matches
@@ -105,7 +114,7 @@ impl Backtest {
                 .map(|(rule, matches)| (rule, in_order(matches)))
                 .collect(),
             alerts: self.alerts,
-        }
+        })
     }
 }
 

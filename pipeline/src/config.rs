@@ -28,6 +28,9 @@ pub struct Config {
     /// How much later than others an event of each source may arrive and still be correlated.
     #[serde(default)]
     pub lateness: LatenessConfig,
+    /// What correlation may take.
+    #[serde(default)]
+    pub correlation: StateConfig,
     /// When a batch is committed.
     #[serde(default)]
     pub commit: CommitConfig,
@@ -137,6 +140,34 @@ impl Default for SourceKindConfig {
 fn source_kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SourceKindConfig, D::Error> {
     let name = String::deserialize(deserializer)?;
     name.parse().map(SourceKindConfig).map_err(serde::de::Error::custom)
+}
+
+/// What the state of correlation may take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StateConfig {
+    /// Memory for groups of events that wait for more, in bytes, over all partitions of the signals topic. Groups beyond it
+    /// go to disk.
+    pub memory_bytes: usize,
+    /// Where they go: a directory on a local disk, whose content need not outlive the worker. The directory for temporary
+    /// files if absent.
+    pub spill_directory: Option<PathBuf>,
+    /// How often the state is written at least when there are signals, beside writing it when a worker stops. What came
+    /// since is read again from the signals topic after a crash, which must keep it as long.
+    pub interval: ConfigDuration,
+}
+
+/// Least memory for groups, in bytes.
+const MIN_STATE_BYTES: usize = 1 << 20;
+
+impl Default for StateConfig {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 512 << 20,
+            spill_directory: None,
+            interval: ConfigDuration(Duration::from_secs(10)),
+        }
+    }
 }
 
 /// How much later than others an event may arrive and still be correlated.
@@ -255,6 +286,9 @@ impl Config {
                 MIN_RULES_RELOAD.as_secs()
             ));
         }
+        if config.correlation.memory_bytes < MIN_STATE_BYTES {
+            return Err(format!("correlation.memory_bytes: at least {MIN_STATE_BYTES}"));
+        }
         for path in &mut config.rules {
             *path = base.join(&*path);
         }
@@ -294,6 +328,10 @@ mod tests {
         check(
             "kafka: {brokers: b, topics: [{name: x}]}\ncommit: {max_bytes: 5}\n",
             "commit.max_bytes",
+        );
+        check(
+            "kafka: {brokers: b, topics: [{name: x}]}\ncorrelation: {memory_bytes: 5}\n",
+            "correlation.memory_bytes",
         );
         check(
             "rules_reload: 0s\nkafka: {brokers: b, topics: [{name: x}]}\n",

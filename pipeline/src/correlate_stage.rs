@@ -1,17 +1,19 @@
 //! The correlate side: signals in, alerts and the state that produced them out, in one commit with the signals' offsets.
 //!
 //! Each partition of the signals topic has an engine and a state of its own, so that a partition moves between workers
-//! with all that belongs to it. The state file of a commit also holds the alerts of that commit: whoever restores it
-//! sends them again, so that a crash between commit and sending loses none.
+//! with all that belongs to it. The state is not written with every commit: whoever goes on reads the signals since the last
+//! state again, which gives the same alerts again, and sends them again, as the alerts that were committed with the state:
+//! so that a crash between commit and sending loses none. They are not committed again.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, RuleSet};
 use casebook_event::{Alert, Checkpoint, Partition, RawRecord, StartOffset};
 use casebook_ingest::{Consumer, ConsumerEvent};
-use casebook_store::{AlertsCommit, CommitError, Store};
+use casebook_store::{AlertsCommit, CommitError, StatePart, Store};
 use rdkafka::producer::FutureProducer;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock;
+use crate::cold_store::DiskStore;
 use crate::config::Config;
 use crate::error::PipelineError;
 use crate::progress::Progress;
@@ -32,11 +35,12 @@ const MAX_FAILED_COMMITS: u32 = 30;
 /// Alerts gathered before a commit, whatever the interval.
 const MAX_PENDING_ALERTS: usize = 10_000;
 
-/// The content of a state file.
+/// Time between two states, as a multiple of what writing the last one took: it takes a tenth of the time at most.
+const STATE_TIME_FACTOR: u32 = 10;
+
+/// The first part of a state; the others are the engine's snapshot.
 #[derive(Serialize, Deserialize)]
-struct StateFile {
-    /// The engine's own snapshot, which names its version.
-    engine: String,
+struct StateHead {
     /// The alerts that were committed together with it.
     committed_alerts: Vec<Alert>,
 }
@@ -47,6 +51,14 @@ struct PartitionState {
     alerts: Vec<Alert>,
     /// The next offset to apply, where known.
     expected: Option<i64>,
+    /// Where the table stands, where known. Signals before `next` only bring back what came after the state.
+    start: Option<StartOffset>,
+    /// Whether the state is to be written with the next commit, whatever the time.
+    state_is_due: bool,
+    /// When the state was written last, or restored.
+    state_since: Instant,
+    /// What that took.
+    state_took: Duration,
 }
 
 pub(crate) struct CorrelateStage {
@@ -62,6 +74,9 @@ pub(crate) struct CorrelateStage {
     metrics: Arc<Metrics>,
     progress: Arc<Progress>,
     shutdown: CancellationToken,
+    /// Where groups go that do not fit into memory, and how much each engine has.
+    spill_directory: PathBuf,
+    memory_bytes: usize,
     partitions: BTreeMap<Partition, PartitionState>,
     checkpoint: Checkpoint,
     pending: usize,
@@ -72,6 +87,7 @@ pub(crate) struct CorrelateStage {
 /// What the stage is built from.
 pub(crate) struct CorrelateParts {
     pub(crate) config: Config,
+    pub(crate) signals_partitions: i32,
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) reloaded: watch::Receiver<Arc<RuleSet>>,
     pub(crate) detect_rules: watch::Sender<Arc<RuleSet>>,
@@ -92,6 +108,7 @@ impl CorrelateStage {
     pub(crate) fn new(parts: CorrelateParts) -> Self {
         let CorrelateParts {
             config,
+            signals_partitions,
             rules,
             reloaded,
             detect_rules,
@@ -107,7 +124,12 @@ impl CorrelateStage {
             .alerts_topic
             .as_deref()
             .map(|topic| TopicWriter::new(producer, topic));
+        // The partitions of the signals may all be this worker's.
+        let share = usize::try_from(signals_partitions).unwrap_or(1).max(1);
+        let spill_directory = config.correlation.spill_directory.clone();
         Self {
+            memory_bytes: config.correlation.memory_bytes / share,
+            spill_directory: spill_directory.unwrap_or_else(std::env::temp_dir),
             config,
             rules,
             reloaded,
@@ -138,12 +160,22 @@ impl CorrelateStage {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Ok(()) = self.reloaded.changed() => self.take_rules(),
+                Ok(()) = self.reloaded.changed() => self.take_rules()?,
                 event = input.recv() => match event {
                     Some(event) => self.on_event(event).await?,
                     None => break,
                 },
                 () = tokio::time::sleep_until(deadline.into()), if !self.checkpoint.is_empty() => {}
+            }
+        }
+        // Whoever goes on has nothing to read again.
+        for (partition, state) in &mut self.partitions {
+            if let (Some(start), Some(expected)) = (state.start, state.expected)
+                && start.next <= expected
+                && start.resume < expected
+            {
+                self.checkpoint.begin(partition, start);
+                state.state_is_due = true;
             }
         }
         self.commit().await?;
@@ -156,12 +188,15 @@ impl CorrelateStage {
     }
 
     /// Goes on with changed rules, and then lets detection do so.
-    fn take_rules(&mut self) {
+    fn take_rules(&mut self) -> Result<(), PipelineError> {
         self.rules = self.reloaded.borrow_and_update().clone();
         for state in self.partitions.values_mut() {
-            state.engine.set_rules(&self.rules);
+            state.engine.set_rules(&self.rules)?;
+            // What comes before is not to be applied again under other rules.
+            state.state_is_due = true;
         }
         self.detect_rules.send_replace(self.rules.clone());
+        Ok(())
     }
 
     fn deadline(&self) -> Instant {
@@ -178,7 +213,7 @@ impl CorrelateStage {
         match event {
             ConsumerEvent::Assigned(partitions) => {
                 for (partition, start) in partitions {
-                    self.restore(partition, start.map(|start| start.next)).await?;
+                    self.restore(partition, start).await?;
                 }
             }
             ConsumerEvent::Revoked(partitions) => {
@@ -191,12 +226,12 @@ impl CorrelateStage {
             }
             ConsumerEvent::Restarted(partitions) => {
                 for (partition, start) in partitions {
-                    self.restore(partition, Some(start.next)).await?;
+                    self.restore(partition, Some(start)).await?;
                 }
             }
             ConsumerEvent::Records { records, .. } => {
                 for record in &records {
-                    self.apply(record)?;
+                    self.apply(record).await?;
                 }
             }
             ConsumerEvent::EndOffsets(_) => {}
@@ -205,33 +240,59 @@ impl CorrelateStage {
         Ok(())
     }
 
-    async fn restore(&mut self, partition: Partition, offset: Option<i64>) -> Result<(), PipelineError> {
+    async fn restore(&mut self, partition: Partition, start: Option<StartOffset>) -> Result<(), PipelineError> {
         let group = correlate_group(&self.config.kafka.group);
+        let engine = loop {
+            let parts = self.store.correlation_state(&group, &partition).await?;
+            match self.restored(&partition, parts.as_deref().unwrap_or_default()).await {
+                Ok(engine) => break engine,
+                // A commit of whoever had the partition before may have replaced it between the two reads; what is read
+                // then is fenced by the offsets.
+                Err(error) if self.store.correlation_state(&group, &partition).await? == parts => return Err(error),
+                Err(_) => {}
+            }
+        };
+        let state = PartitionState {
+            engine,
+            alerts: Vec::new(),
+            expected: start.map(|start| start.resume),
+            start,
+            state_is_due: false,
+            state_since: Instant::now(),
+            state_took: Duration::ZERO,
+        };
+        self.partitions.insert(partition, state);
+        Ok(())
+    }
+
+    /// The engine that a state describes; without one, an empty engine.
+    async fn restored(
+        &mut self,
+        partition: &Partition,
+        parts: &[StatePart],
+    ) -> Result<CorrelationEngine, PipelineError> {
         let bad = |reason: String| PipelineError::State {
             partition: partition.clone(),
             reason,
         };
-        let engine = match self.store.correlation_state(&group, &partition).await? {
-            None => CorrelationEngine::new(&self.rules, CorrelationConfig::default()),
-            Some(bytes) => {
-                let state: StateFile = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
-                self.send(&state.committed_alerts).await?;
-                CorrelationEngine::restore(&self.rules, CorrelationConfig::default(), state.engine.as_bytes())
-                    .map_err(|error| bad(error.to_string()))?
-            }
+        let store = Box::new(DiskStore::below(&self.spill_directory));
+        let engine =
+            CorrelationEngine::new(&self.rules, CorrelationConfig::default()).with_cold_store(store, self.memory_bytes);
+        let Some((head, groups)) = parts.split_first() else {
+            return Ok(engine);
         };
-        self.partitions.insert(
-            partition,
-            PartitionState {
-                engine,
-                alerts: Vec::new(),
-                expected: offset,
-            },
-        );
-        Ok(())
+        let mut restoring = engine.restoring();
+        for part in groups {
+            let bytes = self.store.read_state_part(partition, part).await?;
+            restoring.take(&bytes).map_err(|error| bad(error.to_string()))?;
+        }
+        let head = self.store.read_state_part(partition, head).await?;
+        let head: StateHead = serde_json::from_slice(&head).map_err(|error| bad(error.to_string()))?;
+        self.send(&head.committed_alerts).await?;
+        Ok(restoring.finish())
     }
 
-    fn apply(&mut self, record: &RawRecord) -> Result<(), PipelineError> {
+    async fn apply(&mut self, record: &RawRecord) -> Result<(), PipelineError> {
         let partition = Partition {
             topic: record.position.topic.clone(),
             partition: record.position.partition,
@@ -241,19 +302,26 @@ impl CorrelateStage {
         let Some(state) = self.partitions.get_mut(&partition) else {
             return Ok(());
         };
-        let start = state.expected.unwrap_or(offset);
-        if offset < start {
+        let expected = state.expected.unwrap_or(offset);
+        if offset < expected {
             return Ok(());
         }
         let message = parse(&partition, offset, &record.payload)?;
         let before = state.alerts.len();
-        state.engine.apply(message, &mut state.alerts);
-        self.pending += state.alerts.len() - before;
+        state.engine.apply(message, &mut state.alerts)?;
         state.expected = Some(offset + 1);
+        let start = *state.start.get_or_insert(StartOffset::at(expected));
+        if offset < start.next {
+            // Its alerts are committed, but may not have been sent.
+            let again = state.alerts.split_off(before);
+            return self.send(&again).await;
+        }
+        self.pending += state.alerts.len() - before;
         if self.checkpoint.is_empty() {
             self.since = Instant::now();
         }
-        self.checkpoint.record(&partition, start, offset);
+        self.checkpoint.begin(&partition, start);
+        self.checkpoint.record(&partition, start.next, offset);
         Ok(())
     }
 
@@ -261,33 +329,40 @@ impl CorrelateStage {
         if self.checkpoint.is_empty() {
             return Ok(());
         }
-        let checkpoint = std::mem::take(&mut self.checkpoint);
+        let mut checkpoint = std::mem::take(&mut self.checkpoint);
         let mut alerts = Vec::with_capacity(self.pending);
         let mut states = Vec::new();
-        for (partition, _) in checkpoint.iter() {
-            let Some(state) = self.partitions.get_mut(partition) else {
+        let partitions: Vec<Partition> = checkpoint.iter().map(|(partition, _)| partition.clone()).collect();
+        for partition in partitions {
+            let Some(state) = self.partitions.get_mut(&partition) else {
                 continue;
             };
             let committed_alerts = std::mem::take(&mut state.alerts);
-            let engine = String::from_utf8(state.engine.snapshot()).map_err(|error| PipelineError::State {
-                partition: partition.clone(),
-                reason: error.to_string(),
-            })?;
             alerts.extend(committed_alerts.iter().cloned());
-            let bytes = serde_json::to_vec(&StateFile {
-                engine,
-                committed_alerts,
-            })
-            .map_err(|error| PipelineError::State {
-                partition: partition.clone(),
-                reason: error.to_string(),
-            })?;
-            states.push((partition.clone(), bytes));
+            let interval = self
+                .config
+                .correlation
+                .interval
+                .0
+                .max(state.state_took * STATE_TIME_FACTOR);
+            if state.state_is_due || state.state_since.elapsed() >= interval {
+                let begun = Instant::now();
+                let parts = write_state(&self.store, &partition, state, committed_alerts).await?;
+                (state.state_since, state.state_took) = (Instant::now(), begun.elapsed());
+                states.push((partition, parts));
+            } else {
+                let resume = state.start.map(|start| start.resume);
+                checkpoint.half_read(&partition, resume);
+            }
         }
         self.pending = 0;
         let next: Vec<_> = checkpoint
             .iter()
             .map(|(partition, range)| (partition.clone(), range.end))
+            .collect();
+        let ranges: Vec<_> = checkpoint
+            .iter()
+            .map(|(partition, range)| (partition.clone(), range))
             .collect();
         let group = correlate_group(&self.config.kafka.group);
         let commit = AlertsCommit {
@@ -300,6 +375,13 @@ impl CorrelateStage {
         match self.store.commit_alerts(commit).await {
             Ok(_) => {
                 self.failed_commits = 0;
+                for (partition, range) in ranges {
+                    if let Some(state) = self.partitions.get_mut(&partition) {
+                        let (next, resume) = (range.end, range.resume);
+                        state.state_is_due &= resume < next;
+                        state.start = Some(StartOffset { next, resume });
+                    }
+                }
                 self.metrics.alerts(&alerts);
                 self.send(&alerts).await?;
                 self.progress.signals_committed(&next, alerts.len());
@@ -332,7 +414,7 @@ impl CorrelateStage {
         let to = self
             .partitions
             .keys()
-            .map(|p| (p.clone(), StartOffset::at(offsets.get(p).copied().unwrap_or(0))))
+            .map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(StartOffset::at(0))))
             .collect();
         self.partitions.clear();
         self.consumer.seek(to);
@@ -347,4 +429,23 @@ impl CorrelateStage {
         }
         sink.take_deliveries().confirmed().await
     }
+}
+
+/// Writes the state of a partition.
+async fn write_state(
+    store: &Store,
+    partition: &Partition,
+    state: &PartitionState,
+    committed_alerts: Vec<Alert>,
+) -> Result<Vec<StatePart>, PipelineError> {
+    let head = serde_json::to_vec(&StateHead { committed_alerts }).map_err(|error| PipelineError::State {
+        partition: partition.clone(),
+        reason: error.to_string(),
+    })?;
+    let mut parts = vec![store.write_state_part(partition, head).await?];
+    let mut snapshot = state.engine.snapshot();
+    while let Some(part) = snapshot.next_part()? {
+        parts.push(store.write_state_part(partition, part).await?);
+    }
+    Ok(parts)
 }

@@ -66,6 +66,9 @@ pub enum PipelineError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Correlation state on disk cannot be written or read.
+    #[error(transparent)]
+    Cold(#[from] casebook_correlate::ColdError),
     /// A file could not be read.
     #[error("{path}: {source}")]
     File {

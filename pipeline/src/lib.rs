@@ -14,6 +14,7 @@
 
 mod backtest;
 mod clock;
+mod cold_store;
 mod commit_stage;
 mod config;
 mod correlate_stage;
@@ -33,7 +34,9 @@ mod watermark;
 
 pub use backtest::{Backtest, BacktestCounts, BacktestReport};
 pub use clock::now;
-pub use config::{CommitConfig, Config, ConfigError, KafkaConfig, LatenessConfig, SourceKindConfig, TopicConfig};
+pub use config::{
+    CommitConfig, Config, ConfigError, KafkaConfig, LatenessConfig, SourceKindConfig, StateConfig, TopicConfig,
+};
 pub use duration::{ConfigDuration, parse_duration};
 pub use error::PipelineError;
 pub use progress::{Progress, Snapshot};

@@ -59,37 +59,44 @@ impl Replay {
     }
 
     /// Takes one record, and returns what could not be decoded of it.
-    pub fn push(&mut self, record: &RawRecord) -> &EventBatch {
+    ///
+    /// # Errors
+    /// Groups of a correlation that do not fit into memory cannot be kept.
+    pub fn push(&mut self, record: &RawRecord) -> Result<&EventBatch, PipelineError> {
         self.batch.events.clear();
         self.batch.dead_letters.clear();
         self.decoder.decode(record, self.ingested, &mut self.batch);
         self.counts.records += 1;
         self.counts.bytes += record.payload.len() as u64;
         self.last = Some(record.position.clone());
-        self.detect();
-        &self.batch
+        self.detect()?;
+        Ok(&self.batch)
     }
 
     /// Takes the end of a file: what waited for more of it is given out. Returns what could not be decoded of it.
-    pub fn end_of_file(&mut self) -> &EventBatch {
+    ///
+    /// # Errors
+    /// As [`Replay::push`].
+    pub fn end_of_file(&mut self) -> Result<&EventBatch, PipelineError> {
         self.batch.events.clear();
         self.batch.dead_letters.clear();
         if let Some(last) = self.last.take() {
             self.decoder.flush(&last, self.ingested, &mut self.batch);
-            self.detect();
+            self.detect()?;
         }
-        &self.batch
+        Ok(&self.batch)
     }
 
-    fn detect(&mut self) {
+    fn detect(&mut self) -> Result<(), PipelineError> {
         self.counts.events += self.batch.events.len() as u64;
         self.counts.dead_letters += self.batch.dead_letters.len() as u64;
         for event in &self.batch.events {
             self.detector.detect(event, &mut self.matched);
             for signal in self.matched.drain(..) {
-                self.engine.apply(SignalMessage::Signal(signal), &mut self.alerts);
+                self.engine.apply(SignalMessage::Signal(signal), &mut self.alerts)?;
             }
         }
+        Ok(())
     }
 
     /// What was read so far.
@@ -98,11 +105,14 @@ impl Replay {
     }
 
     /// The final alerts, in order of time and id.
-    pub fn finish(mut self) -> Vec<Alert> {
-        self.engine.finish(&mut self.alerts);
+    ///
+    /// # Errors
+    /// As [`Replay::push`].
+    pub fn finish(mut self) -> Result<Vec<Alert>, PipelineError> {
+        self.engine.finish(&mut self.alerts)?;
         self.alerts
             .sort_by(|a, b| (a.alert.time, &a.alert.id).cmp(&(b.alert.time, &b.alert.id)));
-        self.alerts
+        Ok(self.alerts)
     }
 }
 

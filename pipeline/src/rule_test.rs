@@ -108,9 +108,11 @@ fn run(rules: &Arc<RuleSet>, rule: &RuleInfo, test: &RuleTest) -> Result<(), Tes
     let mut engine = CorrelationEngine::new(rules, CorrelationConfig { provisional: false });
     let mut alerts: Vec<Alert> = Vec::new();
     for signal in signals.iter().cloned() {
-        engine.apply(SignalMessage::Signal(signal), &mut alerts);
+        let applied = engine.apply(SignalMessage::Signal(signal), &mut alerts);
+        applied.map_err(|error| failed(0, error.to_string()))?;
     }
-    engine.finish(&mut alerts);
+    let finished = engine.finish(&mut alerts);
+    finished.map_err(|error| failed(0, error.to_string()))?;
     alerts.retain(|alert| alert.rule.id == *rule.id);
     let found = alerts.len();
     if found != test.expect {

@@ -47,14 +47,10 @@ struct TableOffsets {
 impl OffsetSource for TableOffsets {
     fn start_offsets(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, StartOffset>, String> {
         let offsets: Result<BTreeMap<Partition, StartOffset>, StoreError> = self.runtime.block_on(async {
-            if !self.alerts {
-                return self.store.start_offsets(&self.group).await;
+            match self.alerts {
+                false => self.store.start_offsets(&self.group).await,
+                true => self.store.signal_offsets(&self.group).await,
             }
-            let offsets = self.store.signal_offsets(&self.group).await?;
-            Ok(offsets
-                .into_iter()
-                .map(|(p, next)| (p, StartOffset::at(next)))
-                .collect())
         });
         let mut offsets = offsets.map_err(|error| error.to_string())?;
         offsets.retain(|partition, _| partitions.contains(partition));
@@ -119,6 +115,7 @@ impl Pipeline {
             signal_sender,
         )?;
         let correlate = CorrelateStage::new(CorrelateParts {
+            signals_partitions: partitions,
             config,
             rules,
             reloaded,

@@ -7,15 +7,15 @@ use arrow::array::{
     ArrayRef, AsArray, Int32Array, Int32Builder, Int64Builder, RecordBatch, StringArray, StringBuilder,
     TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
-use casebook_event::{Alert, AlertStatus, Checkpoint, Level, Partition, Timestamp};
+use casebook_event::{Alert, AlertStatus, Checkpoint, Level, Partition, StartOffset, Timestamp};
 use futures::TryStreamExt;
 
-use crate::commit::{Committed, fence, txns};
+use crate::commit::{Committed, fence, resume_txns, txns};
 use crate::limits::MAX_AMBIGUOUS_IDS;
 use crate::record_batch::{batch, micros};
 use crate::scan::{scan, scan_rows, select};
 use crate::schema::TableSchema;
-use crate::state::Reference;
+use crate::state::{Reference, StatePart, domain};
 use crate::table::{Add, DataFile, DataFileWriter, Proposal, StatsBuilder, file_name};
 use crate::write::{date_text, put_file};
 use crate::{CommitError, Store, StoreError, TableName};
@@ -29,8 +29,9 @@ pub struct AlertsCommit<'a> {
     pub alerts: &'a [Alert],
     /// The offsets of the signals topic that they came from.
     pub checkpoint: Checkpoint,
-    /// The correlation state of partitions of the signals topic, as it is after these offsets.
-    pub states: Vec<(Partition, Vec<u8>)>,
+    /// The correlation state of partitions of the signals topic, as it is after these offsets, where it was written anew. For
+    /// the others the checkpoint says from where on signals are to be read again after the state of an earlier commit.
+    pub states: Vec<(Partition, Vec<StatePart>)>,
     /// The time to write into the log.
     pub now: Timestamp,
 }
@@ -89,7 +90,7 @@ impl AlertFilter {
 impl Store {
     /// Commits alerts, the signals offsets they came from and the correlation state after them, as one.
     ///
-    /// The state of a partition is written as a file first, and the commit carries its path, length and SHA-256 in a
+    /// The parts of a state are files that were written before, and the commit carries their paths, lengths and SHA-256 in a
     /// `domainMetadata` action: that survives Delta checkpoints, and readers of the table need not know it.
     ///
     /// # Errors
@@ -105,24 +106,26 @@ impl Store {
         let before = self.alerts.snapshot().await?;
         fence(&before, group, &checkpoint)?;
 
-        let mut references = Vec::new();
-        for (partition, state) in states {
-            references.push(self.write_state(group, &partition, state).await?);
-        }
+        let references: Vec<(String, Reference)> = states
+            .into_iter()
+            .map(|(partition, parts)| (domain(group, &partition), Reference { parts }))
+            .collect();
         let (adds, stored_bytes) = self.write_alerts(alerts, now).await?;
         let files = adds.len() as u64;
         let written: Vec<String> = adds
             .iter()
             .map(|add| add.path.clone())
-            .chain(references.iter().map(|(_, reference)| reference.path.clone()))
+            .chain(references.iter().flat_map(|(_, reference)| reference.paths().cloned()))
             .collect();
         let domains = references
             .iter()
             .map(|(domain, reference)| reference.action(domain))
             .collect();
+        let mut txns = txns(group, &checkpoint, now);
+        txns.append(&mut resume_txns(&before, group, &checkpoint, now));
         let proposal = Proposal {
             adds,
-            txns: txns(group, &checkpoint, now),
+            txns,
             domains,
             now,
         };
@@ -134,12 +137,10 @@ impl Store {
             self.discard(&self.alerts, &written).await;
         }
         let snapshot = landed?;
-        let superseded: Vec<String> = references
+        let old = references
             .iter()
-            .filter_map(|(domain, _)| Reference::of(&before, domain))
-            .filter(|old| references.iter().all(|(_, new)| new.path != old.path))
-            .map(|old| old.path)
-            .collect();
+            .filter_map(|(domain, _)| Reference::of(&before, domain));
+        let superseded: Vec<String> = old.flat_map(|old| old.paths().cloned().collect::<Vec<_>>()).collect();
         self.discard(&self.alerts, &superseded).await;
         Ok(Committed {
             version: snapshot.version,
@@ -186,12 +187,13 @@ impl Store {
         Ok((adds, bytes))
     }
 
-    /// The next offset of every partition of the signals topic that `group` has committed alerts of.
+    /// Where reading of every partition of the signals topic goes on that `group` has committed alerts of: `resume` is where
+    /// its state stands.
     ///
     /// # Errors
     /// The alerts table cannot be read.
-    pub async fn signal_offsets(&self, group: &str) -> Result<BTreeMap<Partition, i64>, StoreError> {
-        Ok(crate::commit::offsets(&*self.alerts.snapshot().await?, group))
+    pub async fn signal_offsets(&self, group: &str) -> Result<BTreeMap<Partition, StartOffset>, StoreError> {
+        Ok(crate::commit::starts(&*self.alerts.snapshot().await?, group))
     }
 
     /// The latest revision of every alert that `filter` admits, the newest first; those of one time by id.

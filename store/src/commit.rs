@@ -122,7 +122,7 @@ pub(crate) fn txns(group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<
 
 /// The actions that say from where on what is half read can be had again. A partition of which nothing is and was half
 /// read needs none.
-fn resume_txns(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<Txn> {
+pub(crate) fn resume_txns(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<Txn> {
     let last_updated = Some(now.as_nanos().div_euclid(1_000_000));
     checkpoint
         .iter()
@@ -315,13 +315,17 @@ impl Store {
     /// # Errors
     /// The events table cannot be read.
     pub async fn start_offsets(&self, group: &str) -> Result<BTreeMap<Partition, StartOffset>, StoreError> {
-        let snapshot = self.events.snapshot().await?;
-        let starts = offsets(&snapshot, group).into_keys().filter_map(|partition| {
-            let start = start_offset(&snapshot, group, &partition)?;
-            Some((partition, start))
-        });
-        Ok(starts.collect())
+        Ok(starts(&*self.events.snapshot().await?, group))
     }
+}
+
+/// Where reading of every partition of `group` goes on.
+pub(crate) fn starts(snapshot: &Snapshot, group: &str) -> BTreeMap<Partition, StartOffset> {
+    let starts = offsets(snapshot, group).into_keys().filter_map(|partition| {
+        let start = start_offset(snapshot, group, &partition)?;
+        Some((partition, start))
+    });
+    starts.collect()
 }
 
 /// Where the table stands in each partition of `checkpoint`.

@@ -36,5 +36,6 @@ pub use config::*;
 pub use error::{CommitError, QueryError, StoreError};
 pub use query::{ALIASES, FieldAlias, FoundEvent, SearchAnswer, SearchRequest, check_query, query_matches};
 pub use sql::SqlAnswer;
+pub use state::StatePart;
 pub use store::{Store, TableStatus};
 pub use table::TableName;

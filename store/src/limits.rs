@@ -52,5 +52,5 @@ pub const MAX_SQL_BYTES: usize = 64 * 1024;
 /// Memory that one SQL statement may use for sorting, joining and grouping, in bytes. A statement that needs more fails.
 pub const MAX_SQL_MEMORY_BYTES: usize = 512 << 20;
 
-/// Largest correlation state snapshot of one partition, in bytes.
-pub const MAX_STATE_BYTES: usize = 1 << 30;
+/// Largest part of a correlation state snapshot, in bytes. A larger one is refused, and so is its commit.
+pub const MAX_STATE_PART_BYTES: usize = 1 << 30;

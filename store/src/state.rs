@@ -1,4 +1,5 @@
-//! Correlation state snapshots: one file for each partition of the signals topic, named by the commit that holds it.
+//! Correlation state snapshots: the parts of one partition of the signals topic are files, named by the commit that holds
+//! them.
 
 use casebook_event::Partition;
 use object_store::path::Path;
@@ -7,22 +8,28 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::commit::app_id;
-use crate::limits::MAX_STATE_BYTES;
+use crate::limits::MAX_STATE_PART_BYTES;
 use crate::table::{DomainMetadata, Snapshot};
 use crate::{Store, StoreError, TableName};
 
 /// The folder of the snapshots in the alerts table; Delta readers and cleaners leave folders with `_` alone.
 const FOLDER: &str = "_casebook_state";
 
+/// A file of a state snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatePart {
+    /// Relative to the alerts table.
+    path: String,
+    /// In bytes.
+    length: u64,
+    /// Lower-case hexadecimal.
+    sha256: String,
+}
+
 /// What a commit says of a state snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reference {
-    /// Relative to the alerts table.
-    pub path: String,
-    /// In bytes.
-    pub length: u64,
-    /// Lower-case hexadecimal.
-    pub sha256: String,
+    pub parts: Vec<StatePart>,
 }
 
 impl Reference {
@@ -40,10 +47,15 @@ impl Reference {
             removed: false,
         }
     }
+
+    /// The paths of the parts, relative to the alerts table.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        self.parts.iter().map(|part| &part.path)
+    }
 }
 
 /// The metadata domain of a partition's state.
-fn domain(group: &str, partition: &Partition) -> String {
+pub(crate) fn domain(group: &str, partition: &Partition) -> String {
     format!("casebook.state/{}", app_id(group, partition))
 }
 
@@ -58,29 +70,28 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Store {
-    /// Writes the state of `partition` as a file that no commit names yet.
-    pub(crate) async fn write_state(
-        &self,
-        group: &str,
-        partition: &Partition,
-        state: Vec<u8>,
-    ) -> Result<(String, Reference), StoreError> {
-        if state.len() > MAX_STATE_BYTES {
+    /// Writes a part of the state of `partition` as a file, which counts once an [`AlertsCommit`](crate::AlertsCommit) has
+    /// landed that names it.
+    ///
+    /// # Errors
+    /// The part is larger than a file may be, or cannot be written.
+    pub async fn write_state_part(&self, partition: &Partition, part: Vec<u8>) -> Result<StatePart, StoreError> {
+        if part.len() > MAX_STATE_PART_BYTES {
             return Err(StoreError::TooLarge {
-                what: format!("the correlation state of {partition}"),
-                size: state.len(),
-                limit: MAX_STATE_BYTES,
+                what: format!("a group of the correlation state of {partition}"),
+                size: part.len(),
+                limit: MAX_STATE_PART_BYTES,
             });
         }
-        let reference = Reference {
+        let written = StatePart {
             path: format!("{FOLDER}/{}.state", uuid::Uuid::new_v4()),
-            length: state.len() as u64,
-            sha256: sha256(&state),
+            length: part.len() as u64,
+            sha256: sha256(&part),
         };
-        let path = Path::from(format!("{}/{}", TableName::Alerts.name(), reference.path));
+        let path = Path::from(format!("{}/{}", TableName::Alerts.name(), written.path));
         self.location
             .files
-            .put(&path, state.into())
+            .put(&path, part.into())
             .await
             .map_err(|error| StoreError::File {
                 table: TableName::Alerts.name(),
@@ -88,49 +99,49 @@ impl Store {
                 path: path.to_string(),
                 source: Box::new(error),
             })?;
-        Ok((domain(group, partition), reference))
+        Ok(written)
     }
 
-    /// The correlation state of `partition` that belongs to the offsets in the alerts table; `None` where none was
-    /// ever committed.
+    /// The parts of the correlation state of `partition` that belongs to the offsets in the alerts table; `None` where none
+    /// was ever committed. A later commit removes the files of those before.
     ///
     /// # Errors
-    /// [`StoreError::State`] where the file is missing or is not the one that was committed; else the table cannot be
-    /// read.
-    pub async fn correlation_state(&self, group: &str, partition: &Partition) -> Result<Option<Vec<u8>>, StoreError> {
-        let domain = domain(group, partition);
-        let mut reference = Reference::of(&*self.alerts.snapshot().await?, &domain);
-        loop {
-            let Some(found) = reference else { return Ok(None) };
-            let path = Path::from(format!("{}/{}", TableName::Alerts.name(), found.path));
-            let broken = |reason: String| StoreError::State {
-                partition: partition.clone(),
-                path: path.to_string(),
-                reason,
-            };
-            let bytes = match self.location.files.get(&path).await {
-                Ok(file) => file.bytes().await.map_err(|error| broken(error.to_string()))?,
-                Err(ObjectError::NotFound { .. }) => {
-                    // A commit may have replaced it between the two reads.
-                    reference = Reference::of(&*self.alerts.snapshot().await?, &domain);
-                    if reference.as_ref() == Some(&found) {
-                        return Err(broken("the file is missing".into()));
-                    }
-                    continue;
-                }
-                Err(error) => return Err(broken(error.to_string())),
-            };
-            if bytes.len() as u64 != found.length {
-                return Err(broken(format!(
-                    "it has {} bytes, not the {} that were committed",
-                    bytes.len(),
-                    found.length
-                )));
-            }
-            if sha256(&bytes) != found.sha256 {
-                return Err(broken("its SHA-256 is not the one that was committed".into()));
-            }
-            return Ok(Some(bytes.to_vec()));
+    /// The alerts table cannot be read.
+    pub async fn correlation_state(
+        &self,
+        group: &str,
+        partition: &Partition,
+    ) -> Result<Option<Vec<StatePart>>, StoreError> {
+        let reference = Reference::of(&*self.alerts.snapshot().await?, &domain(group, partition));
+        Ok(reference.map(|reference| reference.parts))
+    }
+
+    /// Reads a part of the state of `partition`.
+    ///
+    /// # Errors
+    /// [`StoreError::State`] where the file is missing or is not the one that was committed.
+    pub async fn read_state_part(&self, partition: &Partition, part: &StatePart) -> Result<Vec<u8>, StoreError> {
+        let path = Path::from(format!("{}/{}", TableName::Alerts.name(), part.path));
+        let broken = |reason: String| StoreError::State {
+            partition: partition.clone(),
+            path: path.to_string(),
+            reason,
+        };
+        let bytes = match self.location.files.get(&path).await {
+            Ok(file) => file.bytes().await.map_err(|error| broken(error.to_string()))?,
+            Err(ObjectError::NotFound { .. }) => return Err(broken("the file is missing".into())),
+            Err(error) => return Err(broken(error.to_string())),
+        };
+        if bytes.len() as u64 != part.length {
+            return Err(broken(format!(
+                "it has {} bytes, not the {} that were committed",
+                bytes.len(),
+                part.length
+            )));
         }
+        if sha256(&bytes) != part.sha256 {
+            return Err(broken("its SHA-256 is not the one that was committed".into()));
+        }
+        Ok(bytes.to_vec())
     }
 }

@@ -11,7 +11,9 @@ use casebook_corpus::{Corpus, CorpusConfig};
 use casebook_correlate::{RuleFile, RuleSet};
 use casebook_event::{Source, Timestamp, Value};
 use casebook_ingest::SourceKind;
-use casebook_pipeline::{CommitConfig, Config, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, TopicConfig};
+use casebook_pipeline::{
+    CommitConfig, Config, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, StateConfig, TopicConfig,
+};
 use casebook_store::{Store, StoreConfig};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -224,6 +226,7 @@ fn config(brokers: &str, run: &str, topics: &[(String, Source)], store: &Path, c
             ..KafkaConfig::new(brokers, topics)
         },
         lateness: LatenessConfig::default(),
+        correlation: StateConfig::default(),
         commit,
         http: None,
     }

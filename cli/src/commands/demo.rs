@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use casebook_event::{Alert, AlertStatus};
 use casebook_ingest::SourceKind;
 use casebook_pipeline::{
-    CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, TopicConfig,
+    CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, StateConfig,
+    TopicConfig,
 };
 use casebook_store::{AlertFilter, SearchRequest, Store, StoreConfig};
 use rdkafka::mocking::MockCluster;
@@ -143,6 +144,7 @@ fn config(brokers: &str, store: &str) -> Config {
             idle: Some(ConfigDuration(Duration::from_secs(1))),
             ..LatenessConfig::default()
         },
+        correlation: StateConfig::default(),
         commit: CommitConfig {
             interval: ConfigDuration(Duration::from_secs(1)),
             alert_interval: ConfigDuration(Duration::from_millis(500)),

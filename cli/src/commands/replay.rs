@@ -34,14 +34,14 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
     for records in files {
         for record in records {
             let record = record?;
-            dead_letters += report_dead_letters(replay.push(&record), dead_letters);
+            dead_letters += report_dead_letters(replay.push(&record)?, dead_letters);
             bar.inc(record.payload.len() as u64);
         }
-        dead_letters += report_dead_letters(replay.end_of_file(), dead_letters);
+        dead_letters += report_dead_letters(replay.end_of_file()?, dead_letters);
     }
     bar.finish_and_clear();
     let counts = replay.counts();
-    let alerts = replay.finish();
+    let alerts = replay.finish()?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for alert in &alerts {
         output::write_json(alert, &mut out)?;

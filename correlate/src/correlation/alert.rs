@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use casebook_event::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, EventId, EventRef, Evidence};
+use casebook_event::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Entities, EventId, EventRef, Evidence};
 use compact_str::{CompactString, format_compact};
 
 use super::events::{Entry, Events, Told};
@@ -100,7 +100,7 @@ pub(super) fn event_of(alert: &Alert, members: u64, value: Option<CompactString>
             time: alert.alert.time,
             source: first.source,
             position: first.position.clone(),
-            entities: Vec::new(),
+            entities: Entities::default(),
         },
         told: Some(Box::new(Told {
             total: alert.evidence_total,
@@ -123,6 +123,10 @@ fn evidence(rule_id: CompactString, event: EventRef) -> Evidence {
         source: event.source,
         rule_id,
         position: event.position,
-        entities: event.entities.into_iter().collect(),
+        entities: event
+            .entities
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
     }
 }

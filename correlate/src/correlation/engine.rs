@@ -9,9 +9,12 @@ use casebook_event::{
 use compact_str::{CompactString, format_compact};
 
 use super::alert::{correlation_alert, detection_alert, event_of};
+use super::codec::{Damaged, Names, Reader};
+use super::cold::{Cold, ColdError, ColdStore, Stored, put_key, read_key};
 use super::events::Entry;
-use super::group::Group;
+use super::group::{Group, GroupKey};
 use super::plan::{CorrelationPlan, Plans};
+use crate::limits::MAX_SPILLED_AT_ONCE;
 use crate::rule_set::{Feed, RuleSet};
 use crate::sigma::correlation::comparison::Fixed;
 
@@ -32,10 +35,14 @@ impl Default for CorrelationConfig {
 /// What an engine holds and has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CorrelationStats {
-    /// Groups with at least one event.
+    /// Groups with at least one event, or a past that is not forgotten.
     pub open_groups: usize,
-    /// Events in them.
+    /// Those of them that are not in memory.
+    pub cold_groups: usize,
+    /// Events of the groups in memory.
     pub buffered_events: usize,
+    /// What the groups in memory take, in bytes, about.
+    pub memory_bytes: usize,
     /// The watermark.
     pub watermark: Timestamp,
     /// Matches that came too late to be correlated, by source: an event counts once for each correlation it missed.
@@ -46,11 +53,8 @@ pub struct CorrelationStats {
     pub dropped_groups: BTreeMap<CompactString, u64>,
 }
 
-/// The key of a group.
-pub(crate) type GroupKey = (Arc<str>, Vec<CompactString>);
-
 /// When a group is to be looked at, its correlation's level, and the group.
-type Due = (Timestamp, usize, GroupKey);
+type Due = (Timestamp, usize, Arc<GroupKey>);
 
 /// Matches of base rules at one time: what was raised already is `None`.
 pub(crate) type Raised = BTreeMap<(Arc<str>, EventId), Option<EventRef>>;
@@ -58,37 +62,51 @@ pub(crate) type Raised = BTreeMap<(Arc<str>, EventId), Option<EventRef>>;
 /// The correlation engine. It has no clock: time is what the watermarks say.
 #[derive(Debug)]
 pub struct CorrelationEngine {
-    pub(crate) plans: Arc<Plans>,
+    pub(super) plans: Arc<Plans>,
     config: CorrelationConfig,
-    pub(crate) groups: HashMap<GroupKey, Group>,
+    pub(super) groups: HashMap<Arc<GroupKey>, Group>,
     /// When each group is to be looked at next: once the watermark has passed that time. One entry a group. At the same
     /// time, those that others build on come first.
     due: BTreeSet<Due>,
+    memory: Memory,
     /// The watermark of every source partition that was heard of.
-    pub(crate) partitions: BTreeMap<Partition, Timestamp>,
+    pub(super) partitions: BTreeMap<Partition, Timestamp>,
     /// The least of them, and never less than before.
-    pub(crate) watermark: Timestamp,
+    pub(super) watermark: Timestamp,
     /// The highest position applied of each source partition, with what was applied there: what is delivered again after
     /// a crash is dropped by it.
-    pub(crate) applied: BTreeMap<Partition, Applied>,
+    pub(super) applied: BTreeMap<Partition, Applied>,
     /// Matches of base rules, by event time, until the watermark has passed it: what was raised already is `None`; without
     /// provisional alerts, what is still to be raised is the event.
-    pub(crate) raised: BTreeMap<Timestamp, Raised>,
-    pub(crate) late_events: BTreeMap<Source, u64>,
-    pub(crate) foreign_signals: u64,
-    pub(crate) dropped_groups: BTreeMap<CompactString, u64>,
+    pub(super) raised: BTreeMap<Timestamp, Raised>,
+    pub(super) late_events: BTreeMap<Source, u64>,
+    pub(super) foreign_signals: u64,
+    pub(super) dropped_groups: BTreeMap<CompactString, u64>,
 }
 
-/// The highest position of a source partition, and the signals applied there.
+/// What keeps the groups within bounds.
+#[derive(Debug)]
+struct Memory {
+    /// What the groups in memory take, in bytes, about.
+    bytes: usize,
+    limit_bytes: usize,
+    /// Passes over the groups so far, by which one that was used lately is known.
+    passes: u32,
+    /// Where groups go that do not fit; without it, all stay.
+    cold: Option<Cold>,
+    names: Names,
+}
+
+/// The highest position of a source partition, and hashes of the signals applied there.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Applied {
     pub offset: i64,
     pub index: u32,
-    pub signals: BTreeSet<(Arc<str>, Arc<str>, Vec<CompactString>)>,
+    pub signals: BTreeSet<u128>,
 }
 
 impl CorrelationEngine {
-    /// An engine that has seen nothing.
+    /// An engine that has seen nothing, and keeps all groups in memory.
     pub fn new(rules: &RuleSet, config: CorrelationConfig) -> Self {
         Self::with_plans(Arc::new(Plans::of(rules)), config)
     }
@@ -99,6 +117,13 @@ impl CorrelationEngine {
             config,
             groups: HashMap::new(),
             due: BTreeSet::new(),
+            memory: Memory {
+                bytes: 0,
+                limit_bytes: usize::MAX,
+                passes: 0,
+                cold: None,
+                names: Names::default(),
+            },
             partitions: BTreeMap::new(),
             watermark: Timestamp::MIN,
             applied: BTreeMap::new(),
@@ -109,16 +134,29 @@ impl CorrelationEngine {
         }
     }
 
+    /// The same with a bound: groups that take more than `limit_bytes` together go to `store`, which is empty, those first
+    /// that were not used for longest. The group in use is always in memory, whatever it takes.
+    pub fn with_cold_store(mut self, store: Box<dyn ColdStore>, limit_bytes: usize) -> Self {
+        self.memory.cold = Some(Cold::new(store));
+        self.memory.limit_bytes = limit_bytes;
+        self
+    }
+
     /// Takes one message; what is to be reported is put behind `out`. The signals of one source partition must come in the
     /// order of their positions, but for those that are delivered again.
-    pub fn apply(&mut self, message: SignalMessage, out: &mut Vec<Alert>) {
+    ///
+    /// # Errors
+    /// Groups that were spilled cannot be written or read. The engine is of no use then: its state is to be restored from
+    /// the last snapshot.
+    pub fn apply(&mut self, message: SignalMessage, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         match message {
             SignalMessage::Signal(signal) => self.on_signal(signal, out),
             SignalMessage::Watermark(Watermark { partition, time }) => {
                 let known = self.partitions.entry(partition).or_insert(Timestamp::MIN);
                 *known = time.max(*known);
-                if let Some(least) = self.partitions.values().min().copied() {
-                    self.advance(least, out);
+                match self.partitions.values().min().copied() {
+                    Some(least) => self.advance(least, out),
+                    None => Ok(()),
                 }
             }
         }
@@ -126,34 +164,56 @@ impl CorrelationEngine {
 
     /// Goes on with other rules. Groups of rules that are gone or mean something else now are dropped, and counted in the
     /// stats, as by a restore.
-    pub fn set_rules(&mut self, rules: &RuleSet) {
-        self.set_plans(Arc::new(Plans::of(rules)));
+    ///
+    /// # Errors
+    /// As [`CorrelationEngine::apply`].
+    pub fn set_rules(&mut self, rules: &RuleSet) -> Result<(), ColdError> {
+        self.set_plans(Arc::new(Plans::of(rules)))
     }
 
-    pub(crate) fn set_plans(&mut self, plans: Arc<Plans>) {
+    pub(crate) fn set_plans(&mut self, plans: Arc<Plans>) -> Result<(), ColdError> {
         let old = std::mem::replace(&mut self.plans, plans);
         let version = |plans: &Plans, id: &Arc<str>| Some(plans.correlations.get(id)?.rule.version.clone());
         let same = |id: &Arc<str>| version(&old, id) == version(&self.plans, id);
         let dropped = &mut self.dropped_groups;
-        self.groups.retain(|(id, _), _| {
+        let mut keep = |id: &Arc<str>| {
             let kept = same(id);
             if !kept {
                 *dropped.entry(CompactString::new(id)).or_default() += 1;
             }
             kept
+        };
+        let bytes = &mut self.memory.bytes;
+        self.groups.retain(|key, group| {
+            let kept = keep(&key.rule_id);
+            if !kept {
+                *bytes = bytes.saturating_sub(group.bytes());
+            }
+            kept
         });
-        self.due.retain(|(_, _, (id, _))| same(id));
+        self.due.retain(|(_, _, key)| same(&key.rule_id));
+        if let Some(cold) = &mut self.memory.cold {
+            let names = &self.memory.names;
+            let rule = |key: &[u8]| names.get(Reader::new(key).number().ok()?);
+            cold.retain(|key| rule(key).is_some_and(&mut keep))?;
+        }
+        Ok(())
     }
 
     /// The end of a finite input: nothing comes any more, so everything is decided.
-    pub fn finish(&mut self, out: &mut Vec<Alert>) {
-        self.advance(Timestamp::MAX, out);
+    ///
+    /// # Errors
+    /// As [`CorrelationEngine::apply`].
+    pub fn finish(&mut self, out: &mut Vec<Alert>) -> Result<(), ColdError> {
+        self.advance(Timestamp::MAX, out)
     }
 
     /// What the engine holds and has seen.
     pub fn stats(&self) -> CorrelationStats {
         CorrelationStats {
-            open_groups: self.groups.len(),
+            open_groups: self.groups.len() + self.cold_groups(),
+            cold_groups: self.cold_groups(),
+            memory_bytes: self.memory.bytes,
             buffered_events: self.groups.values().map(|group| group.events().len()).sum(),
             watermark: self.watermark,
             late_events: self.late_events.clone(),
@@ -162,9 +222,13 @@ impl CorrelationEngine {
         }
     }
 
-    fn on_signal(&mut self, signal: Signal, out: &mut Vec<Alert>) {
+    fn cold_groups(&self) -> usize {
+        self.memory.cold.as_ref().map_or(0, Cold::len)
+    }
+
+    fn on_signal(&mut self, signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         if !self.is_new(&signal) {
-            return;
+            return Ok(());
         }
         let plans = self.plans.clone();
         if let Some(rule) = plans
@@ -177,11 +241,12 @@ impl CorrelationEngine {
             if signal.event.time < self.watermark {
                 *self.late_events.entry(signal.event.source).or_default() += 1;
             } else {
-                self.on_match(plan, signal, out);
+                return self.on_match(plan, signal, out);
             }
         } else {
             self.foreign_signals += 1;
         }
+        Ok(())
     }
 
     fn on_detection(&mut self, rule: &AlertRule, signal: Signal, out: &mut Vec<Alert>) {
@@ -199,47 +264,136 @@ impl CorrelationEngine {
         }
     }
 
-    fn on_match(&mut self, plan: &Arc<CorrelationPlan>, signal: Signal, out: &mut Vec<Alert>) {
+    fn on_match(&mut self, plan: &CorrelationPlan, signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         let members = plan.member_bits(&signal.matched_rule_id);
         if members == 0 || signal.group.len() != plan.group_by.len() {
             self.foreign_signals += 1;
-            return;
+            return Ok(());
         }
+        let key = GroupKey {
+            rule_id: signal.rule_id,
+            values: signal.group,
+        };
         let entry = Entry {
             members,
             value: signal.value,
             event: signal.event,
             told: None,
         };
-        self.insert(plan, (signal.rule_id, signal.group), entry, out);
+        self.insert(plan, key, entry, out)?;
+        self.spill()
     }
 
-    fn insert(&mut self, plan: &CorrelationPlan, key: GroupKey, entry: Entry, out: &mut Vec<Alert>) {
-        let group = self
-            .groups
-            .entry(key.clone())
-            .or_insert_with(|| Group::new(plan, key.1.clone()));
-        let due = due(plan, group);
+    fn insert(
+        &mut self,
+        plan: &CorrelationPlan,
+        key: GroupKey,
+        entry: Entry,
+        out: &mut Vec<Alert>,
+    ) -> Result<(), ColdError> {
+        if !self.groups.contains_key(&key) && !self.warm(plan, &key)? {
+            let key = Arc::new(key.clone());
+            let group = Group::new(plan, key.clone());
+            self.memory.bytes += group.bytes();
+            self.groups.insert(key, group);
+        }
+        let Some(group) = self.groups.get_mut(&key) else {
+            return Ok(());
+        };
+        let (due, bytes) = (due(plan, group), group.bytes());
         let mut reports = Vec::new();
         let provisional = self.config.provisional && (plan.alerts || plan.feeds.is_empty());
+        group.used = self.memory.passes;
         group.insert(plan, entry, provisional, &mut reports);
-        out.extend(
-            reports
-                .into_iter()
-                .map(|report| correlation_alert(plan, group.events(), &group.values, report)),
-        );
+        let alert = |report| correlation_alert(plan, group.events(), &key.values, report);
+        out.extend(reports.into_iter().map(alert));
+        self.memory.bytes = (self.memory.bytes + group.bytes()).saturating_sub(bytes);
         let now_due = self::due(plan, group);
         if now_due != due {
-            let key = match due {
-                None => key,
-                Some(due) => {
-                    let entry = (due, plan.level, key);
-                    self.due.remove(&entry);
-                    entry.2
-                }
-            };
+            let key = group.key().clone();
+            if let Some(due) = due {
+                self.due.remove(&(due, plan.level, key.clone()));
+            }
             self.due.extend(now_due.map(|due| (due, plan.level, key)));
         }
+        Ok(())
+    }
+
+    /// Brings a group back that was spilled; whether there was one.
+    fn warm(&mut self, plan: &CorrelationPlan, key: &GroupKey) -> Result<bool, ColdError> {
+        let Some(cold) = self.memory.cold.as_mut().filter(|cold| cold.len() > 0) else {
+            return Ok(false);
+        };
+        let mut bytes = Vec::new();
+        put_key(&mut bytes, key, &mut self.memory.names);
+        match cold.take(&bytes)? {
+            Some(stored) => self.thaw(plan, Arc::new(key.clone()), &stored).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn thaw(&mut self, plan: &CorrelationPlan, key: Arc<GroupKey>, bytes: &[u8]) -> Result<(), ColdError> {
+        let damaged = |damaged: Damaged| ColdError::Damaged {
+            rule_id: key.rule_id.to_string(),
+            at: damaged.at,
+        };
+        let group = Group::decode(plan, key.clone(), &mut Reader::new(bytes), &self.memory.names).map_err(damaged)?;
+        self.adopt(plan, group);
+        Ok(())
+    }
+
+    /// Brings the memory down to half of its limit, if it is above: by groups that were not used since the last time, and
+    /// by others if these are not enough.
+    fn spill(&mut self) -> Result<(), ColdError> {
+        let Memory {
+            bytes,
+            limit_bytes,
+            passes,
+            cold: Some(cold),
+            names,
+        } = &mut self.memory
+        else {
+            return Ok(());
+        };
+        if *bytes <= *limit_bytes {
+            return Ok(());
+        }
+        for every in [false, true] {
+            let target = *limit_bytes / 2;
+            let mut stored = Vec::new();
+            let unused = |group: &Group| every || group.used != *passes;
+            let taken = self.groups.extract_if(|_, group| {
+                let taken = *bytes > target && unused(group);
+                if taken {
+                    *bytes = bytes.saturating_sub(group.bytes());
+                }
+                taken
+            });
+            for (key, group) in taken {
+                // A group is always due at some time.
+                let Some(plan) = self.plans.correlations.get(&key.rule_id) else {
+                    continue;
+                };
+                let Some(due) = due(plan, &group) else { continue };
+                let mut of_key = Vec::new();
+                put_key(&mut of_key, &key, names);
+                let mut of_group = Vec::new();
+                group.encode(&mut of_group, names);
+                self.due.remove(&(due, plan.level, key));
+                stored.push(Stored {
+                    due,
+                    level: plan.level,
+                    key: of_key,
+                    group: of_group,
+                });
+                if stored.len() >= MAX_SPILLED_AT_ONCE {
+                    cold.put(std::mem::take(&mut stored))?;
+                }
+            }
+            cold.put(stored)?;
+        }
+        *passes = passes.wrapping_add(1);
+        Ok(())
     }
 
     /// Whether this signal was not applied before. A worker that reads a partition again sends its signals again.
@@ -254,11 +408,13 @@ impl CorrelationEngine {
             topic: topic.clone(),
             partition: *partition,
         };
-        let what = (
-            signal.rule_id.clone(),
-            signal.matched_rule_id.clone(),
-            signal.group.clone(),
-        );
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        for part in [&*signal.rule_id, &*signal.matched_rule_id] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.update(&Signal::shard_of("", &signal.group).to_le_bytes());
+        let what = hasher.digest128();
         match self.applied.get_mut(&partition) {
             Some(applied) if (*offset, *index) < (applied.offset, applied.index) => false,
             Some(applied) if (*offset, *index) == (applied.offset, applied.index) => applied.signals.insert(what),
@@ -276,9 +432,9 @@ impl CorrelationEngine {
         }
     }
 
-    fn advance(&mut self, to: Timestamp, out: &mut Vec<Alert>) {
+    fn advance(&mut self, to: Timestamp, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         if to <= self.watermark {
-            return;
+            return Ok(());
         }
         self.watermark = to;
         let still_open = if to == Timestamp::MAX {
@@ -291,72 +447,149 @@ impl CorrelationEngine {
                 out.push(detection_alert(rule, event));
             }
         }
-        while let Some((due, level, key)) = self.due.pop_first() {
-            if due >= to && to != Timestamp::MAX {
-                self.due.insert((due, level, key));
-                break;
+        loop {
+            // Those on disk are brought in a chunk at a time, and all up to the last of them are looked at.
+            let last = self.warm_due(to)?;
+            let is_last = last.is_none();
+            while let Some(first) = self.due.pop_first() {
+                let is_behind = |last: (Timestamp, usize)| (first.0, first.1) > last;
+                if (first.0 >= to && to != Timestamp::MAX) || last.is_some_and(is_behind) {
+                    self.due.insert(first);
+                    break;
+                }
+                self.close(first.0, first.2, out)?;
             }
-            self.close(due, key, out);
+            if is_last {
+                return self.spill();
+            }
         }
     }
 
+    /// Brings spilled groups back that are due before `to`, the first ones; when the last of them is due, and its level.
+    fn warm_due(&mut self, to: Timestamp) -> Result<Option<(Timestamp, usize)>, ColdError> {
+        let mut last = None;
+        while last.is_none()
+            && let Some(cold) = self.memory.cold.as_mut().filter(|cold| cold.is_due(to))
+        {
+            let plans = self.plans.clone();
+            for stored in cold.take_due(to)? {
+                let key = match read_key(&mut Reader::new(&stored.key), &self.memory.names) {
+                    Ok(key) => Arc::new(key),
+                    Err(Damaged { at }) => {
+                        let rule_id = "an unknown rule".to_owned();
+                        return Err(ColdError::Damaged { rule_id, at });
+                    }
+                };
+                if let Some(plan) = plans.correlations.get(&key.rule_id) {
+                    self.thaw(plan, key, &stored.group)?;
+                    last = Some((stored.due, stored.level));
+                }
+            }
+        }
+        Ok(last)
+    }
+
     /// Looks at a group that is due. What it says goes to those that build on it.
-    fn close(&mut self, was_due: Timestamp, key: GroupKey, out: &mut Vec<Alert>) {
+    fn close(&mut self, was_due: Timestamp, key: Arc<GroupKey>, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         let plans = self.plans.clone();
-        let Some(plan) = plans.correlations.get(&key.0) else {
-            return;
+        let Some(plan) = plans.correlations.get(&key.rule_id) else {
+            return Ok(());
         };
-        let Some(group) = self.groups.get_mut(&key) else { return };
+        let Some(group) = self.groups.get_mut(&key) else {
+            return Ok(());
+        };
         // What it builds on was looked at up to this time only.
         let up_to = match (plan.level, was_due) {
             (0, _) | (_, Timestamp::MAX) => self.watermark,
             _ => was_due.saturating_add_nanos(1).saturating_add_nanos(-plan.lag_nanos),
         };
+        let bytes = group.bytes();
         let mut said = Vec::new();
         group.close(plan, up_to, &mut |events, values, report| {
             said.push(correlation_alert(plan, events, values, report))
         });
+        self.memory.bytes = self.memory.bytes.saturating_sub(bytes);
         match due(plan, group) {
             None => drop(self.groups.remove(&key)),
-            Some(due) => drop(self.due.insert((due, plan.level, key.clone()))),
+            Some(due) => {
+                self.memory.bytes += group.bytes();
+                self.due.insert((due, plan.level, key.clone()));
+            }
         }
         for alert in said {
             for feed in &plan.feeds {
-                self.feed(&plans, &key, feed, &alert, out);
+                self.feed(&plans, &key, feed, &alert, out)?;
             }
             if plan.alerts {
                 out.push(alert);
             }
         }
+        Ok(())
     }
 
     /// Gives an alert to a correlation that builds on its rule.
-    fn feed(&mut self, plans: &Plans, from: &GroupKey, feed: &Feed, alert: &Alert, out: &mut Vec<Alert>) {
+    fn feed(
+        &mut self,
+        plans: &Plans,
+        from: &GroupKey,
+        feed: &Feed,
+        alert: &Alert,
+        out: &mut Vec<Alert>,
+    ) -> Result<(), ColdError> {
         let Some(plan) = plans.correlations.get(&feed.correlation_id) else {
-            return;
+            return Ok(());
         };
         let parts = |parts: &[usize]| -> Vec<CompactString> {
-            parts.iter().filter_map(|&part| from.1.get(part).cloned()).collect()
+            parts
+                .iter()
+                .filter_map(|&part| from.values.get(part).cloned())
+                .collect()
         };
         let value = match (feed.value.as_slice(), &plan.kind) {
             ([], _) => None,
             (value, kind) if kind.asks_for_numbers() => match parts(value).concat().parse::<Fixed>() {
                 Ok(number) => Some(format_compact!("{number}")),
-                Err(()) => return,
+                Err(()) => return Ok(()),
             },
             (value, _) => Some(parts(value).join("\u{1f}").into()),
         };
-        if let Some(entry) = event_of(alert, plan.member_bits(&from.0), value) {
-            self.insert(plan, (feed.correlation_id.clone(), parts(&feed.group)), entry, out);
+        let key = GroupKey {
+            rule_id: feed.correlation_id.clone(),
+            values: parts(&feed.group),
+        };
+        match event_of(alert, plan.member_bits(&from.rule_id), value) {
+            Some(entry) => self.insert(plan, key, entry, out),
+            None => Ok(()),
         }
     }
 
-    /// Puts a restored group in its place.
-    pub(crate) fn adopt(&mut self, key: GroupKey, plan: &CorrelationPlan, group: Group) {
+    /// Puts a group in its place that comes from a snapshot or from disk.
+    pub(super) fn adopt(&mut self, plan: &CorrelationPlan, mut group: Group) {
         if let Some(due) = due(plan, &group) {
-            self.due.insert((due, plan.level, key.clone()));
-            self.groups.insert(key, group);
+            group.used = self.memory.passes;
+            self.memory.bytes += group.bytes();
+            self.due.insert((due, plan.level, group.key().clone()));
+            self.groups.insert(group.key().clone(), group);
         }
+    }
+
+    /// The names that spilled groups refer to.
+    pub(super) fn names(&self) -> &Names {
+        &self.memory.names
+    }
+
+    pub(super) fn names_mut(&mut self) -> &mut Names {
+        &mut self.memory.names
+    }
+
+    /// The spilled groups.
+    pub(super) fn cold(&self) -> Option<&Cold> {
+        self.memory.cold.as_ref()
+    }
+
+    /// Brings the memory within its limit, after groups came from a snapshot.
+    pub(super) fn settle(&mut self) -> Result<(), ColdError> {
+        self.spill()
     }
 }
 

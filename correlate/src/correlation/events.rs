@@ -2,36 +2,110 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use casebook_event::{EventId, EventRef, Evidence, Timestamp};
+use casebook_event::{Entities, EventId, EventRef, Evidence, Position, Timestamp};
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
 
+use super::codec::{Damaged, Names, Reader, put_bytes, put_number, put_signed, put_u128};
 use super::front::Front;
 use super::plan::CorrelationPlan;
 use crate::sigma::correlation::CorrelationKind;
 
 /// An event of a group, with the members that it matched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// One bit for each member of the correlation that the event matched.
     pub members: u64,
     /// What the event has of what the correlation asks for, if it asks for a value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<CompactString>,
     /// The event.
     pub event: EventRef,
     /// Where the event is an alert of another correlation: the evidence of that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Box<Told>>,
 }
 
 /// The evidence of an alert that is an event of another correlation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Told {
     /// How many events there were.
     pub total: u64,
     /// The first of them.
     pub evidence: Vec<Evidence>,
+}
+
+impl Entry {
+    /// The bytes it takes in memory, about.
+    fn bytes(&self) -> usize {
+        let value = self.value.as_ref().map_or(0, |value| value.len());
+        let told = self.told.as_ref().map_or(0, |told| told.evidence.len() * 1_024);
+        size_of::<Self>() + size_of::<Box<Self>>() + self.event.entities.as_bytes().len() + value + told
+    }
+
+    /// Writes it, with its time as the distance from `before`.
+    pub(crate) fn encode(&self, before: i64, out: &mut Vec<u8>, names: &mut Names) {
+        let EventRef {
+            event_id,
+            time,
+            source,
+            position,
+            entities,
+        } = &self.event;
+        put_signed(out, time.as_nanos().wrapping_sub(before));
+        put_u128(out, event_id.as_u128());
+        put_number(out, self.members);
+        put_number(out, names.number_of(source.name()));
+        put_number(out, names.number(&position.topic));
+        put_signed(out, position.partition.into());
+        put_signed(out, position.offset);
+        put_number(out, position.index.into());
+        put_bytes(out, entities.as_bytes());
+        let (has_value, is_told) = (u8::from(self.value.is_some()), u8::from(self.told.is_some()));
+        out.push(has_value | is_told << 1);
+        if let Some(value) = &self.value {
+            put_bytes(out, value.as_bytes());
+        }
+        if let Some(told) = &self.told {
+            put_number(out, told.total);
+            // Plain data: serde_json cannot fail on it.
+            put_bytes(out, &serde_json::to_vec(&told.evidence).unwrap_or_default());
+        }
+    }
+
+    pub(crate) fn decode(before: i64, from: &mut Reader<'_>, names: &Names) -> Result<Self, Damaged> {
+        let time = Timestamp::from_nanos(before.wrapping_add(from.signed()?));
+        let event_id = EventId::from_u128(from.u128()?);
+        let members = from.number()?;
+        let source = names.get(from.number()?).and_then(|name| name.parse().ok());
+        let source = source.ok_or(from.damaged())?;
+        let topic = names.get(from.number()?).cloned().ok_or(from.damaged())?;
+        let position = Position {
+            topic,
+            partition: i32::try_from(from.signed()?).map_err(|_| from.damaged())?,
+            offset: from.signed()?,
+            index: u32::try_from(from.number()?).map_err(|_| from.damaged())?,
+        };
+        let entities = Entities::from_bytes(from.bytes()?).ok_or(from.damaged())?;
+        let flags = from.byte()?;
+        let value = if flags & 1 == 1 { Some(from.text()?) } else { None };
+        let told = if flags & 2 == 2 {
+            let total = from.number()?;
+            let evidence = serde_json::from_slice(from.bytes()?).map_err(|_| from.damaged())?;
+            Some(Box::new(Told { total, evidence }))
+        } else {
+            None
+        };
+        Ok(Self {
+            members,
+            value,
+            event: EventRef {
+                event_id,
+                time,
+                source,
+                position,
+                entities,
+            },
+            told,
+        })
+    }
 }
 
 /// The place of an event in the order.
@@ -60,6 +134,8 @@ pub(crate) struct Events {
     /// Boxed, because an event that is not the last has others moved aside for it.
     all: VecDeque<Box<Entry>>,
     index: Index,
+    /// What the entries take in memory, about.
+    bytes: usize,
 }
 
 /// What a kind of correlation needs to know beside the order of events.
@@ -89,6 +165,7 @@ impl Events {
         Self {
             all: VecDeque::new(),
             index,
+            bytes: 0,
         }
     }
 
@@ -99,6 +176,7 @@ impl Events {
         let Some(entry) = self.all.get_mut(at).filter(|entry| self::key(entry) == key) else {
             let entry = Box::new(new);
             self.index.add(&entry);
+            self.bytes += entry.bytes();
             self.all.insert(at, entry);
             return Inserted::New;
         };
@@ -130,6 +208,11 @@ impl Events {
 
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// The bytes they take in memory beside the struct itself, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.all.len() * self.index.bytes_an_event()
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<&EventRef> {
@@ -258,11 +341,22 @@ impl Events {
     fn remove(&mut self, end: usize) {
         for entry in self.all.drain(..end) {
             self.index.remove_first(&entry);
+            self.bytes = self.bytes.saturating_sub(entry.bytes());
         }
     }
 }
 
 impl Index {
+    /// What it holds of each event, about.
+    fn bytes_an_event(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Members(_) => size_of::<(Key, u32)>(),
+            Self::Values(_) => size_of::<Key>() + size_of::<CompactString>(),
+            Self::Front(_) => size_of::<i128>(),
+        }
+    }
+
     fn add(&mut self, entry: &Entry) {
         let key = key(entry);
         match self {

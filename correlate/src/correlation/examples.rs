@@ -58,11 +58,15 @@ fn apply(rules: &RuleSet, provisional: bool, signals: &[Signal]) -> Vec<Alert> {
     let mut alerts = Vec::new();
     let partition = Partition::new("logs", 0);
     let time = Timestamp::MIN;
-    engine.apply(SignalMessage::Watermark(Watermark { partition, time }), &mut alerts);
+    engine
+        .apply(SignalMessage::Watermark(Watermark { partition, time }), &mut alerts)
+        .unwrap();
     for signal in signals {
-        engine.apply(SignalMessage::Signal(signal.clone()), &mut alerts);
+        engine
+            .apply(SignalMessage::Signal(signal.clone()), &mut alerts)
+            .unwrap();
     }
-    engine.finish(&mut alerts);
+    engine.finish(&mut alerts).unwrap();
     alerts
 }
 

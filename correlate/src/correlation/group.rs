@@ -1,12 +1,13 @@
 //! One group of one correlation: its events, and what was said of them so far.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use casebook_event::{AlertStatus, EventId, Timestamp};
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
 
 use super::alert::alert_id;
+use super::codec::{Damaged, Names, Reader, put_number, put_signed, put_u128};
 use super::events::{Entry, Events, Inserted};
 use super::front::number;
 use super::past::{Past, Seen, Spans};
@@ -25,66 +26,123 @@ pub(crate) struct Report {
     pub window: Window,
 }
 
+/// What tells groups apart: the rule, and the values of its group-by fields.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct GroupKey {
+    pub rule_id: Arc<str>,
+    pub values: Vec<CompactString>,
+}
+
 /// The state of a group.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
-    /// The values of the group-by fields.
-    pub values: Vec<CompactString>,
+    key: Arc<GroupKey>,
     events: Events,
-    /// Monotone plans that report early: the windows in the events as they are, in order.
+    /// What most groups have nothing of.
+    told: Option<Box<ToldOf>>,
+    past: Option<Box<Past>>,
+    /// When it was used last, in the count of the engine's passes over all groups.
+    pub used: u32,
+}
+
+/// What was said of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct ToldOf {
+    /// The windows in the events as they are, in order: kept up by plans that [scan](crate::sigma::correlation::CorrelationKind::scans)
+    /// and report early.
     windows: VecDeque<Window>,
     /// The last revision that was reported of every window that may be reported again, by the event that begins it.
     revisions: BTreeMap<(Timestamp, EventId), u32>,
-    past: Past,
-}
-
-/// A [`Group`] as a snapshot holds it; the windows follow from the events.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct GroupState {
-    pub rule_id: String,
-    pub values: Vec<CompactString>,
-    pub events: Vec<Entry>,
-    pub windows: VecDeque<Window>,
-    pub revisions: Vec<((Timestamp, EventId), u32)>,
-    #[serde(default, skip_serializing_if = "Past::is_none")]
-    pub past: Past,
 }
 
 impl Group {
-    pub(crate) fn new(plan: &CorrelationPlan, values: Vec<CompactString>) -> Self {
+    pub(crate) fn new(plan: &CorrelationPlan, key: Arc<GroupKey>) -> Self {
         Self {
-            values,
+            key,
             events: Events::of(plan),
-            windows: VecDeque::new(),
-            revisions: BTreeMap::new(),
-            past: Past::None,
+            told: None,
+            past: None,
+            used: 0,
         }
     }
 
-    pub(crate) fn restore(plan: &CorrelationPlan, state: GroupState) -> Self {
-        let mut group = Self::new(plan, state.values);
-        for entry in state.events {
+    pub(crate) fn key(&self) -> &Arc<GroupKey> {
+        &self.key
+    }
+
+    /// The bytes it takes in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let values = self.key.values.iter().map(|value| value.len().saturating_sub(24) + 24);
+        let key = 2 * size_of::<GroupKey>() + values.sum::<usize>();
+        let told = self.told.as_ref().map_or(0, |told| {
+            size_of::<ToldOf>() + told.windows.len() * size_of::<Window>() + told.revisions.len() * 64
+        });
+        size_of::<Self>() + key + self.events.bytes() + told + self.past.as_ref().map_or(0, |past| past.bytes())
+    }
+
+    /// Writes all but the key.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>, names: &mut Names) {
+        put_number(out, self.events.len() as u64);
+        let mut before = 0;
+        for entry in self.events.entries() {
+            entry.encode(before, out, names);
+            before = entry.event.time.as_nanos();
+        }
+        let empty = ToldOf::default();
+        let told = self.told.as_deref().unwrap_or(&empty);
+        put_number(out, told.windows.len() as u64);
+        for window in &told.windows {
+            window.encode(out);
+        }
+        put_number(out, told.revisions.len() as u64);
+        for ((time, id), revision) in &told.revisions {
+            put_signed(out, time.as_nanos());
+            put_u128(out, id.as_u128());
+            put_number(out, u64::from(*revision));
+        }
+        self.past.as_deref().unwrap_or(&Past::None).encode(out);
+    }
+
+    /// Reads over a group whose rule is gone.
+    pub(crate) fn skip(from: &mut Reader<'_>, names: &Names) -> Result<(), Damaged> {
+        for _ in 0..from.count()? {
+            Entry::decode(0, from, names)?;
+        }
+        for _ in 0..from.count()? {
+            Window::decode(from)?;
+        }
+        for _ in 0..from.count()? {
+            (from.time()?, from.u128()?, from.number()?);
+        }
+        Past::decode(from).map(drop)
+    }
+
+    pub(crate) fn decode(
+        plan: &CorrelationPlan,
+        key: Arc<GroupKey>,
+        from: &mut Reader<'_>,
+        names: &Names,
+    ) -> Result<Self, Damaged> {
+        let mut group = Self::new(plan, key);
+        let mut before = 0;
+        for _ in 0..from.count()? {
+            let entry = Entry::decode(before, from, names)?;
+            before = entry.event.time.as_nanos();
             group.events.insert(entry);
         }
-        group.past = state.past;
-        group.windows = state.windows;
-        group.revisions = state.revisions.into_iter().collect();
-        group
-    }
-
-    pub(crate) fn state(&self, rule_id: &str) -> GroupState {
-        GroupState {
-            rule_id: rule_id.to_owned(),
-            values: self.values.clone(),
-            events: self.events.entries().cloned().collect(),
-            windows: self.windows.clone(),
-            revisions: self
-                .revisions
-                .iter()
-                .map(|(anchor, revision)| (*anchor, *revision))
-                .collect(),
-            past: self.past.clone(),
+        let mut told = ToldOf::default();
+        for _ in 0..from.count()? {
+            told.windows.push_back(Window::decode(from)?);
         }
+        for _ in 0..from.count()? {
+            let begin = (from.time()?, EventId::from_u128(from.u128()?));
+            let revision = u32::try_from(from.number()?).map_err(|_| from.damaged())?;
+            told.revisions.insert(begin, revision);
+        }
+        group.told = (told != ToldOf::default()).then(|| told.into());
+        let past = Past::decode(from)?;
+        group.past = (!past.is_none()).then(|| past.into());
+        Ok(group)
     }
 
     pub(crate) fn events(&self) -> &Events {
@@ -94,14 +152,15 @@ impl Group {
     /// The earliest watermark at which [`Group::close`] has something to do: it must be passed.
     pub(crate) fn due(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
         let Some(first) = self.events.get(0).map(|event| event.time) else {
-            return self.past.ends(plan);
+            return self.past.as_ref()?.ends(plan);
         };
         let first = match &plan.kind {
             CorrelationKind::FirstSeen(_) => first,
             CorrelationKind::Deviation(_) => plan.span_end(plan.span_of(first)),
             _ => plan.window_end(first),
         };
-        Some(self.windows.front().map_or(first, |window| window.to.min(first)))
+        let told = self.told.as_ref().and_then(|told| told.windows.front());
+        Some(told.map_or(first, |window| window.to.min(first)))
     }
 
     /// Takes an event. With `provisional`, `reports` gets what is now to be said at once.
@@ -145,11 +204,8 @@ impl Group {
         // Windows that begin up to the last event of the same value had that value already.
         let mut from = from;
         if let Some(last) = self.events.last_with(value, time, id) {
-            if self
-                .windows
-                .iter()
-                .any(|w| w.first <= last && w.first < time && time <= w.to)
-            {
+            let has_both = |window: &Window| window.first <= last && window.first < time && time <= window.to;
+            if self.windows().is_some_and(|windows| windows.iter().any(has_both)) {
                 return;
             }
             // Simultaneous events of one value differ in nothing, but that one of them names the window they begin.
@@ -165,8 +221,10 @@ impl Group {
         if let Some(next) = self.events.next_with(value, time).filter(|next| *next <= reach) {
             let lacked = next.saturating_add_nanos(-plan.timespan_nanos).min(time);
             let begins = self.events.at_or_after(from) < self.events.at_or_after(lacked);
-            let behind = self.windows.partition_point(|window| window.first < time);
-            let replaces = self.windows.get(behind).is_some_and(|window| window.first <= reach);
+            let replaces = self.windows().is_some_and(|windows| {
+                let behind = windows.partition_point(|window| window.first < time);
+                windows.get(behind).is_some_and(|window| window.first <= reach)
+            });
             if !begins && !replaces {
                 return;
             }
@@ -177,11 +235,16 @@ impl Group {
     /// Whether an event at `time` falls into a window whose condition was met by then. No window that begins earlier can
     /// come of it: it would have all that this one has, and so would have been there before.
     fn is_settled(&self, time: Timestamp) -> bool {
-        let at = self.windows.partition_point(|window| window.to < time);
+        let Some(windows) = self.windows() else { return false };
+        let at = windows.partition_point(|window| window.to < time);
         // A sequence ends when it is met, and an event at its end may still be wanted elsewhere in it.
-        self.windows
+        windows
             .get(at)
             .is_some_and(|window| window.first < time && window.met <= time && window.met < window.to)
+    }
+
+    fn windows(&self) -> Option<&VecDeque<Window>> {
+        self.told.as_ref().map(|told| &told.windows)
     }
 
     /// Finds the windows anew where an event at `time` can have changed them, and reports the difference.
@@ -190,11 +253,12 @@ impl Group {
     /// another now begins before `from`, which is never further back than the timespan. Behind the event and the window around it, a different window can begin only among
     /// the events that were used up before and now are not.
     fn look_again(&mut self, plan: &CorrelationPlan, time: Timestamp, from: Timestamp, reports: &mut Vec<Report>) {
-        let kept = self.windows.partition_point(|window| window.to < time);
-        let old: Vec<Window> = self.windows.split_off(kept).into();
+        let mut told = self.told.take().unwrap_or_default();
+        let windows = &mut told.windows;
+        let kept = windows.partition_point(|window| window.to < time);
+        let old: Vec<Window> = windows.split_off(kept).into();
         let reach = self.events.at_or_after(from);
-        let mut start = self
-            .windows
+        let mut start = windows
             .back()
             .map_or(0, |window| self.events.after(window.to))
             .max(reach);
@@ -202,26 +266,33 @@ impl Group {
         // be wanted elsewhere in a sequence.
         let mut changed_to = old.first().filter(|old| old.first <= time).map_or(time, |old| old.to);
         while let Some(window) = first_window(plan, &self.events, start, changed_to) {
-            self.windows.push_back(window);
+            windows.push_back(window);
             start = self.events.after(window.to);
             let begun = old.partition_point(|old| old.first <= window.to);
             let freed_to = old[..begun].last().map_or(window.to, |old| old.to.max(window.to));
             changed_to = changed_to.max(freed_to);
         }
         let changed = old.partition_point(|old| old.first <= changed_to);
-        self.report_difference(plan, &old[..changed], kept, reports);
-        self.windows.extend(&old[changed..]);
+        // What may still turn out not to hold is not said before it is final.
+        if plan.is_monotone() {
+            self.report_difference(plan, &old[..changed], kept, &mut told, reports);
+        }
+        told.windows.extend(&old[changed..]);
+        self.told = (*told != ToldOf::default()).then_some(told);
     }
 
-    fn report_difference(&mut self, plan: &CorrelationPlan, old: &[Window], kept: usize, reports: &mut Vec<Report>) {
-        // What may still turn out not to hold is not said before it is final.
-        if !plan.is_monotone() {
-            return;
-        }
-        let new: Vec<Window> = self.windows.range(kept..).copied().collect();
-        let id = |window: &Window| alert_id(&plan.rule.id, &self.values, window.anchor);
+    fn report_difference(
+        &self,
+        plan: &CorrelationPlan,
+        old: &[Window],
+        kept: usize,
+        told: &mut ToldOf,
+        reports: &mut Vec<Report>,
+    ) {
+        let new: Vec<Window> = told.windows.range(kept..).copied().collect();
+        let id = |window: &Window| alert_id(&plan.rule.id, &self.key.values, window.anchor);
         let mut report = |window: &Window, status: AlertStatus, superseded_by: Option<CompactString>| {
-            let revision = self.revisions.entry((window.first, window.anchor)).or_default();
+            let revision = told.revisions.entry((window.first, window.anchor)).or_default();
             *revision += 1;
             reports.push(Report {
                 id: id(window),
@@ -255,14 +326,16 @@ impl Group {
             _ => self.close_decided(plan, watermark, say),
         }
         let is_past = |ends: Timestamp| ends < watermark || watermark == Timestamp::MAX;
-        if self.events.len() == 0 && self.past.ends(plan).is_some_and(is_past) {
-            self.past = Past::None;
+        if self.events.len() == 0 && self.past.as_ref().and_then(|past| past.ends(plan)).is_some_and(is_past) {
+            self.past = None;
         }
         // An event that is gone begins no window any more.
-        self.revisions = match self.events.get(0) {
-            Some(first) => self.revisions.split_off(&(first.time, EventId::from_u128(0))),
-            None => BTreeMap::new(),
-        };
+        match (self.events.get(0), &mut self.told) {
+            (Some(first), Some(told)) => {
+                told.revisions = told.revisions.split_off(&(first.time, EventId::from_u128(0)));
+            }
+            _ => self.told = None,
+        }
     }
 
     fn close_scanned(
@@ -278,8 +351,10 @@ impl Group {
             }
             self.say_final(plan, window, say);
             self.events.remove_to(window.to);
-            let told = self.windows.partition_point(|pending| pending.first <= window.to);
-            self.windows.drain(..told);
+            if let Some(told) = &mut self.told {
+                let said = told.windows.partition_point(|pending| pending.first <= window.to);
+                told.windows.drain(..said);
+            }
         }
         self.forget_before(plan, watermark, None);
     }
@@ -327,10 +402,8 @@ impl Group {
             if time >= watermark && watermark != Timestamp::MAX {
                 return;
             }
-            if !matches!(self.past, Past::Seen(_)) {
-                self.past = Past::Seen(Seen::from(time));
-            }
-            let Past::Seen(seen) = &mut self.past else { return };
+            let past = self.past.get_or_insert_with(|| Past::Seen(Seen::from(time)).into());
+            let Past::Seen(seen) = &mut **past else { return };
             let mut values: BTreeMap<CompactString, Vec<Entry>> = BTreeMap::new();
             for entry in self.events.between(time, time) {
                 let value = entry.value.clone().unwrap_or_default();
@@ -358,7 +431,8 @@ impl Group {
                     anchor,
                     met: time,
                 };
-                say(&of_value, &self.values, final_report(plan, &self.values, window, 1));
+                let values = &self.key.values;
+                say(&of_value, values, final_report(plan, values, window, 1));
             }
         }
     }
@@ -384,10 +458,8 @@ impl Group {
                 Measure::Sum => entries.clone().map(number).sum(),
             };
             drop(entries);
-            if !matches!(self.past, Past::Spans(_)) {
-                self.past = Past::Spans(Spans::default());
-            }
-            let Past::Spans(spans) = &mut self.past else { return };
+            let past = self.past.get_or_insert_with(|| Past::Spans(Spans::default()).into());
+            let Past::Spans(spans) = &mut **past else { return };
             let is_much = spans.is_much(span, amount, rule);
             spans.note(span, amount, rule);
             if is_much {
@@ -409,11 +481,13 @@ impl Group {
         window: Window,
         say: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
-        let revision = self.revisions.remove(&(window.first, window.anchor)).unwrap_or(0) + 1;
+        let told = self.told.as_mut();
+        let revision = told.and_then(|told| told.revisions.remove(&(window.first, window.anchor)));
+        let values = &self.key.values;
         say(
             &self.events,
-            &self.values,
-            final_report(plan, &self.values, window, revision),
+            values,
+            final_report(plan, values, window, revision.unwrap_or(0) + 1),
         );
     }
 }

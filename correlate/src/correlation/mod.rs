@@ -9,6 +9,8 @@
 //! must agree with it for every order of arrival.
 
 mod alert;
+mod codec;
+mod cold;
 mod engine;
 mod events;
 #[cfg(test)]
@@ -26,5 +28,6 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use cold::{Change, ColdError, ColdStore, Found};
 pub use engine::{CorrelationConfig, CorrelationEngine, CorrelationStats};
-pub use snapshot::SnapshotError;
+pub use snapshot::{Restoring, SnapshotError, SnapshotParts};

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use casebook_event::Timestamp;
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
 
+use super::codec::{Damaged, Reader, put_bytes, put_number, put_signed, put_u128};
 use super::plan::CorrelationPlan;
 use crate::sigma::correlation::comparison::Fixed;
 use crate::sigma::correlation::{CorrelationKind, Deviation, FirstSeen};
 
 /// The past of a group; most types have none.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Past {
     /// Nothing is remembered.
     #[default]
@@ -30,6 +30,72 @@ impl Past {
         matches!(self, Self::None)
     }
 
+    /// The bytes it takes in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_values = |seen: &Seen| seen.values.keys().map(|value| 48 + value.len()).sum();
+        size_of::<Self>()
+            + match self {
+                Self::None => 0,
+                Self::Seen(seen) => of_values(seen),
+                Self::Spans(spans) => spans.all.len() * size_of::<(i64, i128)>(),
+            }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::None => out.push(0),
+            Self::Seen(seen) => {
+                out.push(1);
+                put_signed(out, seen.since.as_nanos());
+                put_signed(out, seen.last.as_nanos());
+                put_number(out, seen.look_at as u64);
+                put_number(out, seen.values.len() as u64);
+                for (value, last) in &seen.values {
+                    put_bytes(out, value.as_bytes());
+                    put_signed(out, last.as_nanos());
+                }
+            }
+            Self::Spans(spans) => {
+                out.push(2);
+                put_signed(out, spans.since);
+                put_number(out, spans.all.len() as u64);
+                for (span, amount) in &spans.all {
+                    put_signed(out, *span);
+                    put_u128(out, amount.cast_unsigned());
+                }
+            }
+        }
+    }
+
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Result<Self, Damaged> {
+        match from.byte()? {
+            0 => Ok(Self::None),
+            1 => {
+                let mut seen = Seen {
+                    since: from.time()?,
+                    last: from.time()?,
+                    look_at: usize::try_from(from.number()?).map_err(|_| from.damaged())?,
+                    values: BTreeMap::new(),
+                };
+                for _ in 0..from.count()? {
+                    seen.values.insert(from.text()?, from.time()?);
+                }
+                Ok(Self::Seen(seen))
+            }
+            2 => {
+                let mut spans = Spans {
+                    since: from.signed()?,
+                    all: VecDeque::new(),
+                };
+                for _ in 0..from.count()? {
+                    spans.all.push_back((from.signed()?, from.u128()?.cast_signed()));
+                }
+                Ok(Self::Spans(spans))
+            }
+            _ => Err(from.damaged()),
+        }
+    }
+
     /// When nothing of it is of use any more: once the watermark has passed that time.
     pub(crate) fn ends(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
         match (self, &plan.kind) {
@@ -43,7 +109,7 @@ impl Past {
 }
 
 /// The values that a group has had, and when it had each last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Seen {
     /// Since when there was an event at least once in a timespan.
     since: Timestamp,
@@ -89,7 +155,7 @@ impl Seen {
 }
 
 /// What the spans of a group came to, by their number since 1970.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Spans {
     /// The first span since there was an event at least once in a history.
     since: i64,

@@ -1,33 +1,40 @@
 //! The state of an engine as bytes, to go on from after a restart.
+//!
+//! A snapshot is a list of parts, so that one of more groups than memory holds is never in memory as a whole: the first has
+//! all but the groups, as JSON; the others have groups.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map;
 use std::sync::Arc;
 
 use casebook_event::{EventId, EventRef, Partition, Source, Timestamp};
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Applied, CorrelationConfig, CorrelationEngine};
-use super::group::{Group, GroupState};
-use super::plan::Plans;
-use crate::rule_set::RuleSet;
+use super::codec::{Damaged, Names, Reader, put_bytes, put_number};
+use super::cold::{ColdError, put_key, read_key};
+use super::engine::{Applied, CorrelationEngine};
+use super::group::{Group, GroupKey};
+use crate::limits::SNAPSHOT_PART_BYTES;
 
 /// The version of the format; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The first byte of a part of groups. That of the first part is `{`.
+const GROUPS: u8 = 0x02;
 
 /// A match of a base rule; without its event where it was raised already.
 type RaisedState = (Arc<str>, EventId, Option<EventRef>);
 
 #[derive(Serialize, Deserialize)]
-struct Snapshot {
+struct Head {
     version: u32,
     watermark: i64,
     partitions: Vec<(Partition, i64)>,
     applied: Vec<(Partition, Applied)>,
     raised: Vec<(Timestamp, Vec<RaisedState>)>,
     late_events: Vec<(Source, u64)>,
-    /// The version of each correlation whose groups follow.
-    rules: BTreeMap<String, String>,
-    groups: Vec<GroupState>,
+    /// The version of each correlation.
+    rules: Vec<(Arc<str>, CompactString)>,
 }
 
 /// A snapshot that cannot be used.
@@ -37,116 +44,224 @@ pub enum SnapshotError {
     /// It is not a snapshot, or damaged.
     #[error("correlation snapshot: {0}")]
     Unreadable(#[from] serde_json::Error),
+    /// A part of groups is damaged.
+    #[error("correlation snapshot: part {part} is damaged at byte {at}")]
+    Damaged {
+        /// Its place in the list, from 0.
+        part: usize,
+        /// Where reading stopped.
+        at: usize,
+    },
     /// It was written by another version of Casebook.
-    #[error("correlation snapshot has version {found}, this build reads {VERSION}")]
+    #[error(
+        "correlation snapshot has version {found}, this build reads {VERSION}: start with an empty alerts table, or with the build that wrote it"
+    )]
     Version {
         /// Its version.
         found: u32,
     },
+    /// Groups that do not fit into memory cannot be spilled.
+    #[error(transparent)]
+    Cold(#[from] ColdError),
+}
+
+/// The parts of a snapshot, one by one. The engine stands still meanwhile.
+#[derive(Debug)]
+pub struct SnapshotParts<'a> {
+    engine: &'a CorrelationEngine,
+    head: bool,
+    groups: hash_map::Iter<'a, Arc<GroupKey>, Group>,
+    /// The key of the last spilled group that was given out.
+    cold: Vec<u8>,
+    names: Names,
+    /// How many of the names earlier parts have.
+    named: usize,
+}
+
+impl SnapshotParts<'_> {
+    /// The next part; `None` behind the last.
+    ///
+    /// # Errors
+    /// Spilled groups cannot be read.
+    pub fn next_part(&mut self) -> Result<Option<Vec<u8>>, ColdError> {
+        if !std::mem::replace(&mut self.head, true) {
+            // Plain data without maps of odd keys: serde_json cannot fail on it.
+            return Ok(Some(serde_json::to_vec(&self.engine.head()).unwrap_or_default()));
+        }
+        let mut groups = Vec::new();
+        while groups.len() < SNAPSHOT_PART_BYTES
+            && let Some((key, group)) = self.groups.next()
+        {
+            put_key(&mut groups, key, &mut self.names);
+            group.encode(&mut groups, &mut self.names);
+        }
+        while groups.len() < SNAPSHOT_PART_BYTES
+            && let Some(cold) = self.engine.cold()
+        {
+            let stored = cold.read_on(&mut self.cold)?;
+            if stored.is_empty() {
+                break;
+            }
+            for (key, group) in stored {
+                groups.extend(key);
+                groups.extend(group);
+            }
+        }
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let new = self.names.since(self.named);
+        let mut part = vec![GROUPS];
+        put_number(&mut part, new.len() as u64);
+        new.iter().for_each(|name| put_bytes(&mut part, name.as_bytes()));
+        self.named += new.len();
+        part.extend(groups);
+        Ok(Some(part))
+    }
+}
+
+/// An engine that is being restored, part by part.
+#[derive(Debug)]
+pub struct Restoring {
+    engine: CorrelationEngine,
+    rules: Vec<(Arc<str>, CompactString)>,
+    parts: usize,
+}
+
+impl Restoring {
+    /// Takes the next part. Groups of rules that are gone or mean something else now are dropped, and counted in the stats:
+    /// their events were matched by another rule.
+    ///
+    /// # Errors
+    /// The bytes are no part of a snapshot of this version, or groups cannot be spilled.
+    pub fn take(&mut self, part: &[u8]) -> Result<(), SnapshotError> {
+        if self.parts == 0 {
+            self.take_head(serde_json::from_slice(part)?)?;
+        } else {
+            self.take_groups(part).map_err(|damaged| SnapshotError::Damaged {
+                part: self.parts,
+                at: damaged.at,
+            })?;
+            self.engine.settle()?;
+        }
+        self.parts += 1;
+        Ok(())
+    }
+
+    /// The engine, once all parts were taken.
+    pub fn finish(self) -> CorrelationEngine {
+        self.engine
+    }
+
+    fn take_head(&mut self, head: Head) -> Result<(), SnapshotError> {
+        if head.version != VERSION {
+            return Err(SnapshotError::Version { found: head.version });
+        }
+        let engine = &mut self.engine;
+        engine.watermark = Timestamp::from_nanos(head.watermark);
+        let partitions = head.partitions.into_iter();
+        engine.partitions = partitions
+            .map(|(partition, time)| (partition, Timestamp::from_nanos(time)))
+            .collect();
+        engine.applied = head.applied.into_iter().collect();
+        let of_time = |raised: Vec<RaisedState>| {
+            let raised = raised.into_iter();
+            raised.map(|(rule, id, event)| ((rule, id), event)).collect()
+        };
+        let raised = head.raised.into_iter();
+        engine.raised = raised.map(|(time, raised)| (time, of_time(raised))).collect();
+        engine.late_events = head.late_events.into_iter().collect();
+        self.rules = head.rules;
+        Ok(())
+    }
+
+    fn take_groups(&mut self, part: &[u8]) -> Result<(), Damaged> {
+        let mut from = Reader::new(part);
+        if from.byte()? != GROUPS {
+            return Err(from.damaged());
+        }
+        for _ in 0..from.count()? {
+            let name = from.text()?;
+            self.engine.names_mut().number_of(&name);
+        }
+        let plans = self.engine.plans.clone();
+        while !from.is_empty() {
+            let key = Arc::new(read_key(&mut from, self.engine.names())?);
+            let version = self
+                .rules
+                .iter()
+                .find(|(id, _)| *id == key.rule_id)
+                .map(|(_, version)| version);
+            match plans.correlations.get(&key.rule_id) {
+                Some(plan) if version == Some(&plan.rule.version) => {
+                    let group = Group::decode(plan, key, &mut from, self.engine.names())?;
+                    self.engine.adopt(plan, group);
+                }
+                _ => {
+                    Group::skip(&mut from, self.engine.names())?;
+                    let dropped = self.engine.dropped_groups.entry(CompactString::new(&key.rule_id));
+                    *dropped.or_default() += 1;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl CorrelationEngine {
-    /// The whole state, as JSON text. The same state gives the same bytes.
-    pub fn snapshot(&self) -> Vec<u8> {
-        let mut groups: Vec<GroupState> = self.groups.iter().map(|((rule, _), group)| group.state(rule)).collect();
-        groups.sort_by(|a, b| (&a.rule_id, &a.values).cmp(&(&b.rule_id, &b.values)));
-        let version = |id: &String| {
-            Some((
-                id.clone(),
-                self.plans.correlations.get(id.as_str())?.rule.version.to_string(),
-            ))
+    /// The whole state.
+    pub fn snapshot(&self) -> SnapshotParts<'_> {
+        SnapshotParts {
+            engine: self,
+            head: false,
+            groups: self.groups.iter(),
+            cold: Vec::new(),
+            names: self.names().clone(),
+            named: 0,
+        }
+    }
+
+    /// This engine, which has seen nothing, as one that goes on from a snapshot.
+    pub fn restoring(self) -> Restoring {
+        Restoring {
+            engine: self,
+            rules: Vec::new(),
+            parts: 0,
+        }
+    }
+
+    fn head(&self) -> Head {
+        let raised = |raised: &super::engine::Raised| {
+            let raised = raised.iter();
+            raised
+                .map(|((rule, id), event)| (rule.clone(), *id, event.clone()))
+                .collect()
         };
-        let snapshot = Snapshot {
+        let partitions = self.partitions.iter();
+        let applied = self.applied.iter();
+        let rules = self.plans.correlations.iter();
+        Head {
             version: VERSION,
             watermark: self.watermark.as_nanos(),
-            partitions: self
-                .partitions
-                .iter()
+            partitions: partitions
                 .map(|(partition, time)| (partition.clone(), time.as_nanos()))
                 .collect(),
-            applied: self
-                .applied
-                .iter()
+            applied: applied
                 .map(|(partition, applied)| (partition.clone(), applied.clone()))
                 .collect(),
             raised: self
                 .raised
                 .iter()
-                .map(|(time, raised)| {
-                    (
-                        *time,
-                        raised
-                            .iter()
-                            .map(|((rule, id), event)| (rule.clone(), *id, event.clone()))
-                            .collect(),
-                    )
-                })
+                .map(|(time, of_time)| (*time, raised(of_time)))
                 .collect(),
             late_events: self
                 .late_events
                 .iter()
                 .map(|(source, count)| (*source, *count))
                 .collect(),
-            rules: groups.iter().map(|group| &group.rule_id).filter_map(version).collect(),
-            groups,
-        };
-        // Plain data without maps of odd keys: serde_json cannot fail on it.
-        serde_json::to_vec(&snapshot).unwrap_or_default()
-    }
-
-    /// An engine that goes on from a snapshot. Groups of rules that are gone or mean something else now are dropped, and
-    /// counted in the stats: their events were matched by another rule.
-    ///
-    /// # Errors
-    /// The bytes are no snapshot of this version.
-    pub fn restore(rules: &RuleSet, config: CorrelationConfig, bytes: &[u8]) -> Result<Self, SnapshotError> {
-        Self::restore_plans(Arc::new(Plans::of(rules)), config, bytes)
-    }
-
-    pub(crate) fn restore_plans(
-        plans: Arc<Plans>,
-        config: CorrelationConfig,
-        bytes: &[u8],
-    ) -> Result<Self, SnapshotError> {
-        let snapshot: Snapshot = serde_json::from_slice(bytes)?;
-        if snapshot.version != VERSION {
-            return Err(SnapshotError::Version {
-                found: snapshot.version,
-            });
+            rules: rules
+                .map(|(id, plan)| (id.clone(), plan.rule.version.clone()))
+                .collect(),
         }
-        let mut engine = Self::with_plans(plans.clone(), config);
-        engine.watermark = Timestamp::from_nanos(snapshot.watermark);
-        engine.partitions = snapshot
-            .partitions
-            .into_iter()
-            .map(|(partition, time)| (partition, Timestamp::from_nanos(time)))
-            .collect();
-        engine.applied = snapshot.applied.into_iter().collect();
-        engine.raised = snapshot
-            .raised
-            .into_iter()
-            .map(|(time, raised)| {
-                (
-                    time,
-                    raised
-                        .into_iter()
-                        .map(|(rule, id, event)| ((rule, id), event))
-                        .collect(),
-                )
-            })
-            .collect();
-        engine.late_events = snapshot.late_events.into_iter().collect();
-        for state in snapshot.groups {
-            let plan = plans.correlations.get_key_value(state.rule_id.as_str());
-            let version = snapshot.rules.get(&state.rule_id);
-            match plan.filter(|(_, plan)| version.is_some_and(|version| *version == *plan.rule.version)) {
-                Some((id, plan)) => {
-                    let key = (id.clone(), state.values.clone());
-                    engine.adopt(key, plan, Group::restore(plan, state));
-                }
-                None => *engine.dropped_groups.entry(state.rule_id.into()).or_default() += 1,
-            }
-        }
-        Ok(engine)
     }
 }

@@ -12,6 +12,9 @@ use compact_str::CompactString;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::codec::Names;
+use super::cold::MemoryStore;
+use super::group::GroupKey;
 use super::plan::{CorrelationPlan, Plans};
 use super::reference::final_alerts;
 use super::*;
@@ -275,9 +278,9 @@ fn run(provisional: bool, messages: &[SignalMessage]) -> Vec<Alert> {
     let mut engine = CorrelationEngine::with_plans(plans(), CorrelationConfig { provisional });
     let mut out = Vec::new();
     for message in messages {
-        engine.apply(message.clone(), &mut out);
+        engine.apply(message.clone(), &mut out).unwrap();
     }
-    engine.finish(&mut out);
+    engine.finish(&mut out).unwrap();
     assert_eq!(engine.stats().open_groups, 0, "nothing is kept behind the end of time");
     assert_eq!(engine.stats().late_events.len(), 0, "the watermarks were honest");
     out
@@ -352,6 +355,8 @@ struct Run {
     workers: u64,
     /// Messages between commits.
     batch: usize,
+    /// Bytes of groups that each worker has memory for.
+    memory: usize,
 }
 
 fn check_laws(arrival: &Arrival, partitions: usize, run_like: Run) -> Result<(), TestCaseError> {
@@ -360,6 +365,7 @@ fn check_laws(arrival: &Arrival, partitions: usize, run_like: Run) -> Result<(),
         redeliver,
         workers,
         batch,
+        memory,
     } = run_like;
     let (messages, signals) = messages(arrival, partitions);
     let want = final_alerts(&plans(), &signals);
@@ -371,53 +377,81 @@ fn check_laws(arrival: &Arrival, partitions: usize, run_like: Run) -> Result<(),
         "provisional alerts, revised"
     );
 
-    // Several workers, each with the signals of its part of the groups, and a commit after every so many messages.
+    // Several workers, each with the signals of its part of the groups, and with memory for some of them; a commit after
+    // every so many messages.
     let mut reports = Vec::new();
     for worker in 0..workers {
-        let mut engine = CorrelationEngine::with_plans(plans(), CorrelationConfig::default());
+        let engine = || {
+            let engine = CorrelationEngine::with_plans(plans(), CorrelationConfig::default());
+            engine.with_cold_store(Box::<MemoryStore>::default(), memory)
+        };
+        let mut running = engine();
         let mine = messages.iter().filter(|message| match message {
             SignalMessage::Signal(signal) => signal.key() % workers == worker,
             SignalMessage::Watermark(_) => true,
         });
         for (n, message) in mine.enumerate() {
-            engine.apply(message.clone(), &mut reports);
+            running.apply(message.clone(), &mut reports).unwrap();
             if n % batch == batch - 1 {
-                let config = CorrelationConfig::default();
-                engine = CorrelationEngine::restore_plans(plans(), config, &engine.snapshot()).unwrap();
+                running = restore(engine(), &snapshot(&running));
             }
         }
-        engine.finish(&mut reports);
+        running.finish(&mut reports).unwrap();
+        prop_assert_eq!(running.stats().open_groups, 0);
     }
-    prop_assert_eq!(
-        standing(&reports),
-        without_positions(want.clone()),
-        "{} workers, {} messages in a batch",
-        workers,
-        batch
-    );
+    prop_assert_eq!(standing(&reports), without_positions(want.clone()), "{:?}", run_like);
 
     // A crash: the state of `cut` is restored, and some of what came before it is delivered again.
     let cut = cut % (messages.len() + 1);
     let mut engine = CorrelationEngine::with_plans(plans(), CorrelationConfig::default());
     let mut reports = Vec::new();
     for message in &messages[..cut] {
-        engine.apply(message.clone(), &mut reports);
+        engine.apply(message.clone(), &mut reports).unwrap();
     }
-    let snapshot = engine.snapshot();
-    let mut engine = CorrelationEngine::restore_plans(plans(), CorrelationConfig::default(), &snapshot).unwrap();
-    prop_assert_eq!(
-        engine.snapshot(),
-        snapshot.clone(),
-        "a restored state is the same state"
-    );
-    engine.set_plans(Arc::new((*plans()).clone()));
-    prop_assert_eq!(engine.snapshot(), snapshot, "the same rules anew change nothing");
+    let before = state(&engine);
+    let mut engine = restored(&engine, plans());
+    prop_assert!(state(&engine) == before, "a restored state is the same state");
+    engine.set_plans(Arc::new((*plans()).clone())).unwrap();
+    prop_assert!(state(&engine) == before, "the same rules anew change nothing");
     for message in &messages[cut - redeliver.min(cut)..] {
-        engine.apply(message.clone(), &mut reports);
+        engine.apply(message.clone(), &mut reports).unwrap();
     }
-    engine.finish(&mut reports);
+    engine.finish(&mut reports).unwrap();
     prop_assert_eq!(standing(&reports), without_positions(want), "after a restore");
     Ok(())
+}
+
+/// The parts of a snapshot.
+fn snapshot(engine: &CorrelationEngine) -> Vec<Vec<u8>> {
+    let mut snapshot = engine.snapshot();
+    std::iter::from_fn(|| snapshot.next_part().unwrap()).collect()
+}
+
+fn restore(engine: CorrelationEngine, parts: &[Vec<u8>]) -> CorrelationEngine {
+    let mut restoring = engine.restoring();
+    parts.iter().for_each(|part| restoring.take(part).unwrap());
+    restoring.finish()
+}
+
+fn restored(engine: &CorrelationEngine, plans: Arc<Plans>) -> CorrelationEngine {
+    let empty = CorrelationEngine::with_plans(plans, CorrelationConfig::default());
+    restore(empty, &snapshot(engine))
+}
+
+/// The whole state, with the groups in order.
+fn state(engine: &CorrelationEngine) -> (Vec<u8>, Vec<(GroupKey, Vec<u8>)>) {
+    let head = engine.snapshot().next_part().unwrap().unwrap();
+    let mut groups: Vec<(GroupKey, Vec<u8>)> = engine
+        .groups
+        .iter()
+        .map(|(key, group)| {
+            let mut bytes = Vec::new();
+            group.encode(&mut bytes, &mut Names::default());
+            ((**key).clone(), bytes)
+        })
+        .collect();
+    groups.sort();
+    (head, groups)
 }
 
 /// `CASEBOOK_PROPTEST_CASES` runs more of them.
@@ -437,13 +471,21 @@ fn any_order_duplicates_partitions_and_crashes_give_the_alerts_of_the_reference(
     });
     runner
         .run(
-            &(arrivals(), any::<usize>(), 0usize..30, 1u64..=4, 3usize..400),
-            |((arrival, partitions), cut, redeliver, workers, batch)| {
+            &(
+                arrivals(),
+                any::<usize>(),
+                0usize..30,
+                1u64..=4,
+                3usize..400,
+                0usize..60_000,
+            ),
+            |((arrival, partitions), cut, redeliver, workers, batch, memory)| {
                 let run = Run {
                     cut,
                     redeliver,
                     workers,
                     batch,
+                    memory,
                 };
                 check_laws(&arrival, partitions, run)
             },
@@ -586,7 +628,7 @@ fn a_late_event_is_counted_and_not_used() {
     let mut engine = CorrelationEngine::with_plans(plans(), CorrelationConfig::default());
     let mut out = Vec::new();
     let partition = Partition::new("logs", 0);
-    engine.apply(
+    let _ = engine.apply(
         SignalMessage::Watermark(Watermark {
             partition,
             time: Timestamp::from_seconds(1_100),
@@ -607,7 +649,7 @@ fn a_late_event_is_counted_and_not_used() {
     })
     .signals(&position)
     {
-        engine.apply(SignalMessage::Signal(signal), &mut out);
+        engine.apply(SignalMessage::Signal(signal), &mut out).unwrap();
     }
     let of_b = |plan: &&Arc<CorrelationPlan>| plan.members.iter().any(|member| &**member == "b");
     let missed = plans().correlations.values().filter(of_b).count() as u64;
@@ -649,10 +691,10 @@ fn run_hot_of(rule: &str, events: impl Iterator<Item = (i64, u8, Option<&'static
         {
             signal.event.time = Timestamp::from_nanos(millis * 1_000_000);
             signal.value = value.map(Into::into).or(signal.value);
-            engine.apply(SignalMessage::Signal(signal), &mut out);
+            engine.apply(SignalMessage::Signal(signal), &mut out).unwrap();
         }
     }
-    engine.finish(&mut out);
+    engine.finish(&mut out).unwrap();
     assert_eq!(engine.stats().open_groups, 0);
     out.retain(|alert| alert.alert.status == AlertStatus::Final);
     out
@@ -734,17 +776,16 @@ fn changed_rules_drop_the_groups_of_what_changed() {
             matches: A | B,
         };
         for signal in happened.signals(&position) {
-            engine.apply(SignalMessage::Signal(signal), &mut out);
+            engine.apply(SignalMessage::Signal(signal), &mut out).unwrap();
         }
     }
     let has_events = |plan: &&Arc<CorrelationPlan>| plan.members.iter().any(|member| ["a", "b"].contains(&&**member));
     let groups = 2 * plans().correlations.values().filter(has_events).count();
     assert_eq!(engine.stats().open_groups, groups, "two users");
-    let snapshot = engine.snapshot();
-    let restored = CorrelationEngine::restore_plans(changed.clone(), CorrelationConfig::default(), &snapshot).unwrap();
-    engine.set_plans(changed);
+    let restored = restored(&engine, changed.clone());
+    engine.set_plans(changed).unwrap();
     assert_eq!(engine.stats(), restored.stats());
-    assert_eq!(engine.snapshot(), restored.snapshot());
+    assert!(state(&engine) == state(&restored));
     assert_eq!(engine.stats().open_groups, groups - 4);
     assert_eq!(
         engine.stats().dropped_groups,
@@ -752,8 +793,8 @@ fn changed_rules_drop_the_groups_of_what_changed() {
     );
     let mut restored = restored;
     let (mut of_engine, mut of_restored) = (Vec::new(), Vec::new());
-    engine.finish(&mut of_engine);
-    restored.finish(&mut of_restored);
+    engine.finish(&mut of_engine).unwrap();
+    restored.finish(&mut of_restored).unwrap();
     assert_eq!(of_engine, of_restored);
     assert_eq!(
         engine.stats().open_groups,
@@ -782,11 +823,10 @@ fn events_at_the_ends_of_time_are_closed_like_any_other() {
         .signals(&position)
         {
             signal.event.time = time;
-            engine.apply(SignalMessage::Signal(signal), &mut out);
+            engine.apply(SignalMessage::Signal(signal), &mut out).unwrap();
         }
-        let snapshot = engine.snapshot();
-        let mut engine = CorrelationEngine::restore_plans(plans(), CorrelationConfig::default(), &snapshot).unwrap();
-        engine.finish(&mut out);
+        let mut engine = restored(&engine, plans());
+        engine.finish(&mut out).unwrap();
         assert_eq!(engine.stats().open_groups, 0, "{time}");
     }
 }

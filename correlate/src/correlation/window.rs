@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 
 use casebook_event::{EventId, Timestamp};
-use serde::{Deserialize, Serialize};
 
+use super::codec::{Damaged, Reader, put_signed, put_u128};
 use super::events::Events;
 use super::plan::CorrelationPlan;
 use crate::sigma::correlation::{CorrelationKind, Sequence, Together};
 
 /// A span of event time in which a correlation's condition holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// The time of its first event.
     pub first: Timestamp,
@@ -23,6 +23,24 @@ pub(crate) struct Window {
     pub anchor: EventId,
     /// The time at which the condition was first met.
     pub met: Timestamp,
+}
+
+impl Window {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        for time in [self.first, self.to, self.met] {
+            put_signed(out, time.as_nanos());
+        }
+        put_u128(out, self.anchor.as_u128());
+    }
+
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Result<Self, Damaged> {
+        Ok(Self {
+            first: from.time()?,
+            to: from.time()?,
+            met: from.time()?,
+            anchor: EventId::from_u128(from.u128()?),
+        })
+    }
 }
 
 /// The first window that begins among the events from index `start` on, and not after `last_anchor`, for a plan that

@@ -94,7 +94,7 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
     let before = resident_bytes();
     let mut watermark = |engine: &mut CorrelationEngine, time: Timestamp| {
         let partition = partition.clone();
-        engine.apply(SignalMessage::Watermark(Watermark { partition, time }), &mut out);
+        engine.apply(SignalMessage::Watermark(Watermark { partition, time }), &mut out).unwrap();
     };
     watermark(&mut engine, Timestamp::MIN);
     let topic: Arc<str> = "logs".into();
@@ -114,7 +114,7 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
                 offset: n as i64,
                 index: 0,
             },
-            entities: Vec::new(),
+            entities: Default::default(),
         };
         let signal = Signal {
             rule_id: rule.clone(),
@@ -123,7 +123,7 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
             value: Some(compact_str::format_compact!("{}", n / groups)),
             event,
         };
-        engine.apply(SignalMessage::Signal(signal), &mut reports);
+        engine.apply(SignalMessage::Signal(signal), &mut reports).unwrap();
         if n % 1000 == 999 {
             watermark(&mut engine, time);
         }

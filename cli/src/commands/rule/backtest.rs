@@ -43,8 +43,13 @@ pub async fn run(args: RuleBacktestArgs) -> Result<ExitCode> {
         ..SearchRequest::default()
     };
     let mut backtest = Backtest::new(Arc::new(set.only(&wanted)));
-    store.visit_events(&request, &mut |event| backtest.push(event)).await?;
-    let report = backtest.finish();
+    let mut failed = None;
+    let mut push = |event| failed = failed.take().or(backtest.push(event).err());
+    store.visit_events(&request, &mut push).await?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let report = backtest.finish()?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for rule in &asked {
         let found = Found::of(rule, &report);
@@ -109,7 +114,7 @@ impl<'a> Found<'a> {
     /// Values of who, what and where among the matches, the most frequent first.
     fn entities(&self) -> Vec<(&str, &str, usize)> {
         let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
-        for (field, value) in self.matches.iter().flat_map(|event| &event.entities) {
+        for (field, value) in self.matches.iter().flat_map(|event| event.entities.iter()) {
             *counts.entry((field, value)).or_default() += 1;
         }
         let mut entities: Vec<_> = counts.into_iter().map(|((f, v), count)| (f, v, count)).collect();

@@ -1,0 +1,169 @@
+//! Groups of correlation on a local disk: an LSM tree that is deleted with its owner.
+
+use std::path::{Path, PathBuf};
+
+use casebook_correlate::{Change, ColdError, ColdStore, Found};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+
+/// Memory for blocks that were read, in bytes.
+const CACHE_BYTES: u64 = 16 << 20;
+/// Memory for what was written and is not in a file yet, in bytes, of each of the two trees.
+const WRITE_BUFFER_BYTES: u64 = 8 << 20;
+/// Journals on disk before write buffers are forced into files, in bytes.
+const MAX_JOURNAL_BYTES: u64 = 128 << 20;
+
+/// One store for the groups of one partition of the signals topic. Nothing is on disk before something is written.
+pub(crate) struct DiskStore {
+    directory: PathBuf,
+    open: Option<Open>,
+}
+
+struct Open {
+    database: Database,
+    /// A tree for each prefix, so that looking for what is due does not wade through the groups.
+    trees: Vec<(u8, Keyspace)>,
+}
+
+impl std::fmt::Debug for DiskStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskStore").field("directory", &self.directory).finish()
+    }
+}
+
+impl DiskStore {
+    /// A store in a new directory below `parent`.
+    pub(crate) fn below(parent: &Path) -> Self {
+        Self {
+            directory: parent.join(format!("casebook-spill-{}", uuid::Uuid::new_v4())),
+            open: None,
+        }
+    }
+
+    fn opened(&mut self) -> Result<&mut Open, fjall::Error> {
+        if self.open.is_none() {
+            std::fs::create_dir_all(&self.directory)?;
+            let database = Database::builder(&self.directory)
+                .cache_size(CACHE_BYTES)
+                .max_journaling_size(MAX_JOURNAL_BYTES)
+                .worker_threads(1)
+                .manual_journal_persist(true)
+                .temporary(true)
+                .open()?;
+            self.open = Some(Open {
+                database,
+                trees: Vec::new(),
+            });
+        }
+        self.open.as_mut().ok_or(fjall::Error::Poisoned)
+    }
+}
+
+impl Open {
+    fn tree(&mut self, key: &[u8]) -> Result<Keyspace, fjall::Error> {
+        let prefix = key.first().copied().unwrap_or_default();
+        if let Some((_, tree)) = self.trees.iter().find(|(of, _)| *of == prefix) {
+            return Ok(tree.clone());
+        }
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
+        let tree = self.database.keyspace(&format!("tree-{prefix}"), options)?;
+        self.trees.push((prefix, tree.clone()));
+        Ok(tree)
+    }
+}
+
+fn failed(error: fjall::Error) -> ColdError {
+    ColdError::Store(Box::new(error))
+}
+
+impl ColdStore for DiskStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ColdError> {
+        let Some(tree) = self.tree_of(key.first().copied()) else {
+            return Ok(None);
+        };
+        let value = tree.get(key).map_err(failed)?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn write(&mut self, changes: Vec<Change>) -> Result<(), ColdError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let open = self.opened().map_err(failed)?;
+        let mut batch = open.database.batch();
+        for (key, value) in changes {
+            let tree = open.tree(&key).map_err(failed)?;
+            match value {
+                Some(value) => batch.insert(&tree, key, value),
+                None => batch.remove(&tree, key),
+            }
+        }
+        batch.commit().map_err(failed)
+    }
+
+    fn scan(&self, prefix: u8, after: &[u8], limit: usize) -> Result<Vec<Found>, ColdError> {
+        let Some(tree) = self.tree_of(Some(prefix)) else {
+            return Ok(Vec::new());
+        };
+        let behind = (std::ops::Bound::Excluded(after.to_vec()), std::ops::Bound::Unbounded);
+        let found = tree.range::<Vec<u8>, _>(behind).take(limit).map(|found| {
+            let (key, value) = found.into_inner()?;
+            Ok((key.to_vec(), value.to_vec()))
+        });
+        found.collect::<Result<_, fjall::Error>>().map_err(failed)
+    }
+}
+
+impl DiskStore {
+    fn tree_of(&self, prefix: Option<u8>) -> Option<&Keyspace> {
+        let trees = &self.open.as_ref()?.trees;
+        trees.iter().find(|(of, _)| Some(*of) == prefix).map(|(_, tree)| tree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_found_in_order_and_gone_with_the_store() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut store = DiskStore::below(parent.path());
+        let files = || std::fs::read_dir(parent.path()).unwrap().count();
+        assert_eq!(store.scan(b'g', &[], 10).unwrap(), []);
+        assert_eq!(store.get(b"g1").unwrap(), None);
+        assert_eq!(files(), 0, "nothing is on disk yet");
+        let put = |key: &str, value: &str| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()));
+        store
+            .write(vec![
+                put("g2", "two"),
+                put("g1", "one"),
+                put("d9", ""),
+                put("g3", "three"),
+            ])
+            .unwrap();
+        store.write(vec![(b"g3".to_vec(), None)]).unwrap();
+        assert_eq!(store.get(b"g2").unwrap().as_deref(), Some(b"two".as_slice()));
+        assert_eq!(store.get(b"g3").unwrap(), None);
+        let found = |after: &str, limit| {
+            let found = store.scan(b'g', after.as_bytes(), limit).unwrap();
+            found
+                .into_iter()
+                .map(|(key, _)| String::from_utf8(key).unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("", 10), ["g1", "g2"]);
+        assert_eq!(found("g1", 10), ["g2"]);
+        assert_eq!(found("", 1), ["g1"]);
+        assert_eq!(files(), 1);
+        drop(store);
+        assert_eq!(files(), 0, "nothing stays behind");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_an_error() {
+        let parent = tempfile::NamedTempFile::new().unwrap();
+        let mut store = DiskStore::below(parent.path());
+        let error = store.write(vec![(b"g1".to_vec(), Some(Vec::new()))]).unwrap_err();
+        assert!(error.to_string().contains("on disk"), "{error}");
+    }
+}
