@@ -4,8 +4,10 @@ use crate::support;
 
 use std::collections::BTreeMap;
 
-use casebook_event::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Level, Partition, Timestamp};
-use casebook_store::{AlertFilter, AlertsCommit, CommitError, Store, StoreConfig, StoreError, TableName};
+use casebook_event::{
+    Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Checkpoint, Level, Partition, StartOffset, Timestamp,
+};
+use casebook_store::{AlertFilter, AlertsCommit, CommitError, StatePart, Store, StoreConfig, StoreError, TableName};
 use support::{at, files, open, range};
 
 fn alert(id: &str, revision: u32, status: AlertStatus, seconds: i64) -> Alert {
@@ -36,7 +38,31 @@ fn alert(id: &str, revision: u32, status: AlertStatus, seconds: i64) -> Alert {
     }
 }
 
-async fn put(store: &Store, alerts: &[Alert], start: i64, end: i64, states: Vec<(Partition, Vec<u8>)>) {
+/// Writes states, each given as the texts of its parts.
+async fn states(store: &Store, states: &[(&Partition, &[&str])]) -> Vec<(Partition, Vec<StatePart>)> {
+    let mut written = Vec::new();
+    for (partition, texts) in states {
+        let mut parts = Vec::new();
+        for text in *texts {
+            let part = store.write_state_part(partition, text.as_bytes().to_vec());
+            parts.push(part.await.unwrap());
+        }
+        written.push(((*partition).clone(), parts));
+    }
+    written
+}
+
+/// The texts of the parts of a state.
+async fn state(store: &Store, group: &str, partition: &Partition) -> Option<Vec<String>> {
+    let mut texts = Vec::new();
+    for part in store.correlation_state(group, partition).await.unwrap()? {
+        let bytes = store.read_state_part(partition, &part).await.unwrap();
+        texts.push(String::from_utf8(bytes).unwrap());
+    }
+    Some(texts)
+}
+
+async fn put(store: &Store, alerts: &[Alert], start: i64, end: i64, states: Vec<(Partition, Vec<StatePart>)>) {
     store
         .commit_alerts(AlertsCommit {
             group: "c",
@@ -139,7 +165,7 @@ async fn the_latest_revision_is_the_alert() {
     assert!(error.to_string().contains("aa01, aa02"), "{error}");
     assert_eq!(
         store.signal_offsets("c").await.unwrap(),
-        [(Partition::new("logs", 0), 9)].into()
+        [(Partition::new("logs", 0), StartOffset::at(9))].into()
     );
 }
 
@@ -149,24 +175,14 @@ async fn the_state_is_that_of_the_offsets() {
     let store = open(dir.path()).await;
     let (p0, p1) = (Partition::new("logs", 0), Partition::new("logs", 1));
     assert_eq!(store.correlation_state("c", &p0).await.unwrap(), None);
-    put(
-        &store,
-        &[],
-        0,
-        5,
-        vec![(p0.clone(), b"one".to_vec()), (p1.clone(), b"other".to_vec())],
-    )
-    .await;
-    put(&store, &[], 5, 7, vec![(p0.clone(), b"two".to_vec())]).await;
-    assert_eq!(
-        store.correlation_state("c", &p0).await.unwrap().as_deref(),
-        Some(&b"two"[..])
-    );
-    assert_eq!(
-        store.correlation_state("c", &p1).await.unwrap().as_deref(),
-        Some(&b"other"[..])
-    );
-    assert_eq!(store.correlation_state("d", &p0).await.unwrap(), None);
+    let written = states(&store, &[(&p0, &["one", "more"]), (&p1, &["other"])]).await;
+    put(&store, &[], 0, 5, written).await;
+    let written = states(&store, &[(&p0, &["two"])]).await;
+    put(&store, &[], 5, 7, written).await;
+    let two = Some(vec!["two".to_owned()]);
+    assert_eq!(state(&store, "c", &p0).await, two);
+    assert_eq!(state(&store, "c", &p1).await, Some(vec!["other".to_owned()]));
+    assert_eq!(state(&store, "d", &p0).await, None);
     assert_eq!(
         files(dir.path(), ".state").len(),
         2,
@@ -178,7 +194,7 @@ async fn the_state_is_that_of_the_offsets() {
         group: "c",
         alerts: &[],
         checkpoint: range(0, 5, 8),
-        states: vec![(p0.clone(), vec![9])],
+        states: states(&store, &[(&p0, &["nine"])]).await,
         now: at(1),
     };
     assert!(matches!(
@@ -193,10 +209,40 @@ async fn the_state_is_that_of_the_offsets() {
         std::fs::remove_file(dir.path().join(format!("alerts/_delta_log/{version:020}.json"))).unwrap();
     }
     let reopened = open(dir.path()).await;
-    assert_eq!(
-        reopened.correlation_state("c", &p0).await.unwrap().as_deref(),
-        Some(&b"two"[..])
-    );
+    assert_eq!(state(&reopened, "c", &p0).await, two);
+}
+
+#[tokio::test]
+async fn a_commit_without_a_state_says_from_where_to_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let p0 = Partition::new("logs", 0);
+    let written = states(&store, &[(&p0, &["one"])]).await;
+    put(&store, &[], 0, 5, written).await;
+    let mut checkpoint = range(0, 5, 9);
+    checkpoint.half_read(&p0, Some(5));
+    let commit = |checkpoint, states| AlertsCommit {
+        group: "c",
+        alerts: &[],
+        checkpoint,
+        states,
+        now: at(9),
+    };
+    store.commit_alerts(commit(checkpoint, Vec::new())).await.unwrap();
+    let start = StartOffset { next: 9, resume: 5 };
+    assert_eq!(store.signal_offsets("c").await.unwrap(), [(p0.clone(), start)].into());
+    assert_eq!(state(&store, "c", &p0).await, Some(vec!["one".to_owned()]));
+    // Who believes that the state stands where the offsets do was overtaken.
+    let stale = store.commit_alerts(commit(range(0, 9, 10), Vec::new())).await;
+    assert!(matches!(stale, Err(CommitError::Fenced { .. })));
+    let mut checkpoint = Checkpoint::new();
+    checkpoint.begin(&p0, start);
+    checkpoint.record(&p0, 9, 11);
+    let written = states(&store, &[(&p0, &["two"])]).await;
+    store.commit_alerts(commit(checkpoint, written)).await.unwrap();
+    let standing = [(p0.clone(), StartOffset::at(12))].into();
+    assert_eq!(store.signal_offsets("c").await.unwrap(), standing);
+    assert_eq!(files(dir.path(), ".state").len(), 1);
 }
 
 #[tokio::test]
@@ -204,7 +250,9 @@ async fn a_changed_or_missing_state_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     let p0 = Partition::new("logs", 0);
-    put(&store, &[], 0, 5, vec![(p0.clone(), b"state".to_vec())]).await;
+    let written = states(&store, &[(&p0, &["state"])]).await;
+    put(&store, &[], 0, 5, written).await;
+    let committed = store.correlation_state("c", &p0).await.unwrap().unwrap();
     let path = dir.path().join(&files(dir.path(), ".state")[0]);
     for (bytes, part) in [
         (Some(&b"stale"[..]), "SHA-256"),
@@ -215,7 +263,7 @@ async fn a_changed_or_missing_state_is_noticed() {
             Some(bytes) => std::fs::write(&path, bytes).unwrap(),
             None => std::fs::remove_file(&path).unwrap(),
         }
-        let error = store.correlation_state("c", &p0).await.unwrap_err().to_string();
+        let error = store.read_state_part(&p0, &committed[0]).await.unwrap_err().to_string();
         assert!(error.contains(part) && error.contains("logs[0]"), "{error}");
     }
 }

@@ -161,7 +161,8 @@ fn detection() -> Value {
 }
 
 fn correlation() -> Value {
-    let types = RuleKind::CORRELATIONS.map(RuleKind::name);
+    let types = RuleKind::CORRELATIONS.into_iter().filter(|kind| !kind.is_house());
+    let types: Vec<&str> = types.map(RuleKind::name).collect();
     json!({
         "type": "object",
         "required": ["type", "rules", "timespan"],
@@ -222,11 +223,45 @@ fn source_names() -> Vec<&'static str> {
 }
 
 fn casebook() -> Value {
+    let timespan = json!({ "type": "string", "pattern": "^[0-9]+[smhdw]$" });
+    let comparisons = ["gt", "gte", "lt", "lte", "eq", "neq"].map(|name| (name.to_owned(), json!({ "type": "integer" })));
+    let comparisons = json!({
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": false,
+        "properties": serde_json::Map::from_iter(comparisons),
+    });
     json!({
         "type": "object",
         "additionalProperties": false,
         "properties": {
             "response": { "$ref": "#/definitions/texts", "description": "What to do about an alert, step by step" },
+            "counts": {
+                "type": "object",
+                "description": "Of a temporal correlation: how many events a rule must have",
+                "additionalProperties": { "anyOf": [{ "type": "integer", "minimum": 1 }, comparisons.clone()] },
+            },
+            "absence": {
+                "$ref": "#/definitions/texts",
+                "description": "Beside event_count: the rules that do not follow within the timespan",
+            },
+            "first_seen": {
+                "type": "object",
+                "description": "Beside value_count with gte: 1: a value that its group did not have within the timespan before",
+                "additionalProperties": false,
+                "properties": { "learn": timespan.clone() },
+            },
+            "deviation": {
+                "type": "object",
+                "description": "Beside event_count or value_sum: a timespan that is out of line with those before it",
+                "additionalProperties": false,
+                "required": ["history"],
+                "properties": {
+                    "history": timespan.clone(),
+                    "learn": timespan,
+                    "factor": { "type": "number", "minimum": 0, "description": "Standard deviations above the mean" },
+                },
+            },
             "tests": { "type": "array", "items": {
                 "type": "object",
                 "additionalProperties": false,
