@@ -38,6 +38,9 @@ pub enum Command {
     /// Check, test, explain, backtest and list rules
     #[command(subcommand)]
     Rule(RuleCommand),
+    /// Look at what correlation waits for
+    #[command(subcommand)]
+    Correlation(CorrelationCommand),
     /// Measure the way from Kafka to committed tables and indexes
     Bench(BenchArgs),
 }
@@ -206,6 +209,31 @@ pub struct AlertShowArgs {
     pub store: StoreArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CorrelationCommand {
+    /// List the groups of events that wait for more, with what they have and what they lack
+    State(CorrelationStateArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CorrelationStateArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Only groups of this correlation: an id, name or title, or a file of rules
+    #[arg(long, value_name = "RULE")]
+    pub rule: Option<String>,
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// The consumer group of the workers (`kafka.group`)
+    #[arg(long, default_value = "casebook")]
+    pub group: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Print at most so many groups
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
 }
 
 #[derive(Debug, Subcommand)]

@@ -25,8 +25,8 @@ mod sigma;
 mod text;
 
 pub use correlation::{
-    Change, ColdError, ColdStore, CorrelationConfig, CorrelationEngine, CorrelationStats, Found, Restoring,
-    SnapshotError, SnapshotParts,
+    Asked, Change, ColdError, ColdStore, CorrelationConfig, CorrelationEngine, CorrelationStats, Found, PendingGroup,
+    Restoring, SnapshotError, SnapshotParts,
 };
 pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;

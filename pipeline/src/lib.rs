@@ -18,6 +18,7 @@ mod cold_store;
 mod commit_stage;
 mod config;
 mod correlate_stage;
+mod correlation_state;
 mod detect_stage;
 mod duration;
 mod error;
@@ -37,6 +38,7 @@ pub use clock::now;
 pub use config::{
     CommitConfig, Config, ConfigError, KafkaConfig, LatenessConfig, SourceKindConfig, StateConfig, TopicConfig,
 };
+pub use correlation_state::{StateOfPartition, pending_groups};
 pub use duration::{ConfigDuration, parse_duration};
 pub use error::PipelineError;
 pub use progress::{Progress, Snapshot};

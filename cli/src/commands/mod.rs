@@ -2,6 +2,7 @@
 
 mod alert;
 mod bench;
+mod correlation;
 mod demo;
 mod normalize;
 mod replay;
@@ -26,6 +27,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Sql(args) => sql::run(args).await,
         Command::Alert(command) => alert::run(command).await,
         Command::Rule(command) => rule::run(command).await,
+        Command::Correlation(command) => correlation::run(command).await,
         Command::Bench(args) => bench::run(args).await,
     }
 }

@@ -573,6 +573,13 @@ impl CorrelationEngine {
         }
     }
 
+    /// Forgets the groups in memory.
+    pub(super) fn forget_groups(&mut self) {
+        self.groups.clear();
+        self.due.clear();
+        self.memory.bytes = 0;
+    }
+
     /// The names that spilled groups refer to.
     pub(super) fn names(&self) -> &Names {
         &self.memory.names

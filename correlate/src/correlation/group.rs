@@ -70,6 +70,13 @@ impl Group {
         &self.key
     }
 
+    /// From when to when its past is, if it has one.
+    pub(crate) fn past_times(&self) -> (Timestamp, Timestamp) {
+        self.past
+            .as_ref()
+            .map_or((Timestamp::MIN, Timestamp::MIN), |past| past.times())
+    }
+
     /// The bytes it takes in memory, about.
     pub(crate) fn bytes(&self) -> usize {
         let values = self.key.values.iter().map(|value| value.len().saturating_sub(24) + 24);

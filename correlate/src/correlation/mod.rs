@@ -18,6 +18,7 @@ mod examples;
 mod front;
 mod group;
 mod past;
+mod pending;
 mod plan;
 mod ranks;
 #[cfg(test)]
@@ -30,4 +31,5 @@ mod tests;
 
 pub use cold::{Change, ColdError, ColdStore, Found};
 pub use engine::{CorrelationConfig, CorrelationEngine, CorrelationStats};
+pub use pending::{Asked, PendingGroup};
 pub use snapshot::{Restoring, SnapshotError, SnapshotParts};

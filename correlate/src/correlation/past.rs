@@ -41,6 +41,14 @@ impl Past {
             }
     }
 
+    /// From when to when it is; of spans, the numbers of the first and the last are not times, and are left out.
+    pub(crate) fn times(&self) -> (Timestamp, Timestamp) {
+        match self {
+            Self::Seen(seen) => (seen.since, seen.last),
+            Self::None | Self::Spans(_) => (Timestamp::MIN, Timestamp::MIN),
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::None => out.push(0),

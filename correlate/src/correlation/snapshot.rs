@@ -14,6 +14,7 @@ use super::codec::{Damaged, Names, Reader, put_bytes, put_number};
 use super::cold::{ColdError, put_key, read_key};
 use super::engine::{Applied, CorrelationEngine};
 use super::group::{Group, GroupKey};
+use super::pending::PendingGroup;
 use crate::limits::SNAPSHOT_PART_BYTES;
 
 /// The version of the format; another one is refused.
@@ -146,6 +147,13 @@ impl Restoring {
         }
         self.parts += 1;
         Ok(())
+    }
+
+    /// Gives the groups of the parts so far out of hand, as they are pending.
+    pub fn drain_pending(&mut self) -> Vec<PendingGroup> {
+        let pending = self.engine.pending();
+        self.engine.forget_groups();
+        pending
     }
 
     /// The engine, once all parts were taken.

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use casebook_correlate::{Explained, RuleInfo, RuleKind};
-use casebook_event::{Event, EventBatch, Value};
+use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, Explained, RuleInfo, RuleKind, RuleSet};
+use casebook_event::{Event, EventBatch, SignalMessage, Value};
 use casebook_ingest::{Decoder, SourceKind};
 
 use crate::args::RuleExplainArgs;
 use crate::commands::replay::report_dead_letters;
 use crate::exit_code::{self, usage};
-use crate::output::{self, escape};
+use crate::output::{self, counted, escape};
 use crate::rules;
 
 pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
@@ -21,7 +21,8 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
         .parse()
         .map_err(|error| usage(format!("--source: {error}")))?;
     let (set, asked) = rules::asked(std::slice::from_ref(&args.rule), &args.rules.rules)?;
-    let asked = detections(&asked);
+    let correlations: Vec<&RuleInfo> = asked.iter().filter(|rule| rule.kind != RuleKind::Detection).collect();
+    let detections = detections(&set, &asked);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut decoder = Decoder::new(kind);
     let mut batch = EventBatch::default();
@@ -37,7 +38,7 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     let dead_letters = report_dead_letters(&batch, 0);
     let mut matched = false;
     for event in &batch.events {
-        for rule in &asked {
+        for rule in &detections {
             let Some(explained) = set.explain(rule, event) else {
                 continue;
             };
@@ -52,9 +53,15 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
                 ];
                 output::write_json(&map(entries), &mut out)?;
             } else {
-                print(rule, event, &explained, &mut out)?;
+                // Of a correlation, what a rule below it does not match is beside the point.
+                if explained.holds || correlations.is_empty() {
+                    print(rule, event, &explained, &mut out)?;
+                }
             }
         }
+    }
+    if !correlations.is_empty() {
+        matched = explain_groups(&set, &correlations, &batch.events, args.json, &mut out)?;
     }
     out.flush()?;
     if batch.events.is_empty() {
@@ -68,16 +75,110 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
 }
 
 /// The rules about single events that are asked for: a correlation stands for those it names.
-fn detections(asked: &[RuleInfo]) -> Vec<Arc<str>> {
+fn detections(set: &RuleSet, asked: &[RuleInfo]) -> Vec<Arc<str>> {
     let mut ids: Vec<Arc<str>> = Vec::new();
-    for rule in asked {
+    let mut left: Vec<&RuleInfo> = asked.iter().rev().collect();
+    while let Some(rule) = left.pop() {
         match rule.kind {
+            RuleKind::Detection if ids.contains(&rule.id) => {}
             RuleKind::Detection => ids.push(rule.id.clone()),
-            _ => ids.extend(rule.members.iter().cloned()),
+            // Correlations are never closed in a circle.
+            _ => left.extend(rule.members.iter().rev().filter_map(|id| set.get(id))),
         }
     }
-    ids.dedup();
     ids
+}
+
+/// What the groups of correlations have and lack, and the alerts they make; whether there are any.
+fn explain_groups(
+    set: &Arc<RuleSet>,
+    correlations: &[&RuleInfo],
+    events: &[Event],
+    json: bool,
+    out: &mut impl Write,
+) -> Result<bool> {
+    let mut engine = CorrelationEngine::new(set, CorrelationConfig { provisional: false });
+    let mut detector = Detector::new(set.clone());
+    let (mut signals, mut alerts) = (Vec::new(), Vec::new());
+    for event in events {
+        detector.detect(event, &mut signals);
+        for signal in signals.drain(..) {
+            engine.apply(SignalMessage::Signal(signal), &mut alerts)?;
+        }
+    }
+    let is_asked = |id: &str| {
+        let below = |rule: &&RuleInfo| *rule.id == *id || rule.members.iter().any(|member| **member == *id);
+        correlations.iter().any(below)
+    };
+    let groups: Vec<_> = engine
+        .pending()
+        .into_iter()
+        .filter(|group| is_asked(&group.rule_id))
+        .collect();
+    engine.finish(&mut alerts)?;
+    alerts.retain(|alert| correlations.iter().any(|rule| *alert.rule.id == *rule.id));
+    for group in &groups {
+        let named: Vec<String> = group
+            .group
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if json {
+            let asked = group.asked.iter().map(|asked| {
+                map([
+                    ("what", Value::str(&asked.what)),
+                    ("has", Value::str(&asked.has)),
+                    ("holds", Value::Bool(asked.holds)),
+                ])
+            });
+            let entries = [
+                ("rule", Value::str(&group.rule_id)),
+                ("group", Value::from(named.join(" "))),
+                ("from", Value::from(group.from.to_string())),
+                ("to", Value::from(group.to.to_string())),
+                ("events", Value::Int(i64::try_from(group.events)?)),
+                ("holds", Value::Bool(group.holds)),
+                ("asked", Value::List(asked.collect())),
+            ];
+            output::write_json(&map(entries), out)?;
+            continue;
+        }
+        writeln!(
+            out,
+            "{} {}: {} from {} to {}, {}",
+            if group.holds { "MATCH" } else { "no match" },
+            escape(&named.join(" ")),
+            escape(&group.title),
+            group.from,
+            group.to,
+            counted(group.events, "event"),
+        )?;
+        for asked in &group.asked {
+            let mark = if asked.holds { "yes" } else { "no " };
+            writeln!(out, "  {mark} {}: {}", escape(&asked.what), escape(&asked.has))?;
+        }
+    }
+    if !json {
+        for alert in &alerts {
+            let named: Vec<String> = alert
+                .group
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            writeln!(
+                out,
+                "alert {} {}: {}, {}",
+                alert.alert.time,
+                escape(&named.join(" ")),
+                escape(&alert.rule.name),
+                counted(usize::try_from(alert.evidence_total)?, "event"),
+            )?;
+        }
+        if groups.is_empty() {
+            writeln!(out, "no event is in a group of {}", escape(&correlations[0].title))?;
+        }
+    }
+    Ok(!alerts.is_empty())
 }
 
 fn print(rule: &str, event: &Event, explained: &Explained, out: &mut impl Write) -> Result<()> {

@@ -224,7 +224,8 @@ fn source_names() -> Vec<&'static str> {
 
 fn casebook() -> Value {
     let timespan = json!({ "type": "string", "pattern": "^[0-9]+[smhdw]$" });
-    let comparisons = ["gt", "gte", "lt", "lte", "eq", "neq"].map(|name| (name.to_owned(), json!({ "type": "integer" })));
+    let comparisons =
+        ["gt", "gte", "lt", "lte", "eq", "neq"].map(|name| (name.to_owned(), json!({ "type": "integer" })));
     let comparisons = json!({
         "type": "object",
         "minProperties": 1,

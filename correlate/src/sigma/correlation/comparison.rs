@@ -175,6 +175,18 @@ impl Comparisons {
     }
 }
 
+impl fmt::Display for Comparisons {
+    /// As it is written, without the braces: `gte: 2, lt: 4`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (comparator, number)) in self.all.iter().enumerate() {
+            let name = Comparator::ALL.iter().find(|(_, own)| own == comparator);
+            let comma = if n > 0 { ", " } else { "" };
+            write!(f, "{comma}{}: {number}", name.map_or("", |(name, _)| name))?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,93 @@
+//! `casebook correlation state`: what correlation waits for.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use casebook_correlate::PendingGroup;
+use casebook_event::Value;
+
+use crate::args::{CorrelationCommand, CorrelationStateArgs};
+use crate::exit_code;
+use crate::output::{self, Rows, counted};
+use crate::{rules, stores};
+
+pub async fn run(command: CorrelationCommand) -> Result<ExitCode> {
+    match command {
+        CorrelationCommand::State(args) => state(args).await,
+    }
+}
+
+async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
+    let (set, wanted) = match &args.rule {
+        None => (rules::load(&args.rules.rules, true)?, None),
+        Some(rule) => {
+            let (set, asked) = rules::asked(std::slice::from_ref(rule), &args.rules.rules)?;
+            (set, Some(asked))
+        }
+    };
+    let is_wanted = |group: &PendingGroup| {
+        let asked = wanted.as_ref();
+        asked.is_none_or(|asked| asked.iter().any(|rule| rule.id == group.rule_id))
+    };
+    let store = stores::open_existing(&args.store).await?;
+    let mut found: Vec<PendingGroup> = Vec::new();
+    let mut by_rule: BTreeMap<String, usize> = BTreeMap::new();
+    let mut visit = |group: PendingGroup| {
+        if is_wanted(&group) {
+            *by_rule.entry(group.title.to_string()).or_default() += 1;
+            if found.len() < args.limit {
+                found.push(group);
+            }
+        }
+    };
+    let partitions = casebook_pipeline::pending_groups(&store, &args.group, &set, &mut visit).await?;
+    output::print(&rows(&found), args.output.output)?;
+    let total: usize = by_rule.values().sum();
+    if partitions.is_empty() {
+        eprintln!(
+            "casebook: no worker of the group `{}` has committed anything here yet",
+            args.group
+        );
+        return Ok(exit_code::NO.into());
+    }
+    if total > found.len() {
+        eprintln!("casebook: {} of {total} groups; --limit shows more", found.len());
+    }
+    let behind: i64 = partitions.iter().map(|of| of.start.next - of.start.resume).sum();
+    let missing = partitions.iter().filter(|of| !of.written).count();
+    if behind > 0 || missing > 0 {
+        eprintln!(
+            "casebook: the state was written before the last {}",
+            counted(usize::try_from(behind).unwrap_or_default(), "signal")
+        );
+    }
+    Ok(exit_code::OK)
+}
+
+/// The groups as rows for a table.
+pub fn rows(groups: &[PendingGroup]) -> Rows {
+    let mut rows = Rows::new(&["rule", "group", "from", "to", "events", "has", "lacks"]);
+    for group in groups {
+        let of_group: Vec<String> = group
+            .group
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let list = |holds: bool| {
+            let asked = group.asked.iter().filter(|asked| asked.holds == holds);
+            let texts: Vec<String> = asked.map(|asked| format!("{} ({})", asked.what, asked.has)).collect();
+            Value::from(texts.join("; "))
+        };
+        rows.rows.push(vec![
+            Value::str(&group.title),
+            Value::from(of_group.join(" ")),
+            Value::from(group.from.to_string()),
+            Value::from(group.to.to_string()),
+            Value::Int(i64::try_from(group.events).unwrap_or(i64::MAX)),
+            list(true),
+            list(false),
+        ]);
+    }
+    rows
+}
