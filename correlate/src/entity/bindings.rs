@@ -123,7 +123,7 @@ impl Bindings {
             for (to, history) in &mut entry.pairs {
                 match relation(from, to) {
                     Some(_) if **from == *to => history.forget_ends_before(time, MAX_ID_AGE_NANOS),
-                    Some(relation) => history.forget_before(time, relation.max_age_nanos),
+                    Some(relation) => history.forget_before(time, &relation),
                     None => *history = History::default(),
                 }
             }

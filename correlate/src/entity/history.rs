@@ -113,11 +113,11 @@ impl History {
     }
 
     /// Forgets what no answer about `time` or later needs, as long as nothing earlier than `time` is learned any more.
-    pub(super) fn forget_before(&mut self, time: Timestamp, max_age_nanos: i64) {
+    pub(super) fn forget_before(&mut self, time: Timestamp, relation: &Relation) {
         let split = self.seen.partition_point(|s| s.time < time);
         let later = self.seen.split_off(split);
         let earlier = std::mem::take(&mut self.seen);
-        self.seen = kept_of(&earlier, time, max_age_nanos);
+        self.seen = kept_of(&earlier, time, relation);
         // An end counts for the sightings before it: without one, it says nothing any more.
         let needed_from = self.seen.last().map_or(time, |last| last.time);
         self.ends.retain(|end| *end >= needed_from);
@@ -135,39 +135,35 @@ impl History {
 }
 
 /// Of sightings before `time`, those that the life they end in is known by: where it began, the last, and the last of the
-/// greatest confidence.
-fn kept_of(earlier: &[Sighting], time: Timestamp, max_age_nanos: i64) -> Vec<Sighting> {
-    let mut back = earlier.iter().rev();
-    let Some(last) = back.next().filter(|last| within(last.time, time, max_age_nanos)) else {
+/// greatest confidence. Those of the grain of time that `time` is in stay, since they stand for what is yet to come in it.
+fn kept_of(earlier: &[Sighting], time: Timestamp, relation: &Relation) -> Vec<Sighting> {
+    let mut back = earlier.iter().enumerate().rev();
+    let Some((last_at, last)) = back
+        .next()
+        .filter(|(_, last)| within(last.time, time, relation.max_age_nanos))
+    else {
         return Vec::new();
     };
-    let (mut first, mut best) = (last, last);
-    for sighting in back {
-        if !first.joined && !within(sighting.time, first.time, max_age_nanos) {
+    let (mut first_at, mut first) = (last_at, last);
+    let (mut best_at, mut best) = (last_at, last);
+    for (at, sighting) in back {
+        if !first.joined && !within(sighting.time, first.time, relation.max_age_nanos) {
             break;
         }
-        first = sighting;
+        (first_at, first) = (at, sighting);
         if sighting.confidence > best.confidence {
-            best = sighting;
+            (best_at, best) = (at, sighting);
         }
     }
-    let mut kept = vec![Sighting {
-        joined: false,
-        ..*first
-    }];
-    for sighting in [best, last] {
-        let sighting = Sighting {
-            joined: true,
-            ..*sighting
-        };
-        let known = kept
-            .iter()
-            .any(|k| (k.time, k.confidence, k.how) == (sighting.time, sighting.confidence, sighting.how));
-        if !known {
-            kept.push(sighting);
-        }
-    }
-    kept
+    let grain = relation.grain_start(time.as_nanos());
+    let needed = |(at, sighting): &(usize, &Sighting)| {
+        *at >= first_at && ([first_at, best_at, last_at].contains(at) || sighting.time.as_nanos() >= grain)
+    };
+    let joined = |(at, sighting): (usize, &Sighting)| Sighting {
+        joined: at > first_at,
+        ..*sighting
+    };
+    earlier.iter().enumerate().filter(needed).map(joined).collect()
 }
 
 /// Whether `earlier` is at most `nanos` before `later`.

@@ -4,30 +4,49 @@ use casebook_event::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::bindings::Limits;
+use super::bindings::{Limits, relation};
 use super::reference::Reference;
 use super::*;
 
 /// Few names, so that they meet.
-fn identifier() -> impl Strategy<Value = Identifier> {
+fn names() -> Vec<Identifier> {
     use IdentifierKind::*;
-    let of = |kind: IdentifierKind, values: &'static [&'static str]| {
-        proptest::sample::select(values).prop_map(move |value| Identifier::new(kind, value).unwrap())
+    let all: &[(IdentifierKind, &[&str])] = &[
+        (PodIp, &["10.0.0.1", "10.0.0.2"]),
+        (PodName, &["n/a-7d4b9c6f5-x2x9z", "n/b"]),
+        (PodUid, &["u1", "u2", "u3"]),
+        (ContainerId, &["0123456789ab", "ba9876543210"]),
+        (NodeIp, &["10.0.0.1", "10.0.0.9"]),
+        (NodeName, &["node-1", "node-2"]),
+        (InstanceId, &["i-1", "i-2"]),
+        (Image, &["app:1", "app:2"]),
+        (ServiceAccount, &["n/s", "n/t"]),
+        (Workload, &["n/ReplicaSet/a-7d4b9c6f5", "n/Deployment/a", "n/Pod/b"]),
+        (RoleSession, &["ASIA1", "ASIA2", "arn:aws:sts::1:assumed-role/r/s"]),
+        (Identity, &["alice", "system:node:node-1"]),
+    ];
+    let of = |(kind, values): &(IdentifierKind, &[&str])| {
+        let kind = *kind;
+        values
+            .iter()
+            .map(move |value| Identifier::new(kind, value).unwrap())
+            .collect::<Vec<_>>()
     };
-    prop_oneof![
-        3 => of(PodIp, &["10.0.0.1", "10.0.0.2"]),
-        3 => of(PodName, &["n/a-7d4b9c6f5-x2x9z", "n/b"]),
-        4 => of(PodUid, &["u1", "u2", "u3"]),
-        2 => of(ContainerId, &["0123456789ab", "ba9876543210"]),
-        1 => of(NodeIp, &["10.0.0.1", "10.0.0.9"]),
-        1 => of(NodeName, &["node-1", "node-2"]),
-        1 => of(InstanceId, &["i-1", "i-2"]),
-        1 => of(Image, &["app:1", "app:2"]),
-        1 => of(ServiceAccount, &["n/s", "n/t"]),
-        2 => of(Workload, &["n/ReplicaSet/a-7d4b9c6f5", "n/Deployment/a", "n/Pod/b"]),
-        3 => of(RoleSession, &["ASIA1", "ASIA2", "arn:aws:sts::1:assumed-role/r/s"]),
-        1 => of(Identity, &["alice", "system:node:node-1"]),
-    ]
+    all.iter().flat_map(of).collect()
+}
+
+/// Every two names of which the one may stand for the other, and those that may end.
+fn pairs() -> Vec<(Identifier, Identifier)> {
+    let names = names();
+    let all = names
+        .iter()
+        .flat_map(|from| names.iter().map(move |to| (from.clone(), to.clone())));
+    all.filter(|(from, to)| relation(from, to).is_some()).collect()
+}
+
+/// What one case is about: a few of them, so that each is told again and again.
+fn world() -> impl Strategy<Value = Vec<(Identifier, Identifier)>> {
+    proptest::sample::subsequence(pairs(), 1..12)
 }
 
 const MINUTE: i64 = 60_000_000_000;
@@ -51,37 +70,50 @@ fn confidence() -> impl Strategy<Value = Confidence> {
     ]
 }
 
-fn binding() -> impl Strategy<Value = Binding> {
+fn binding(world: Vec<(Identifier, Identifier)>) -> impl Strategy<Value = Binding> {
     let how = prop_oneof![Just(How::AuditPod), Just(How::Kubelet), Just(How::CloudRole)];
-    let pair = (identifier(), identifier());
-    (
-        pair,
-        time(),
-        proptest::bool::weighted(0.15),
-        any::<bool>(),
-        how,
-        confidence(),
-    )
-        .prop_map(|((from, other), time, ends, itself, how, confidence)| Binding {
-            to: if ends && itself { from.clone() } else { other },
+    let pair = proptest::sample::select(world);
+    (pair, time(), proptest::bool::weighted(0.15), how, confidence()).prop_map(
+        |((from, to), time, ends, how, confidence)| Binding {
+            ends: ends || from == to,
             from,
+            to,
             time,
-            ends,
             how,
             confidence,
-        })
+        },
+    )
 }
 
-/// Bindings, and the same in another order with some of them twice.
-fn told_twice() -> impl Strategy<Value = (Vec<Binding>, Vec<Binding>)> {
-    proptest::collection::vec(binding(), 0..60).prop_flat_map(|bindings| {
-        let again = proptest::collection::vec(any::<Index>(), 0..20);
-        (Just(bindings.clone()), again).prop_flat_map(|(bindings, again)| {
-            let mut more = bindings.clone();
-            if !bindings.is_empty() {
-                more.extend(again.iter().map(|index| index.get(&bindings).clone()));
-            }
-            (Just(bindings), Just(more).prop_shuffle())
+/// What is told, what else is told, and what is asked.
+#[derive(Debug, Clone)]
+struct Case {
+    bindings: Vec<Binding>,
+    /// The same in another order, with some of them twice.
+    again: Vec<Binding>,
+    later: Vec<Binding>,
+    questions: Vec<(Identifier, Timestamp)>,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let told = world().prop_flat_map(|world| {
+        let froms: Vec<Identifier> = world.iter().map(|(from, _)| from.clone()).collect();
+        let question = (proptest::sample::select(froms), time());
+        (
+            proptest::collection::vec(binding(world.clone()), 1..60),
+            proptest::collection::vec(binding(world), 0..40),
+            proptest::collection::vec(question, 1..12),
+            proptest::collection::vec(any::<Index>(), 0..20),
+        )
+    });
+    told.prop_flat_map(|(bindings, later, questions, again)| {
+        let mut more = bindings.clone();
+        more.extend(again.iter().map(|index| index.get(&bindings).clone()));
+        Just(more).prop_shuffle().prop_map(move |again| Case {
+            bindings: bindings.clone(),
+            again,
+            later: later.clone(),
+            questions: questions.clone(),
         })
     })
 }
@@ -93,12 +125,11 @@ fn learned<'a>(bindings: impl IntoIterator<Item = &'a Binding>) -> Bindings {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn an_answer_is_of_the_set_of_bindings_up_to_its_time(
-        (bindings, again) in told_twice(),
-        questions in proptest::collection::vec((identifier(), time()), 1..12),
+        Case { bindings, again, questions, .. } in case(),
     ) {
         let all = learned(&again);
         let reference = Reference(bindings.clone());
@@ -113,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_kept_and_what_it_weighs_does_not_depend_on_the_order((bindings, again) in told_twice()) {
+    fn what_is_kept_and_what_it_weighs_does_not_depend_on_the_order(Case { bindings, again, .. } in case()) {
         let (one, other) = (learned(&bindings), learned(&again));
         prop_assert_eq!(one.len(), other.len());
         prop_assert_eq!(one.approximate_bytes(), other.approximate_bytes());
@@ -122,7 +153,7 @@ proptest! {
 
     #[test]
     fn what_is_dropped_does_not_depend_on_the_order(
-        (bindings, again) in told_twice(),
+        Case { bindings, again, .. } in case(),
         per_identifier in 1..6usize,
         all in 1..25usize,
     ) {
@@ -142,9 +173,8 @@ proptest! {
 
     #[test]
     fn what_a_snapshot_brings_back_is_what_was(
-        (bindings, _) in told_twice(),
+        Case { bindings, later, .. } in case(),
         forget in proptest::option::of(time()),
-        later in proptest::collection::vec(binding(), 0..20),
     ) {
         let mut before = learned(&bindings);
         if let Some(time) = forget {
@@ -163,10 +193,8 @@ proptest! {
 
     #[test]
     fn what_is_forgotten_changes_no_later_answer(
-        (bindings, _) in told_twice(),
+        Case { bindings, later, questions, .. } in case(),
         times in proptest::collection::vec(time(), 1..4),
-        later in proptest::collection::vec(binding(), 0..40),
-        questions in proptest::collection::vec((identifier(), time()), 1..12),
     ) {
         let mut kept = learned(&bindings);
         let mut forgetful = kept.clone();
@@ -181,7 +209,9 @@ proptest! {
             }
         }
         prop_assert!(forgetful.len() <= kept.len());
-        for (identifier, at) in questions.into_iter().filter(|(_, at)| *at >= floor) {
+        // At the floor too, where what was forgotten is nearest.
+        let at_floor: Vec<_> = questions.iter().map(|(identifier, _)| (identifier.clone(), floor)).collect();
+        for (identifier, at) in questions.into_iter().chain(at_floor).filter(|(_, at)| *at >= floor) {
             for &kind in EntityKind::ALL {
                 prop_assert_eq!(
                     forgetful.resolve(&identifier, kind, at),
@@ -194,7 +224,7 @@ proptest! {
 
     #[test]
     fn the_ends_of_time_do_no_harm(
-        pair in (identifier(), identifier()),
+        pair in proptest::sample::select(pairs()),
         nanos in proptest::collection::vec(prop_oneof![Just(i64::MIN), Just(i64::MAX), any::<i64>()], 1..8),
         ends in any::<bool>(),
     ) {
