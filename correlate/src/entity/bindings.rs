@@ -8,7 +8,7 @@ use casebook_event::Timestamp;
 use super::history::{History, Sighting, Taken};
 use super::limits::{MAX_FACTS, MAX_FACTS_PER_IDENTIFIER, MAX_ID_AGE_NANOS, MAX_IDENTIFIER_BYTES};
 use super::relation::Relation;
-use super::{Binding, Confidence, Identifier};
+use super::{Binding, Identifier};
 
 /// Most facts that are kept. See [`MAX_FACTS_PER_IDENTIFIER`] and [`MAX_FACTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) struct Limits {
 pub(super) struct Entry {
     /// In the order of what they are to. The one to itself has the identifier's own ends.
     pub(super) pairs: Vec<(Identifier, History)>,
-    facts: usize,
+    pub(super) facts: usize,
 }
 
 /// The bindings that were learned.
@@ -37,11 +37,11 @@ pub(super) struct Entry {
 pub struct Bindings {
     pub(super) entries: HashMap<Arc<Identifier>, Entry>,
     /// By the beginning of a grain of time, the identifiers that have facts of it: what goes first is found here.
-    by_start: BTreeMap<i64, HashSet<Arc<Identifier>>>,
-    limits: Limits,
-    facts: usize,
-    text_bytes: usize,
-    pairs: usize,
+    pub(super) by_start: BTreeMap<i64, HashSet<Arc<Identifier>>>,
+    pub(super) limits: Limits,
+    pub(super) facts: usize,
+    pub(super) text_bytes: usize,
+    pub(super) pairs: usize,
     /// Nothing before it is learned any more.
     pub(super) floor: Timestamp,
     /// Grains that begin here or before were dropped whole.
@@ -224,77 +224,6 @@ impl Bindings {
         &mut entry.pairs[at].1
     }
 
-    /// Drops the first fact of an identifier, in an order that depends on the facts alone.
-    fn drop_first_of(&mut self, from: &Arc<Identifier>) {
-        let Some(entry) = self.entries.get_mut(from) else {
-            return;
-        };
-        let first = entry
-            .pairs
-            .iter()
-            .enumerate()
-            .filter_map(|(at, (to, history))| Some((first_start(from, to, history)?, at)))
-            .min();
-        let Some((start, at)) = first else { return };
-        let Some((to, history)) = entry.pairs.get_mut(at) else {
-            return;
-        };
-        drop_one(from, to, history, start);
-        entry.facts -= 1;
-        self.facts -= 1;
-        self.incomplete = self.incomplete.max(Some(start));
-        if history.len() == 0 {
-            self.pairs -= 1;
-            self.text_bytes -= to.value.len();
-            entry.pairs.remove(at);
-        }
-        let holds = |(to, history): &(Identifier, History)| has_of(from, to, history, start);
-        if !entry.pairs.iter().any(holds)
-            && let Some(group) = self.by_start.get_mut(&start)
-        {
-            group.remove(from);
-            if group.is_empty() {
-                self.by_start.remove(&start);
-            }
-        }
-    }
-
-    /// Drops every fact of the first grain of time.
-    fn drop_first(&mut self) {
-        let Some((start, group)) = self.by_start.pop_first() else {
-            return;
-        };
-        self.dropped = self.dropped.max(Some(start));
-        self.incomplete = self.incomplete.max(Some(start));
-        for from in group {
-            let Some(entry) = self.entries.get_mut(&from) else {
-                continue;
-            };
-            for (to, history) in &mut entry.pairs {
-                let Some(relation) = relation(&from, to) else { continue };
-                let of = |time: Timestamp| relation.grain_start(time.as_nanos()) == start;
-                history.seen.retain(|s| !of(s.time));
-                history.ends.retain(|end| !of(*end));
-            }
-            let before = entry.facts;
-            entry.facts = entry.pairs.iter().map(|(_, history)| history.len()).sum();
-            self.facts -= before - entry.facts;
-            let (pairs, text_bytes) = (&mut self.pairs, &mut self.text_bytes);
-            entry.pairs.retain(|(to, history)| {
-                let keeps = history.len() > 0;
-                if !keeps {
-                    *pairs -= 1;
-                    *text_bytes -= to.value.len();
-                }
-                keeps
-            });
-            if entry.pairs.is_empty() {
-                self.text_bytes -= from.value.len();
-                self.entries.remove(&from);
-            }
-        }
-    }
-
     /// Removes what is empty, and counts what is left.
     fn count_anew(&mut self) {
         self.by_start.clear();
@@ -325,44 +254,5 @@ pub(super) fn relation(from: &Identifier, to: &Identifier) -> Option<Relation> {
         Relation::of_ends(from.kind)
     } else {
         Relation::of(from.kind, to.kind)
-    }
-}
-
-fn first_start(from: &Identifier, to: &Identifier, history: &History) -> Option<i64> {
-    let relation = relation(from, to)?;
-    let seen = history.seen.first().map(|s| s.time);
-    let end = history.ends.first().copied();
-    let first = [seen, end].into_iter().flatten().min()?;
-    Some(relation.grain_start(first.as_nanos()))
-}
-
-fn has_of(from: &Identifier, to: &Identifier, history: &History, start: i64) -> bool {
-    let Some(relation) = relation(from, to) else {
-        return false;
-    };
-    let of = |time: Timestamp| relation.grain_start(time.as_nanos()) == start;
-    history.seen.iter().any(|s| of(s.time)) || history.ends.iter().any(|end| of(*end))
-}
-
-/// Drops one fact of the grain of time that begins at `start`. Sightings go before ends, and the weaker before the stronger:
-/// their times are not asked, since an earlier one of the same grain may still come.
-fn drop_one(from: &Identifier, to: &Identifier, history: &mut History, start: i64) {
-    let Some(relation) = relation(from, to) else { return };
-    let of = |time: Timestamp| relation.grain_start(time.as_nanos()) == start;
-    let weakest: Option<(Confidence, usize)> = history
-        .seen
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| of(s.time))
-        .map(|(at, s)| (s.confidence, at))
-        .min();
-    match weakest {
-        Some((_, at)) => {
-            history.seen.remove(at);
-        }
-        None if history.ends.first().is_some_and(|end| of(*end)) => {
-            history.ends.remove(0);
-        }
-        None => {}
     }
 }

@@ -140,3 +140,30 @@ fn container_id(text: &str) -> Option<CompactString> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_have_one_form() {
+        let check = |kind: IdentifierKind, text: &str, want: Option<&str>| {
+            let found = Identifier::new(kind, text);
+            assert_eq!(found.as_ref().map(|id| id.value.as_str()), want, "{kind:?} {text}");
+        };
+        use IdentifierKind::*;
+        check(ContainerId, "containerd://0123456789ABCDEF", Some("0123456789ab"));
+        check(ContainerId, "0123456789ab", Some("0123456789ab"));
+        check(ContainerId, "host", None);
+        check(ContainerId, "{docker}", None);
+        check(PodIp, "FD00:0::5", Some("fd00::5"));
+        check(PodIp, "::ffff:10.0.0.1", Some("10.0.0.1"));
+        check(PodIp, "127.0.0.1", None);
+        check(PodIp, "0.0.0.0", None);
+        check(PodName, "shop/web", Some("shop/web"));
+        check(PodName, "/web", None);
+        check(PodName, "a/b/c", None);
+        check(NodeName, " ", None);
+        check(NodeName, &"n".repeat(600), None);
+    }
+}

@@ -17,6 +17,7 @@ mod name_form;
 mod named;
 mod relation;
 mod resolve;
+mod room;
 mod snapshot;
 
 pub use binding::{Binding, Confidence, How};
@@ -27,6 +28,10 @@ pub use named::identifiers_of;
 pub use resolve::{Attribution, Step};
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod samples;

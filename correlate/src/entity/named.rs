@@ -176,3 +176,106 @@ fn google_account(subject: &str) -> Option<Identifier> {
     let (namespace, name) = rest.strip_suffix(']')?.split_once('/')?;
     Identifier::namespaced(IdentifierKind::ServiceAccount, namespace, name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::samples::{ABOUT_WEB, audit, event};
+
+    #[test]
+    fn what_events_name() {
+        let named = |event: &Event, kind: EntityKind| {
+            let mut found = Vec::new();
+            identifiers_of(event, kind, &mut found);
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let exec = audit(
+            1,
+            "create",
+            "pods/exec",
+            &[
+                ABOUT_WEB,
+                &[
+                    (FieldId::UserName, "alice"),
+                    (FieldId::SourceIp, "198.51.100.7"),
+                    (FieldId::AwsAccessKeyId, "ASIA1"),
+                ],
+            ]
+            .concat(),
+            "{}",
+        );
+        assert_eq!(
+            named(&exec, EntityKind::Pod),
+            ["PodName shop/web-1", "PodIp 198.51.100.7"]
+        );
+        assert_eq!(
+            named(&exec, EntityKind::Identity),
+            ["Identity alice", "RoleSession ASIA1"]
+        );
+        // A token's pod is in its service account's namespace, not in that of the secret.
+        let read = audit(
+            1,
+            "get",
+            "secrets",
+            &[
+                (FieldId::OrchestratorNamespace, "vault"),
+                (FieldId::KubernetesServiceAccount, "shop:web"),
+                (FieldId::KubernetesPodName, "web-1"),
+                (FieldId::KubernetesPodUid, "u1"),
+                (FieldId::UserName, "system:serviceaccount:shop:web"),
+            ],
+            "{}",
+        );
+        assert_eq!(named(&read, EntityKind::Pod), ["PodUid u1", "PodName shop/web-1"]);
+        let call = event(
+            Source::CloudTrail,
+            1,
+            &[
+                (FieldId::UserName, "shop-role"),
+                (FieldId::AwsAccessKeyId, "ASIA1"),
+                (FieldId::SourceIp, "10.244.0.5"),
+            ],
+            "{}",
+        );
+        assert_eq!(
+            named(&call, EntityKind::Identity),
+            ["RoleSession ASIA1", "Identity shop-role"]
+        );
+        assert_eq!(named(&call, EntityKind::Pod), ["RoleSession ASIA1", "PodIp 10.244.0.5"]);
+        let google = event(
+            Source::GcpAudit,
+            1,
+            &[(FieldId::UserName, "sa@p.iam.gserviceaccount.com")],
+            r#"{"protoPayload":{"authenticationInfo":{"serviceAccountDelegationInfo":[{"principalSubject":"serviceAccount:p.svc.id.goog[shop/web]"}]}}}"#,
+        );
+        assert_eq!(
+            named(&google, EntityKind::Identity),
+            ["ServiceAccount shop/web", "Identity sa@p.iam.gserviceaccount.com"]
+        );
+        let process = event(
+            Source::Tetragon,
+            1,
+            &[(FieldId::ContainerId, "0123456789abcdef"), (FieldId::HostName, "n1")],
+            "{}",
+        );
+        assert_eq!(named(&process, EntityKind::Pod), ["ContainerId 0123456789ab"]);
+        assert_eq!(
+            named(&process, EntityKind::Node),
+            ["NodeName n1", "ContainerId 0123456789ab"]
+        );
+        let deployment = audit(
+            1,
+            "patch",
+            "deployments",
+            &[
+                (FieldId::OrchestratorNamespace, "shop"),
+                (FieldId::OrchestratorResourceName, "web"),
+            ],
+            "{}",
+        );
+        assert_eq!(
+            named(&deployment, EntityKind::Workload),
+            ["Workload shop/Deployment/web"]
+        );
+    }
+}

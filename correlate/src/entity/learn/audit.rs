@@ -84,10 +84,15 @@ impl<'a> Request<'a> {
 
     fn learn_pods(&self, told: &mut Told<'_>) {
         let mut told = told.by(How::AuditPod);
+        let is_pod = |kind: &str| kind == "Pod";
         let named = self.named();
         // A kubelet deletes the pod of that uid and no other of the name.
         let meant = self.asked.and_then(|body| body.str_at(&["preconditions", "uid"]));
-        let pod = PodNames::new(named.uid.or(meant), named.namespace, named.name);
+        let answered = objects(self.answered, is_pod).first().copied();
+        let uid = named.uid.or(meant).or(answered
+            .and_then(|object| object.str_at(&["metadata", "uid"]))
+            .filter(|_| named.name.is_some()));
+        let pod = PodNames::new(uid, named.namespace, named.name);
         pod.tell(Confidence::Certain, &mut told);
         // Whoever may write a pod's status could give it any address: a node's own word is worth more.
         let writes = !matches!(self.verb, "get" | "list" | "watch");
@@ -96,7 +101,6 @@ impl<'a> Request<'a> {
         } else {
             Confidence::Certain
         };
-        let is_pod = |kind: &str| kind == "Pod";
         for object in objects(self.answered, is_pod) {
             pod::learn(object, self.named(), Some(status), &mut told);
         }

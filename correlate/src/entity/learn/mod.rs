@@ -6,6 +6,8 @@ mod cloudtrail;
 mod node;
 mod place;
 mod pod;
+#[cfg(test)]
+mod tests;
 
 use casebook_event::{Event, FieldId, Source, Timestamp};
 use compact_str::CompactString;

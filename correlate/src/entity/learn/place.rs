@@ -121,6 +121,11 @@ pub(super) fn learn_event(event: &Event, told: &mut Told<'_>) {
 pub(super) fn learn_shipped(event: &Event, told: &mut Told<'_>) {
     let mut told = told.by(How::Shipper);
     let pod = learn_place(event, &OF_NODE, &mut told);
+    // A line that is JSON has its own keys beside the shipper's: one that says `kubernetes` itself could pass for it.
+    let message = field(event, FieldId::Message).unwrap_or_default();
+    if message.contains("kubernetes") || message.contains("\\u") {
+        return;
+    }
     let native = event.native();
     let Some(metadata) = native.get("kubernetes") else {
         return;
