@@ -1,14 +1,25 @@
 //! What each source tells, case by case.
 
-use casebook_event::{Event, FieldId, Source, Value};
+use casebook_event::{Event, FieldId, Source, Timestamp, Value};
+use proptest::prelude::*;
 
 use super::bindings_of;
+use crate::entity::bindings::relation;
 use crate::entity::samples::{ABOUT_WEB, audit, event};
+use crate::entity::{Binding, EntityKind, identifiers_of};
+
+/// What is told is of some known relation: else it would be told for nothing.
+fn assert_learnable(bindings: &[Binding]) {
+    for binding in bindings {
+        assert!(relation(&binding.from, &binding.to).is_some(), "{binding:?}");
+    }
+}
 
 /// What an event tells, a line each; `!` stands before an end, with its time.
 fn told(event: &Event) -> Vec<String> {
     let mut bindings = Vec::new();
     bindings_of(event, &mut bindings);
+    assert_learnable(&bindings);
     bindings
         .iter()
         .map(|b| match b.ends {
@@ -425,4 +436,160 @@ fn clouds_on_machines() {
         &event(Source::AzureActivity, 1, &[], azure),
         &["RoleSession app-1 > InstanceId vm-1 (CloudInstance Certain)"],
     );
+}
+
+/// The keys that are looked for, and one that is not.
+const KEYS: &[&str] = &[
+    "user",
+    "extra",
+    "username",
+    "authentication.kubernetes.io/pod-uid",
+    "authentication.kubernetes.io/pod-name",
+    "arn",
+    "accessKeyId",
+    "sessionName",
+    "requestObject",
+    "responseObject",
+    "items",
+    "kind",
+    "metadata",
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "pod-template-hash",
+    "annotations",
+    "ownerReferences",
+    "controller",
+    "spec",
+    "nodeName",
+    "serviceAccountName",
+    "containers",
+    "image",
+    "hostNetwork",
+    "providerID",
+    "boundObjectRef",
+    "status",
+    "podIP",
+    "podIPs",
+    "ip",
+    "hostIP",
+    "phase",
+    "addresses",
+    "address",
+    "type",
+    "containerStatuses",
+    "containerID",
+    "lastState",
+    "terminated",
+    "endpoints",
+    "targetRef",
+    "target",
+    "gracePeriodSeconds",
+    "preconditions",
+    "userIdentity",
+    "invokedBy",
+    "userName",
+    "requestParameters",
+    "tags",
+    "key",
+    "value",
+    "responseElements",
+    "credentials",
+    "assumedRoleUser",
+    "subject",
+    "instancesSet",
+    "kubernetes",
+    "pod_owner",
+    "output_fields",
+    "process_exec",
+    "process",
+    "pod",
+    "workload",
+    "workload_kind",
+    "pod_labels",
+    "protoPayload",
+    "resourceName",
+    "authenticationInfo",
+    "principalSubject",
+    "identity",
+    "claims",
+    "xms_mirid",
+    "other",
+];
+
+/// Texts that mean something somewhere.
+const TEXTS: &[&str] = &[
+    "",
+    "/",
+    "a/b",
+    "shop",
+    "web-7d4b9c6f5-x2x9z",
+    "Pod",
+    "Node",
+    "ReplicaSet",
+    "10.0.0.1",
+    "fd00::1",
+    "0123456789abcdef",
+    "éééééééééééé",
+    "containerd://",
+    "system:node:",
+    "system:node:n1",
+    "system:serviceaccount:shop:web",
+    "i-0abc1234",
+    "pods.eks.amazonaws.com",
+    "aws:///z/i-1",
+    "x.svc.id.goog[a/b]",
+    "x.svc.id.goog[",
+    "pods",
+    "nodes",
+    "delete",
+    "list",
+    "AssumeRole",
+    "success",
+    "returns sandbox id \"",
+    "Created pod: ",
+    "replica set x",
+];
+
+fn tree() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        6 => proptest::sample::select(TEXTS).prop_map(Value::str),
+        1 => any::<i64>().prop_map(Value::Int),
+        1 => any::<bool>().prop_map(Value::Bool),
+        1 => Just(Value::Null),
+    ];
+    leaf.prop_recursive(6, 80, 8, |inner| {
+        let key = proptest::sample::select(KEYS).prop_map(Into::into);
+        prop_oneof![
+            3 => proptest::collection::vec((key, inner.clone()), 0..8).prop_map(Value::Map),
+            1 => proptest::collection::vec(inner, 0..4).prop_map(Value::List),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn any_record_tells_something_or_nothing(
+        source in proptest::sample::select(Source::ALL),
+        native in tree(),
+        fields in proptest::collection::vec((proptest::sample::select(FieldId::ALL), proptest::sample::select(TEXTS)), 0..20),
+        nanos in any::<i64>(),
+    ) {
+        let mut event = event(source, 1, &[], "null");
+        event.native = native.into();
+        event.time = Timestamp::from_nanos(nanos);
+        for (field, text) in fields {
+            event.fields.set(field, text);
+        }
+        let mut bindings = Vec::new();
+        bindings_of(&event, &mut bindings);
+        assert_learnable(&bindings);
+        for &kind in EntityKind::ALL {
+            let mut named = Vec::new();
+            identifiers_of(&event, kind, &mut named);
+        }
+    }
 }
