@@ -108,13 +108,13 @@ fn an_address_of_a_node_is_no_pods() {
     };
     // A shipper gives the pods in their node's network its address.
     let alone = known(&[shipped(100, "proxy"), shipped(100, "exporter")]);
-    assert_eq!(answer(&alone, &ip, EntityKind::Pod, 200), "proxy Likely | exporter");
+    assert_eq!(answer(&alone, &ip, EntityKind::Pod, 200), "proxy Certain | exporter");
     let known = known(&[
         shipped(100, "proxy"),
         shipped(100, "exporter"),
         running(150, "u1", "web-1", "10.244.0.5"),
     ]);
-    assert_eq!(answer(&known, &ip, EntityKind::Pod, 120), "proxy Likely | exporter");
+    assert_eq!(answer(&known, &ip, EntityKind::Pod, 120), "proxy Certain | exporter");
     assert_eq!(answer(&known, &ip, EntityKind::Pod, 200), "-");
     assert_eq!(answer(&known, &ip, EntityKind::Node, 200), "n1 Certain");
 }

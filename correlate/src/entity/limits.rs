@@ -9,7 +9,7 @@ pub const MAX_IDENTIFIER_BYTES: usize = 512;
 pub const MAX_BINDINGS_PER_EVENT: usize = 4_096;
 /// Most facts kept of one identifier. Beyond it, the earliest go first.
 pub const MAX_FACTS_PER_IDENTIFIER: usize = 4_096;
-/// Most facts kept in all (about 64 MB). Beyond it, the earliest go first, those of the same grain of time together.
+/// Most facts kept in all (about 100 MB). Beyond it, the earliest go first, those of the same grain of time together.
 pub const MAX_FACTS: usize = 1_000_000;
 
 /// Most bindings between what an event names and the entity it leads to.

@@ -33,7 +33,8 @@ pub struct Attribution {
     pub entity: Option<CompactString>,
     /// The bindings on the way; none where the identifier is the entity's own name.
     pub how: Vec<Step>,
-    /// The least of the steps' confidence; of an entity that was named outright, `Certain`.
+    /// The least of the steps' confidence; of an entity that was named outright, `Certain`; of none,
+    /// `Guessed`.
     pub confidence: Confidence,
     /// The other entities that the identifier stood for as well as it could be told. Where there are any, nothing may be
     /// concluded from `entity` alone.

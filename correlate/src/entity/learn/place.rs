@@ -15,7 +15,7 @@ struct Trust {
 const OF_NODE: Trust = Trust {
     names: Confidence::Certain,
     node: Some(Confidence::Certain),
-    address: Some(Confidence::Likely),
+    address: Some(Confidence::Certain),
 };
 
 /// Tells what the normalized fields say, and returns the pod.
