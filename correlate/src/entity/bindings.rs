@@ -31,7 +31,7 @@ pub(super) struct Entry {
 /// were learned, nor on how often, nor on anything later.
 ///
 /// What is kept is bounded. Each binding is kept once in a grain of time (five minutes; an hour for ids that are never given
-/// twice). Beyond [`MAX_FACTS_PER_IDENTIFIER`] of one identifier or [`MAX_FACTS`] in all, the earliest go first. Which they are
+/// twice). Beyond 4,096 facts of one identifier or a million in all (`entity/limits.rs`), the earliest go first. Which they are
 /// depends on the set of bindings alone, too; [`Bindings::complete_since`] says from when on nothing is missing.
 #[derive(Debug, Clone)]
 pub struct Bindings {

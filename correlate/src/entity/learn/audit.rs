@@ -32,6 +32,7 @@ pub(super) fn learn(event: &Event, told: &mut Told<'_>) {
             namespace: field(event, FieldId::OrchestratorNamespace),
             name: field(event, FieldId::OrchestratorResourceName),
             uid: field(event, FieldId::KubernetesPodUid),
+            whole: false,
         },
         subresource: field(event, FieldId::OrchestratorResourceSubresource).unwrap_or_default(),
         asked: native.get("requestObject"),
@@ -102,12 +103,15 @@ impl<'a> Request<'a> {
             Confidence::Certain
         };
         for object in objects(self.answered, is_pod) {
-            pod::learn(object, self.named(), Some(status), &mut told);
+            let whole = Requested { whole: true, ..named };
+            pod::learn(object, whole, Some(status), &mut told);
         }
         // The status in a request counts where the request is about the status: the API server takes it from no other.
         let status = Some(status).filter(|_| self.subresource == "status");
         for object in objects(self.asked, is_pod) {
-            pod::learn(object, self.named(), status, &mut told);
+            // What is created is told whole; what is applied or patched, in part.
+            let whole = self.verb == "create";
+            pod::learn(object, Requested { whole, ..named }, status, &mut told);
         }
         if self.user.starts_with("system:node:") && writes && self.verb != "delete" {
             // A kubelet may write the pods of its own node alone (NodeRestriction).

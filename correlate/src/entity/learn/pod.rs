@@ -21,6 +21,8 @@ pub(super) struct Requested<'a> {
     pub(super) namespace: Option<&'a str>,
     pub(super) name: Option<&'a str>,
     pub(super) uid: Option<&'a str>,
+    /// Whether the body is the whole object: what is not in it is not so.
+    pub(super) whole: bool,
 }
 
 /// Tells what a pod's object says, a patch being an object with less in it; of its status, with that confidence, if at all.
@@ -36,7 +38,7 @@ pub(super) fn learn(object: ValueRef<'_>, requested: Requested<'_>, status: Opti
     }
     pod.tell(Confidence::Certain, told);
     learn_spec(object, &pod, told);
-    learn_owner(object, &pod, told);
+    learn_owner(object, &pod, requested.whole, told);
     if let Some(confidence) = status {
         learn_status(object, &pod, confidence, &mut told.by(How::AuditPodStatus));
     }
@@ -60,11 +62,11 @@ fn learn_spec(object: ValueRef<'_>, pod: &PodNames, told: &mut Told<'_>) {
     }
 }
 
-/// The controller among the owners; a pod that has containers and no owner is its own workload.
-fn learn_owner(object: ValueRef<'_>, pod: &PodNames, told: &mut Told<'_>) {
+/// The controller among the owners; a whole pod without an owner is its own workload.
+fn learn_owner(object: ValueRef<'_>, pod: &PodNames, whole: bool, told: &mut Told<'_>) {
     let owner = controller_of(object).filter(|(kind, _)| *kind != "Node");
     let Some((kind, name)) = owner else {
-        let whole = object.at(&["spec", "containers"]).is_some() && object.str_at(&["metadata", "name"]).is_some();
+        let whole = whole && object.at(&["spec", "containers"]).is_some();
         let itself = pod
             .bare_name()
             .filter(|_| whole)

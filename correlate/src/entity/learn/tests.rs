@@ -107,6 +107,13 @@ fn what_changes_pods() {
         let found = told(&of("get", "pods", "x", native));
         assert!(!found.iter().any(|line| line.starts_with("PodIp")), "{found:?}");
     }
+    // What is applied to a pod says nothing of its owner; a pod that is answered without one has none.
+    let applied = r#"{"kind":"Pod","metadata":{"name":"web-1","uid":"u1"},"spec":{"containers":[{"image":"web:1"}]}}"#;
+    let itself = "PodUid u1 > Workload shop/Pod/web-1 (AuditPod Certain)";
+    for (body, has) in [("requestObject", false), ("responseObject", true)] {
+        let found = told(&of("patch", "pods", "alice", &format!(r#"{{"{body}":{applied}}}"#)));
+        assert_eq!(found.iter().any(|line| line == itself), has, "{found:?}");
+    }
     // The scheduler's choice.
     check(
         &of(
