@@ -15,6 +15,7 @@ mod compile;
 mod correlation;
 mod diagnostic;
 mod engine;
+mod entity;
 mod explain;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
@@ -30,6 +31,10 @@ pub use correlation::{
 };
 pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;
+pub use entity::{
+    Attribution, Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind, Step, bindings_of,
+    identifiers_of,
+};
 pub use explain::Explained;
 pub use rule_set::{Loaded, RuleFile, RuleInfo, RuleKind, RuleSet};
 pub use sigma::extension::{RuleTest, TestEvent, TestPayload};

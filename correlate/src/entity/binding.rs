@@ -1,0 +1,88 @@
+//! A fact that one event told: this name stood for that one, then.
+
+use casebook_event::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Identifier;
+
+/// How far a binding can be relied upon. A weaker one never stands against a stronger one that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// Concluded from a name's form or from where a request came from.
+    #[default]
+    Guessed,
+    /// Told by what may be told wrongly: Kubernetes Events, labels, names that a caller chooses.
+    Likely,
+    /// Told by the platform itself.
+    Certain,
+}
+
+/// Which log told a binding, and by what in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// A pod's object in the audit log.
+    AuditPod,
+    /// The status of a pod, as its kubelet writes it, in the audit log.
+    AuditPodStatus,
+    /// `pods/binding`: the scheduler's choice, in the audit log.
+    AuditBinding,
+    /// The deletion of a pod in the audit log.
+    AuditDelete,
+    /// The `ownerReferences` of a ReplicaSet or Job in the audit log.
+    AuditOwner,
+    /// A node's object in the audit log: addresses, `providerID`.
+    AuditNode,
+    /// An EndpointSlice in the audit log.
+    AuditEndpoints,
+    /// Who a node's kubelet is, and from where it speaks to the API server.
+    AuditNodeUser,
+    /// The claims of a service account's token (`user.extra`).
+    AuditTokenClaims,
+    /// `serviceaccounts/token`: a token was asked for, for a pod.
+    AuditTokenRequest,
+    /// The cloud session behind a user of the API server (`user.extra` of EKS).
+    AuditCloudSession,
+    /// kubelet and container runtime.
+    Kubelet,
+    /// A Kubernetes Event.
+    KubernetesEvent,
+    /// What the log shipper adds to a container's line.
+    Shipper,
+    /// Falco's fields.
+    Falco,
+    /// Tetragon's fields.
+    Tetragon,
+    /// Statistics of pods and containers.
+    ContainerStats,
+    /// `userIdentity` of a CloudTrail event.
+    CloudSession,
+    /// An answer of STS: who took on which role.
+    CloudRole,
+    /// `AssumeRoleWithWebIdentity` of a service account.
+    WebIdentity,
+    /// EKS Pod Identity: the role was taken on for a pod.
+    PodIdentity,
+    /// A cloud's audit log on a virtual machine.
+    CloudInstance,
+    /// The form of a name: `web-7d4b9c6f5-x2x9z` is of `web`. Not learned: seen when it is asked for.
+    NameForm,
+}
+
+/// What one event told.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Binding {
+    /// What stood for something.
+    pub from: Identifier,
+    /// What it stood for. With `ends` it may be the same: what is called so ended.
+    pub to: Identifier,
+    /// When it was seen to hold, in event time; with `ends`, when it stopped.
+    pub time: Timestamp,
+    /// Whether it was seen to end.
+    pub ends: bool,
+    /// Which log told it.
+    pub how: How,
+    /// How far it can be relied upon.
+    pub confidence: Confidence,
+}

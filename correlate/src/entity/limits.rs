@@ -1,0 +1,41 @@
+//! Every bound of the bindings, named once, with its unit and what happens when it is reached.
+
+const SECOND: i64 = 1_000_000_000;
+const HOUR: i64 = 3_600 * SECOND;
+
+/// Longest value of an identifier, in bytes. A longer one is no identifier: nothing is learned of it.
+pub const MAX_IDENTIFIER_BYTES: usize = 512;
+/// Most bindings that one event tells. Those beyond it are not told: a list of pods may have any number.
+pub const MAX_BINDINGS_PER_EVENT: usize = 4_096;
+/// Most facts kept of one identifier. Beyond it, the earliest go first.
+pub const MAX_FACTS_PER_IDENTIFIER: usize = 4_096;
+/// Most facts kept in all (about 100 MB). Beyond it, the earliest go first, those of the same grain of time together.
+pub const MAX_FACTS: usize = 1_000_000;
+
+/// Most bindings between what an event names and the entity it leads to.
+pub const MAX_STEPS: usize = 6;
+/// Most entities that one identifier leads to at one time; the others are not looked for.
+pub const MAX_CANDIDATES: usize = 8;
+/// Most identifiers that are looked at to find them. What is behind is not found.
+pub const MAX_VISITS: usize = 64;
+
+/// How long an address is taken to belong to whoever was seen with it last, in nanoseconds: a day.
+pub const MAX_ADDRESS_AGE_NANOS: i64 = 24 * HOUR;
+/// The same for the name of a pod or a node, in nanoseconds: a week.
+pub const MAX_NAME_AGE_NANOS: i64 = 7 * 24 * HOUR;
+/// The same for what an id that is never given twice (of a pod, a container) belongs to, in nanoseconds: thirty days.
+pub const MAX_ID_AGE_NANOS: i64 = 30 * 24 * HOUR;
+/// The same for a cloud role's session, in nanoseconds: the twelve hours that a session lasts at most.
+pub const MAX_SESSION_AGE_NANOS: i64 = 12 * HOUR;
+
+/// How long a binding is still believed after it ended, in nanoseconds: a pod's last words come after its end.
+pub const LINGER_NANOS: i64 = 60 * SECOND;
+/// How long after the request a deleted pod ends, in nanoseconds, where the answer does not say: the API's default.
+pub const DEFAULT_GRACE_NANOS: i64 = 30 * SECOND;
+/// The longest such time that is believed, in nanoseconds.
+pub const MAX_GRACE_NANOS: i64 = 24 * HOUR;
+
+/// Grain of time in which the same fact is kept once, in nanoseconds, for what may pass to another: five minutes.
+pub const FINE_GRAIN_NANOS: i64 = 300 * SECOND;
+/// The same for what never passes to another: an hour.
+pub const COARSE_GRAIN_NANOS: i64 = HOUR;

@@ -1,0 +1,37 @@
+//! Who is who, and when: which pod had an address, which container was of which pod, on which node, under which service
+//! account, behind which cloud session. `docs/entities.md` says what is learned from what, and for how long it holds.
+//!
+//! ```text
+//! Event ─bindings_of─▶ Binding ─learn─▶ Bindings
+//!   └────identifiers_of─▶ Identifier ─────resolve──▶ Attribution { entity, how, confidence, ambiguous }
+//! ```
+
+mod binding;
+mod bindings;
+mod history;
+mod hold;
+mod identifier;
+mod learn;
+pub mod limits;
+mod name_form;
+mod named;
+mod relation;
+mod resolve;
+mod room;
+mod snapshot;
+
+pub use binding::{Binding, Confidence, How};
+pub use bindings::Bindings;
+pub use identifier::{EntityKind, Identifier, IdentifierKind};
+pub use learn::bindings_of;
+pub use named::identifiers_of;
+pub use resolve::{Attribution, Step};
+
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod samples;
