@@ -10,7 +10,7 @@ use casebook_corpus::{ATTACKER_IP, Corpus, CorpusConfig, CorpusRecord, SOURCES, 
 use casebook_correlate::{
     CorrelationConfig, CorrelationEngine, Detector, RuleFile, RuleInfo, RuleKind, RuleSet, TestPayload,
 };
-use casebook_event::{Alert, EventBatch, Level, Position, RawRecord, SignalMessage, Source, Timestamp};
+use casebook_event::{Alert, EventBatch, Level, Position, RawRecord, Source, Timestamp};
 use casebook_ingest::{Decoder, SourceKind};
 
 const START: Timestamp = Timestamp::from_seconds(1_795_514_400);
@@ -45,7 +45,7 @@ fn run<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8]
     let mut detector = Detector::new(rules.clone());
     let config = CorrelationConfig { provisional: false };
     let mut engine = CorrelationEngine::new(rules, config);
-    let (mut alerts, mut signals, mut dead) = (Vec::new(), Vec::new(), 0);
+    let (mut alerts, mut messages, mut dead) = (Vec::new(), Vec::new(), 0);
     for (n, (source, payload, timestamp)) in records.enumerate() {
         let position = Position {
             topic: source.name().into(),
@@ -71,9 +71,9 @@ fn run<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8]
         decoder.flush(&position, timestamp, &mut batch);
         dead += usize::from(!batch.dead_letters.is_empty());
         for event in &batch.events {
-            detector.detect(event, &mut signals);
-            for signal in signals.drain(..) {
-                engine.apply(SignalMessage::Signal(signal), &mut alerts).unwrap();
+            detector.messages(event, &mut messages);
+            for message in messages.drain(..) {
+                engine.apply(message, &mut alerts).unwrap();
             }
         }
     }

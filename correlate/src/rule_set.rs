@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use casebook_event::{Event, FieldRef, Level, Source};
+use casebook_event::{EntityKind, Event, FieldRef, Level, Source};
 use compact_str::CompactString;
 
 use crate::compile::Plan;
@@ -210,6 +210,8 @@ pub(crate) enum Output {
         group_by: Vec<Place>,
         /// The value that goes along, if the correlation asks for one.
         value: Option<Asked>,
+        /// The kind of entity that it groups by, if it does.
+        entity: Option<EntityKind>,
         /// Where its events must meet those of other correlations, if they must.
         shard: Option<Shard>,
     },
@@ -239,6 +241,8 @@ pub(crate) struct Feed {
 #[derive(Debug, Clone)]
 pub(crate) struct CorrelationRule {
     pub(crate) kind: CorrelationKind,
+    /// The kind of entity that the last part of its group is, if it groups by one.
+    pub(crate) entity: Option<EntityKind>,
     /// The ids of the rules it is about, in its order.
     pub(crate) members: Vec<Arc<str>>,
     pub(crate) timespan_nanos: i64,
@@ -370,6 +374,24 @@ impl RuleSet {
             }
         }
         Self::new(infos, detections, correlations)
+    }
+
+    /// Whether a rule groups by an entity, so that it matters who is who.
+    pub fn asks_for_entities(&self) -> bool {
+        self.correlations.values().any(|rule| rule.entity.is_some())
+    }
+
+    /// The ids of a rule and of all that it builds on.
+    pub fn below<'a>(&'a self, id: &'a str) -> HashSet<&'a str> {
+        let mut below = HashSet::new();
+        let mut left = vec![id];
+        while let Some(id) = left.pop() {
+            if below.insert(id) {
+                let members = self.get(id).map(|rule| rule.members.as_slice());
+                left.extend(members.unwrap_or_default().iter().map(|member| &**member));
+            }
+        }
+        below
     }
 
     /// Number of rules.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Position, Source, Timestamp};
+use crate::{Confidence, EventId, Position, Source, Timestamp};
 
 /// How bad a rule's match is (Sigma `level`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -129,6 +129,23 @@ pub struct Evidence {
     pub position: Position,
     /// Who, what and where it was about, by ECS name.
     pub entities: BTreeMap<CompactString, CompactString>,
+    /// Where the rule groups by an entity: how the event came to that entity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributed: Option<Box<Attributed>>,
+}
+
+/// How an event came to an entity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributed {
+    /// The entity.
+    pub entity: CompactString,
+    /// How far that can be relied upon: the least of all steps.
+    pub confidence: Confidence,
+    /// The steps from what the event names to the entity, as texts; none where it names the entity itself.
+    pub how: Vec<String>,
+    /// Other entities that it may as well have been.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ambiguous: Vec<CompactString>,
 }
 
 /// An alert, in the form that `replay` prints, the `alerts` table holds and sinks send.

@@ -8,10 +8,12 @@
 
 mod alert;
 mod batch;
+mod binding;
 mod data_model;
 mod entities;
 mod event;
 mod field;
+mod identifier;
 mod native;
 mod native_fields;
 mod position;
@@ -22,12 +24,14 @@ mod timestamp;
 mod value;
 mod value_ref;
 
-pub use alert::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Evidence, Level};
+pub use alert::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Attributed, Evidence, Level};
 pub use batch::{DeadLetter, EventBatch, RawRecord};
+pub use binding::{Binding, Confidence, How};
 pub use data_model::data_model_markdown;
 pub use entities::Entities;
 pub use event::{Event, EventId, Fields};
 pub use field::{FieldId, FieldInfo, FieldRef, FieldType, Indexed, TAXONOMY};
+pub use identifier::{EntityKind, Identifier, IdentifierKind, MAX_IDENTIFIER_BYTES};
 pub use native::Native;
 pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position, StartOffset};
 pub use signal::{EventRef, Signal, SignalMessage, Watermark};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entities, Event, EventId, Partition, Position, Source, Timestamp};
+use crate::{Binding, Entities, Event, EventId, Identifier, Partition, Position, Source, Timestamp};
 
 /// The part of an event that an alert cites: enough to find it again, and to read the alert without doing so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,10 @@ pub struct Signal {
     /// What the event has in the field whose values the correlation asks for, if it asks for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<CompactString>,
-    /// Where correlations build on one another, what brings their signals together; else they go by rule and group.
+    /// Where the correlation groups by an entity: what the event names that may lead to it, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entity: Vec<Identifier>,
+    /// Where correlations build on one another or group by an entity, what brings their signals together; else they go by rule and group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<u64>,
     /// The event.
@@ -87,6 +90,8 @@ pub struct Watermark {
 pub enum SignalMessage {
     /// A match.
     Signal(Signal),
+    /// What an event told of who is who; every partition gets it.
+    Binding(Binding),
     /// Progress of a source partition.
     Watermark(Watermark),
 }

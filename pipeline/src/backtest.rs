@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleSet};
 use casebook_event::{
-    Alert, Event, EventBatch, EventId, EventRef, Fields, Native, RawRecord, Signal, SignalMessage, Source, Timestamp,
+    Alert, Event, EventBatch, EventId, EventRef, Fields, Native, RawRecord, SignalMessage, Source, Timestamp,
 };
 use casebook_ingest::{Decoder, SourceKind};
 use casebook_store::FoundEvent;
@@ -24,7 +24,7 @@ use crate::error::PipelineError;
 pub struct Backtest {
     detector: Detector,
     engine: CorrelationEngine,
-    signals: Vec<Signal>,
+    messages: Vec<SignalMessage>,
     alerts: Vec<Alert>,
     matches: HashMap<Arc<str>, HashMap<EventId, EventRef>>,
     counts: BacktestCounts,
@@ -62,7 +62,7 @@ impl Backtest {
         Self {
             engine: CorrelationEngine::new(&rules, CorrelationConfig { provisional: false }),
             detector: Detector::new(rules),
-            signals: Vec::new(),
+            messages: Vec::new(),
             alerts: Vec::new(),
             matches: HashMap::new(),
             counts: BacktestCounts::default(),
@@ -81,14 +81,16 @@ impl Backtest {
         counts.first = Some(counts.first.map_or(event.time, |first| first.min(event.time)));
         counts.last = Some(counts.last.map_or(event.time, |last| last.max(event.time)));
         let begun = Instant::now();
-        self.detector.detect(&event, &mut self.signals);
+        self.detector.messages(&event, &mut self.messages);
         counts.detection += begun.elapsed();
-        for signal in self.signals.drain(..) {
-            let matches = self.matches.entry(signal.matched_rule_id.clone()).or_default();
-            matches
-                .entry(signal.event.event_id)
-                .or_insert_with(|| signal.event.clone());
-            self.engine.apply(SignalMessage::Signal(signal), &mut self.alerts)?;
+        for message in self.messages.drain(..) {
+            if let SignalMessage::Signal(signal) = &message {
+                let matches = self.matches.entry(signal.matched_rule_id.clone()).or_default();
+                matches
+                    .entry(signal.event.event_id)
+                    .or_insert_with(|| signal.event.clone());
+            }
+            self.engine.apply(message, &mut self.alerts)?;
         }
         Ok(())
     }

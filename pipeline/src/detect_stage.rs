@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{Detector, RuleSet};
 use casebook_event::{
-    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, Signal, SignalMessage, StartOffset,
-    Watermark,
+    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Watermark,
 };
 use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, SourceKind};
 use tokio::sync::{mpsc, watch};
@@ -15,8 +14,9 @@ use tracing::info;
 
 use crate::clock;
 use crate::config::{Config, TopicConfig};
+use crate::duration::as_nanos;
 use crate::telemetry::Metrics;
-use crate::watermark::Watermarks;
+use crate::watermark::{MAX_CLOCK_SKEW, Watermarks};
 
 /// Time between two looks at idle partitions.
 const TICK: Duration = Duration::from_secs(1);
@@ -82,7 +82,6 @@ pub(crate) struct DetectStage {
     watermarks: Watermarks,
     /// The partitions read here.
     partitions: BTreeMap<Partition, Reading>,
-    matched: Vec<Signal>,
     /// What committed records give again.
     discarded: EventBatch,
     metrics: Arc<Metrics>,
@@ -97,7 +96,6 @@ impl DetectStage {
             rules,
             watermarks: Watermarks::new(config.lateness.clone()),
             partitions: BTreeMap::new(),
-            matched: Vec::new(),
             discarded: EventBatch::default(),
             metrics,
         }
@@ -174,6 +172,7 @@ impl DetectStage {
                     self.partitions.insert(partition.clone(), reading);
                     names.push(partition);
                 }
+                self.detector.tell_again();
                 vec![Detected::Restarted(names)]
             }
             ConsumerEvent::Records { records, bytes } => vec![self.on_records(&records, bytes, now)],
@@ -221,7 +220,6 @@ impl DetectStage {
                 &mut self.detector,
                 &mut self.watermarks,
                 &mut batch.events[first..],
-                &mut self.matched,
                 &mut messages,
             );
         }
@@ -268,7 +266,6 @@ impl DetectStage {
                 &mut self.detector,
                 &mut self.watermarks,
                 &mut batch.events[first..],
-                &mut self.matched,
                 &mut messages,
             );
         }
@@ -282,13 +279,17 @@ fn detect(
     detector: &mut Detector,
     watermarks: &mut Watermarks,
     events: &mut [Event],
-    matched: &mut Vec<Signal>,
     messages: &mut Vec<SignalMessage>,
 ) {
     for event in events {
         watermarks.observe(event);
-        detector.detect(event, matched);
-        messages.extend(matched.drain(..).map(SignalMessage::Signal));
+        let first = messages.len();
+        detector.messages(event, messages);
+        // What a clock that runs ahead says of who is who would be the last to be forgotten.
+        let horizon = event.ingested.saturating_add_nanos(as_nanos(MAX_CLOCK_SKEW));
+        let told = messages.split_off(first);
+        let is_ahead = |message: &SignalMessage| matches!(message, SignalMessage::Binding(told) if told.time > horizon);
+        messages.extend(told.into_iter().filter(|message| !is_ahead(message)));
         // Nothing behind this reads native fields: the tables keep the raw record.
         event.native = Native::NONE;
     }

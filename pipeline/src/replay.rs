@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleSet};
-use casebook_event::{Alert, EventBatch, Position, RawRecord, Signal, SignalMessage, Timestamp};
+use casebook_event::{Alert, EventBatch, Position, RawRecord, SignalMessage, Timestamp};
 use casebook_ingest::{Decoder, FileRecords, SourceKind};
 
 use crate::clock;
@@ -33,7 +33,7 @@ pub struct Replay {
     detector: Detector,
     engine: CorrelationEngine,
     ingested: Timestamp,
-    matched: Vec<Signal>,
+    messages: Vec<SignalMessage>,
     alerts: Vec<Alert>,
     batch: EventBatch,
     /// The last record of the file under way.
@@ -50,7 +50,7 @@ impl Replay {
             engine: CorrelationEngine::new(&rules, config),
             detector: Detector::new(rules),
             ingested: clock::now(),
-            matched: Vec::new(),
+            messages: Vec::new(),
             alerts: Vec::new(),
             batch: EventBatch::default(),
             last: None,
@@ -91,9 +91,9 @@ impl Replay {
         self.counts.events += self.batch.events.len() as u64;
         self.counts.dead_letters += self.batch.dead_letters.len() as u64;
         for event in &self.batch.events {
-            self.detector.detect(event, &mut self.matched);
-            for signal in self.matched.drain(..) {
-                self.engine.apply(SignalMessage::Signal(signal), &mut self.alerts)?;
+            self.detector.messages(event, &mut self.messages);
+            for message in self.messages.drain(..) {
+                self.engine.apply(message, &mut self.alerts)?;
             }
         }
         Ok(())

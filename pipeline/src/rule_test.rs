@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use casebook_correlate::{
-    CorrelationConfig, CorrelationEngine, Detector, Explained, RuleInfo, RuleSet, RuleTest, TestEvent, TestPayload,
-    limits::MAX_EVENTS_PER_TEST,
+    CorrelationConfig, CorrelationEngine, Detector, Explained, RuleInfo, RuleKind, RuleSet, RuleTest, TestEvent,
+    TestPayload, limits::MAX_EVENTS_PER_TEST,
 };
 use casebook_event::{Alert, Event, EventBatch, Position, RawRecord, Signal, SignalMessage, Source};
 use casebook_ingest::{Decoder, SourceKind};
@@ -80,15 +80,20 @@ pub fn run_rule_tests(rules: &Arc<RuleSet>) -> Vec<TestOutcome> {
 fn run(rules: &Arc<RuleSet>, rule: &RuleInfo, test: &RuleTest) -> Result<(), TestFailure> {
     let events = events(rule, test)?;
     let mut detector = Detector::new(rules.clone());
-    let mut signals = Vec::new();
+    let mut messages = Vec::new();
     for event in &events {
-        detector.detect(event, &mut signals);
+        detector.messages(event, &mut messages);
     }
+    let of_signal = |message: &SignalMessage| match message {
+        SignalMessage::Signal(signal) => Some(signal.clone()),
+        _ => None,
+    };
+    let signals: Vec<Signal> = messages.iter().filter_map(of_signal).collect();
     let failed = |found: usize, message: String| TestFailure {
         message,
         events: explain(rules, rule, &events, &signals, found > test.expect),
     };
-    if !rule.alerts {
+    if !rule.alerts && rule.kind == RuleKind::Detection {
         // It is there for correlations alone: what it would alert on are its matches.
         let matches: BTreeSet<_> = signals
             .iter()
@@ -105,10 +110,12 @@ fn run(rules: &Arc<RuleSet>, rule: &RuleInfo, test: &RuleTest) -> Result<(), Tes
             ))
         };
     }
-    let mut engine = CorrelationEngine::new(rules, CorrelationConfig { provisional: false });
+    // A correlation that is there for others alone alerts where they are not.
+    let below = rules.below(&rule.id);
+    let mut engine = CorrelationEngine::new(&rules.only(&below), CorrelationConfig { provisional: false });
     let mut alerts: Vec<Alert> = Vec::new();
-    for signal in signals.iter().cloned() {
-        let applied = engine.apply(SignalMessage::Signal(signal), &mut alerts);
+    for message in messages {
+        let applied = engine.apply(message, &mut alerts);
         applied.map_err(|error| failed(0, error.to_string()))?;
     }
     let finished = engine.finish(&mut alerts);

@@ -116,7 +116,7 @@ impl TopicWriter {
     }
 }
 
-/// Writes signals to the partition of their group, and watermarks to all.
+/// Writes signals to the partition of their group, and watermarks and bindings to all.
 pub(crate) struct SignalWriter {
     writer: TopicWriter,
     partitions: i32,
@@ -139,14 +139,16 @@ impl SignalWriter {
                 let partition = (key % self.partitions.unsigned_abs().max(1) as u64) as i32;
                 self.writer.write(Some(partition), &key.to_be_bytes(), &payload).await
             }
-            SignalMessage::Watermark(watermark) => {
-                let key = watermark.partition.to_string();
-                for partition in 0..self.partitions {
-                    self.writer.write(Some(partition), key.as_bytes(), &payload).await?;
-                }
-                Ok(())
-            }
+            SignalMessage::Watermark(watermark) => self.write_to_all(&watermark.partition.to_string(), &payload).await,
+            SignalMessage::Binding(binding) => self.write_to_all(&binding.from.to_string(), &payload).await,
         }
+    }
+
+    async fn write_to_all(&mut self, key: &str, payload: &[u8]) -> Result<(), PipelineError> {
+        for partition in 0..self.partitions {
+            self.writer.write(Some(partition), key.as_bytes(), payload).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn take_deliveries(&mut self) -> Deliveries {

@@ -104,12 +104,18 @@ impl Store {
             now,
         } = commit;
         let before = self.alerts.snapshot().await?;
-        fence(&before, group, &checkpoint)?;
-
         let references: Vec<(String, Reference)> = states
             .into_iter()
             .map(|(partition, parts)| (domain(group, &partition), Reference { parts }))
             .collect();
+        if let Err(fenced) = fence(&before, group, &checkpoint) {
+            let written: Vec<String> = references
+                .iter()
+                .flat_map(|(_, reference)| reference.paths().cloned())
+                .collect();
+            self.discard(&self.alerts, &written).await;
+            return Err(fenced);
+        }
         let (adds, stored_bytes) = self.write_alerts(alerts, now).await?;
         let files = adds.len() as u64;
         let written: Vec<String> = adds

@@ -82,7 +82,10 @@ pub(crate) fn correlation_alert(
         evidence: entries
             .flat_map(|entry| match &entry.told {
                 Some(told) => told.evidence.clone(),
-                None => vec![evidence(matched(plan, entry), entry.event.clone())],
+                None => vec![Evidence {
+                    attributed: entry.attributed.clone(),
+                    ..evidence(matched(plan, entry), entry.event.clone())
+                }],
             })
             .take(Alert::MAX_EVIDENCE_EVENTS)
             .collect(),
@@ -106,6 +109,7 @@ pub(super) fn event_of(alert: &Alert, members: u64, value: Option<CompactString>
             total: alert.evidence_total,
             evidence: alert.evidence.clone(),
         })),
+        attributed: None,
     })
 }
 
@@ -128,5 +132,6 @@ fn evidence(rule_id: CompactString, event: EventRef) -> Evidence {
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect(),
+        attributed: None,
     }
 }

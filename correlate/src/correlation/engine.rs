@@ -9,6 +9,7 @@ use casebook_event::{
 use compact_str::{CompactString, format_compact};
 
 use super::alert::{correlation_alert, detection_alert, event_of};
+use super::attribution::{Waiting, entities};
 use super::codec::{Damaged, Names, Reader};
 use super::cold::{Cold, ColdError, ColdStore, Stored, put_key, read_key};
 use super::events::Entry;
@@ -41,6 +42,10 @@ pub struct CorrelationStats {
     pub cold_groups: usize,
     /// Events of the groups in memory.
     pub buffered_events: usize,
+    /// Signals that wait to know which entity they are about.
+    pub waiting_signals: usize,
+    /// Facts about who is who.
+    pub bindings: usize,
     /// What the groups in memory take, in bytes, about.
     pub memory_bytes: usize,
     /// The watermark.
@@ -69,6 +74,7 @@ pub struct CorrelationEngine {
     /// time, those that others build on come first.
     due: BTreeSet<Due>,
     memory: Memory,
+    pub(super) waiting: Waiting,
     /// The watermark of every source partition that was heard of.
     pub(super) partitions: BTreeMap<Partition, Timestamp>,
     /// The least of them, and never less than before.
@@ -124,6 +130,7 @@ impl CorrelationEngine {
                 cold: None,
                 names: Names::default(),
             },
+            waiting: Waiting::default(),
             partitions: BTreeMap::new(),
             watermark: Timestamp::MIN,
             applied: BTreeMap::new(),
@@ -151,6 +158,10 @@ impl CorrelationEngine {
     pub fn apply(&mut self, message: SignalMessage, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         match message {
             SignalMessage::Signal(signal) => self.on_signal(signal, out),
+            SignalMessage::Binding(binding) => {
+                self.waiting.learn(&binding);
+                Ok(())
+            }
             SignalMessage::Watermark(Watermark { partition, time }) => {
                 let known = self.partitions.entry(partition).or_insert(Timestamp::MIN);
                 *known = time.max(*known);
@@ -192,6 +203,8 @@ impl CorrelationEngine {
             kept
         });
         self.due.retain(|(_, _, key)| same(&key.rule_id));
+        let waiting = self.waiting.signals.values_mut();
+        waiting.for_each(|signals| signals.retain(|signal| same(&signal.rule_id)));
         if let Some(cold) = &mut self.memory.cold {
             let names = &self.memory.names;
             let rule = |key: &[u8]| names.get(Reader::new(key).number().ok()?);
@@ -214,6 +227,8 @@ impl CorrelationEngine {
             open_groups: self.groups.len() + self.cold_groups(),
             cold_groups: self.cold_groups(),
             memory_bytes: self.memory.bytes,
+            waiting_signals: self.waiting.signals.values().map(Vec::len).sum(),
+            bindings: self.waiting.bindings.len(),
             buffered_events: self.groups.values().map(|group| group.events().len()).sum(),
             watermark: self.watermark,
             late_events: self.late_events.clone(),
@@ -266,8 +281,13 @@ impl CorrelationEngine {
 
     fn on_match(&mut self, plan: &CorrelationPlan, signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         let members = plan.member_bits(&signal.matched_rule_id);
-        if members == 0 || signal.group.len() != plan.group_by.len() {
+        let parts = signal.group.len() + usize::from(plan.entity.is_some());
+        if members == 0 || parts != plan.group_by.len() || plan.entity.is_some() == signal.entity.is_empty() {
             self.foreign_signals += 1;
+            return Ok(());
+        }
+        if plan.entity.is_some() {
+            self.waiting.push(signal);
             return Ok(());
         }
         let key = GroupKey {
@@ -279,8 +299,39 @@ impl CorrelationEngine {
             value: signal.value,
             event: signal.event,
             told: None,
+            attributed: None,
         };
         self.insert(plan, key, entry, out)?;
+        self.spill()
+    }
+
+    /// Takes the signals that waited to know which entity they are about, as far as that is known now.
+    fn attribute(&mut self, to: Timestamp, out: &mut Vec<Alert>) -> Result<(), ColdError> {
+        let plans = self.plans.clone();
+        for signal in self.waiting.take_before(to) {
+            let plan = plans.correlations.get(&signal.rule_id);
+            let Some((plan, kind)) = plan.and_then(|plan| Some((plan, plan.entity?))) else {
+                continue;
+            };
+            let found = entities(&self.waiting.bindings, &signal.entity, kind, signal.event.time);
+            for attributed in found {
+                let mut values = signal.group.clone();
+                values.push(attributed.entity.clone());
+                let key = GroupKey {
+                    rule_id: signal.rule_id.clone(),
+                    values,
+                };
+                let entry = Entry {
+                    members: plan.member_bits(&signal.matched_rule_id),
+                    value: signal.value.clone(),
+                    event: signal.event.clone(),
+                    told: None,
+                    attributed: Some(attributed.into()),
+                };
+                self.insert(plan, key, entry, out)?;
+            }
+        }
+        self.waiting.forget_before(to);
         self.spill()
     }
 
@@ -447,6 +498,7 @@ impl CorrelationEngine {
                 out.push(detection_alert(rule, event));
             }
         }
+        self.attribute(to, out)?;
         loop {
             // Those on disk are brought in a chunk at a time, and all up to the last of them are looked at.
             let last = self.warm_due(to)?;

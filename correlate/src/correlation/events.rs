@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use casebook_event::{Entities, EventId, EventRef, Evidence, Position, Timestamp};
+use casebook_event::{Attributed, Entities, EventId, EventRef, Evidence, Position, Timestamp};
 use compact_str::CompactString;
 
 use super::codec::{Damaged, Names, Reader, put_bytes, put_number, put_signed, put_u128};
@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     pub event: EventRef,
     /// Where the event is an alert of another correlation: the evidence of that.
     pub told: Option<Box<Told>>,
+    /// Where the group is that of an entity: how the event came to it.
+    pub attributed: Option<Box<Attributed>>,
 }
 
 /// The evidence of an alert that is an event of another correlation.
@@ -37,7 +39,8 @@ impl Entry {
     fn bytes(&self) -> usize {
         let value = self.value.as_ref().map_or(0, |value| value.len());
         let told = self.told.as_ref().map_or(0, |told| told.evidence.len() * 1_024);
-        size_of::<Self>() + size_of::<Box<Self>>() + self.event.entities.as_bytes().len() + value + told
+        let attributed = self.attributed.as_ref().map_or(0, |_| 512);
+        attributed + size_of::<Self>() + size_of::<Box<Self>>() + self.event.entities.as_bytes().len() + value + told
     }
 
     /// Writes it, with its time as the distance from `before`.
@@ -59,7 +62,8 @@ impl Entry {
         put_number(out, position.index.into());
         put_bytes(out, entities.as_bytes());
         let (has_value, is_told) = (u8::from(self.value.is_some()), u8::from(self.told.is_some()));
-        out.push(has_value | is_told << 1);
+        let is_attributed = u8::from(self.attributed.is_some());
+        out.push(has_value | is_told << 1 | is_attributed << 2);
         if let Some(value) = &self.value {
             put_bytes(out, value.as_bytes());
         }
@@ -67,6 +71,9 @@ impl Entry {
             put_number(out, told.total);
             // Plain data: serde_json cannot fail on it.
             put_bytes(out, &serde_json::to_vec(&told.evidence).unwrap_or_default());
+        }
+        if let Some(attributed) = &self.attributed {
+            put_bytes(out, &serde_json::to_vec(attributed).unwrap_or_default());
         }
     }
 
@@ -93,9 +100,15 @@ impl Entry {
         } else {
             None
         };
+        let attributed = if flags & 4 == 4 {
+            Some(serde_json::from_slice(from.bytes()?).map_err(|_| from.damaged())?)
+        } else {
+            None
+        };
         Ok(Self {
             members,
             value,
+            attributed,
             event: EventRef {
                 event_id,
                 time,

@@ -9,6 +9,7 @@
 //! must agree with it for every order of arrival.
 
 mod alert;
+mod attribution;
 mod codec;
 mod cold;
 mod engine;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use casebook_event::{AlertRule, Timestamp};
+use casebook_event::{AlertRule, EntityKind, Timestamp};
 use compact_str::CompactString;
 
 use crate::rule_set::{Feed, RuleSet};
@@ -19,8 +19,10 @@ pub(crate) struct CorrelationPlan {
     /// Ids of the base rules, in the rule's order; at most [`MAX_CORRELATION_MEMBERS`](crate::limits::MAX_CORRELATION_MEMBERS):
     /// each has a bit in an event's mask.
     pub(crate) members: Vec<Arc<str>>,
-    /// Names of the group fields, as an alert shows them; as many as a signal's group has values.
+    /// Names of the group's parts, as an alert shows them; as many as a signal's group has values, and the entity.
     pub(crate) group_by: Vec<CompactString>,
+    /// The kind of entity that the last part of the group is, if it groups by one: it is found out here.
+    pub(crate) entity: Option<EntityKind>,
     /// The window's length in nanoseconds; positive.
     pub(crate) timespan_nanos: i64,
     /// Whether it raises alerts of its own.
@@ -95,6 +97,7 @@ impl Plans {
                         kind: correlation.kind.clone(),
                         members: correlation.members.clone(),
                         group_by: info.group_by.clone(),
+                        entity: correlation.entity,
                         timespan_nanos: correlation.timespan_nanos,
                         alerts: info.alerts,
                         level: correlation.level,

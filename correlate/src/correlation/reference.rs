@@ -3,15 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use casebook_event::{Alert, EventId, EventRef, Signal, Timestamp};
+use casebook_event::{Alert, Binding, EventId, EventRef, Signal, Timestamp};
 
 use compact_str::CompactString;
 
 use super::alert::{alert_id, correlation_alert, detection_alert, event_of};
+use super::attribution::entities;
 use super::events::{Entry, Events};
 use super::group::Report;
 use super::plan::{CorrelationPlan, Plans};
 use super::window::Window;
+use crate::entity::Bindings;
 use crate::sigma::correlation::comparison::{Comparisons, Fixed};
 use crate::sigma::correlation::{CorrelationKind, Deviation, FirstSeen, Measure, Sequence, Statistic};
 
@@ -21,8 +23,8 @@ type Group = BTreeMap<(Timestamp, EventId), Entry>;
 /// The groups of a correlation.
 type Groups = BTreeMap<Vec<CompactString>, Group>;
 
-/// The final alerts of a set of signals, in order of time and id.
-pub(super) fn final_alerts(plans: &Plans, signals: &[Signal]) -> Vec<Alert> {
+/// The final alerts of a set of signals and of facts about who is who, in order of time and id.
+pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) -> Vec<Alert> {
     let mut alerts = Vec::new();
     let mut raised: BTreeMap<(&str, EventId), &EventRef> = BTreeMap::new();
     let mut groups: BTreeMap<&str, Groups> = BTreeMap::new();
@@ -37,13 +39,28 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal]) -> Vec<Alert> {
                 first
             };
         } else if let Some(plan) = plans.correlations.get(&signal.rule_id) {
-            let entry = Entry {
+            let entry = |attributed| Entry {
                 members: plan.member_bits(&signal.matched_rule_id),
                 value: signal.value.clone(),
                 event: signal.event.clone(),
                 told: None,
+                attributed,
             };
-            add(groups.entry(&signal.rule_id).or_default(), signal.group.clone(), entry);
+            let groups = groups.entry(&signal.rule_id).or_default();
+            let Some(kind) = plan.entity else {
+                add(groups, signal.group.clone(), entry(None));
+                continue;
+            };
+            // Who was who then, by all that was told of that time and before.
+            let mut bindings = Bindings::new();
+            told.iter()
+                .filter(|told| told.time <= signal.event.time)
+                .for_each(|told| bindings.learn(told));
+            for attributed in entities(&bindings, &signal.entity, kind, signal.event.time) {
+                let mut values = signal.group.clone();
+                values.push(attributed.entity.clone());
+                add(groups, values, entry(Some(attributed.into())));
+            }
         }
     }
     alerts.extend(

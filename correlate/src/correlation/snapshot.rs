@@ -6,7 +6,7 @@
 use std::collections::hash_map;
 use std::sync::Arc;
 
-use casebook_event::{EventId, EventRef, Partition, Source, Timestamp};
+use casebook_event::{EventId, EventRef, Partition, Signal, Source, Timestamp};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ const VERSION: u32 = 2;
 
 /// The first byte of a part of groups. That of the first part is `{`.
 const GROUPS: u8 = 0x02;
+/// The first byte of the part about who is who.
+const BINDINGS: u8 = 0x03;
 
 /// A match of a base rule; without its event where it was raised already.
 type RaisedState = (Arc<str>, EventId, Option<EventRef>);
@@ -34,6 +36,8 @@ struct Head {
     applied: Vec<(Partition, Applied)>,
     raised: Vec<(Timestamp, Vec<RaisedState>)>,
     late_events: Vec<(Source, u64)>,
+    /// Those that wait to know which entity they are about.
+    waiting: Vec<Signal>,
     /// The version of each correlation.
     rules: Vec<(Arc<str>, CompactString)>,
 }
@@ -71,6 +75,7 @@ pub enum SnapshotError {
 pub struct SnapshotParts<'a> {
     engine: &'a CorrelationEngine,
     head: bool,
+    bindings: bool,
     groups: hash_map::Iter<'a, Arc<GroupKey>, Group>,
     /// The key of the last spilled group that was given out.
     cold: Vec<u8>,
@@ -88,6 +93,11 @@ impl SnapshotParts<'_> {
         if !std::mem::replace(&mut self.head, true) {
             // Plain data without maps of odd keys: serde_json cannot fail on it.
             return Ok(Some(serde_json::to_vec(&self.engine.head()).unwrap_or_default()));
+        }
+        if !std::mem::replace(&mut self.bindings, true) {
+            let mut part = vec![BINDINGS];
+            part.extend(serde_json::to_vec(&self.engine.waiting.bindings).unwrap_or_default());
+            return Ok(Some(part));
         }
         let mut groups = Vec::new();
         while groups.len() < SNAPSHOT_PART_BYTES
@@ -138,6 +148,8 @@ impl Restoring {
     pub fn take(&mut self, part: &[u8]) -> Result<(), SnapshotError> {
         if self.parts == 0 {
             self.take_head(serde_json::from_slice(part)?)?;
+        } else if let Some((&BINDINGS, bindings)) = part.split_first() {
+            self.engine.waiting.bindings = serde_json::from_slice(bindings)?;
         } else {
             self.take_groups(part).map_err(|damaged| SnapshotError::Damaged {
                 part: self.parts,
@@ -179,6 +191,18 @@ impl Restoring {
         let raised = head.raised.into_iter();
         engine.raised = raised.map(|(time, raised)| (time, of_time(raised))).collect();
         engine.late_events = head.late_events.into_iter().collect();
+        let plans = engine.plans.clone();
+        for signal in head.waiting {
+            let version = head
+                .rules
+                .iter()
+                .find(|(id, _)| *id == signal.rule_id)
+                .map(|(_, version)| version);
+            let plan = plans.correlations.get(&signal.rule_id);
+            if plan.is_some_and(|plan| version == Some(&plan.rule.version)) {
+                engine.waiting.push(signal);
+            }
+        }
         self.rules = head.rules;
         Ok(())
     }
@@ -222,6 +246,7 @@ impl CorrelationEngine {
         SnapshotParts {
             engine: self,
             head: false,
+            bindings: self.waiting.bindings.is_empty(),
             groups: self.groups.iter(),
             cold: Vec::new(),
             names: self.names().clone(),
@@ -267,6 +292,7 @@ impl CorrelationEngine {
                 .iter()
                 .map(|(source, count)| (*source, *count))
                 .collect(),
+            waiting: self.waiting.signals.values().flatten().cloned().collect(),
             rules: rules
                 .map(|(id, plan)| (id.clone(), plan.rule.version.clone()))
                 .collect(),

@@ -19,10 +19,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use casebook_event::{Event, EventRef, FieldId, Signal, ValueRef};
+use casebook_event::{Binding, Event, EventRef, FieldId, Signal, SignalMessage, ValueRef};
 use compact_str::{CompactString, format_compact};
 
 use crate::compile::{AtomId, Atoms, Check, Expression, FieldIndex, SourcePlan};
+use crate::entity::{Told, bindings_of, identifiers_of};
 use crate::limits::MAX_GROUP_VALUE_BYTES;
 use crate::rule_set::{Asked, Output, RuleSet, Shard};
 use crate::sigma::correlation::comparison::Fixed;
@@ -33,6 +34,10 @@ use scratch::Scratch;
 pub struct Detector {
     rules: Arc<RuleSet>,
     scratch: Scratch,
+    /// Where a rule asks who is who: what was told of that.
+    told: Option<Told>,
+    signals: Vec<Signal>,
+    bindings: Vec<Binding>,
 }
 
 impl Detector {
@@ -43,7 +48,33 @@ impl Detector {
             rules.plan().atoms.field_count(),
             rules.plan().conditions.len(),
         );
-        Self { rules, scratch }
+        let told = rules.asks_for_entities().then(Told::default);
+        Self {
+            rules,
+            scratch,
+            told,
+            signals: Vec::new(),
+            bindings: Vec::new(),
+        }
+    }
+
+    /// Appends what correlation is to know of `event`: the signals of [`Detector::detect`], and where a rule groups by an
+    /// entity, what the event tells of who is who, if that was not told yet.
+    pub fn messages(&mut self, event: &Event, out: &mut Vec<SignalMessage>) {
+        let mut signals = std::mem::take(&mut self.signals);
+        self.detect(event, &mut signals);
+        out.extend(signals.drain(..).map(SignalMessage::Signal));
+        self.signals = signals;
+        if let Some(told) = &mut self.told {
+            bindings_of(event, &mut self.bindings);
+            let news = self.bindings.drain(..).filter(|binding| told.is_news(binding));
+            out.extend(news.map(SignalMessage::Binding));
+        }
+    }
+
+    /// Forgets what was told of who is who: it may not have arrived.
+    pub fn tell_again(&mut self) {
+        self.told = self.told.take().map(|_| Told::default());
     }
 
     /// The rules it applies.
@@ -90,16 +121,23 @@ pub(crate) fn counts(event: &Event) -> bool {
 pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Option<EventRef>, out: &mut Vec<Signal>) {
     let detection = rules.detection(rule);
     for output in &detection.outputs {
-        let (mut value, mut shard) = (None, None);
+        let (mut value, mut shard, mut entity) = (None, None, Vec::new());
         let (rule_id, group) = match output {
             Output::Alert => (&detection.id, Some(Vec::new())),
             Output::Member {
                 correlation_id,
                 group_by,
                 value: asked,
+                entity: kind,
                 shard: place,
             } => {
                 shard = place.as_ref();
+                if let Some(kind) = kind {
+                    identifiers_of(event, *kind, &mut entity);
+                    if entity.is_empty() {
+                        continue;
+                    }
+                }
                 value = asked.as_ref().map(|asked| asked_value(asked, event));
                 let group = group_by.iter().map(|place| place.text(event).map(group_value));
                 (correlation_id, group.collect())
@@ -115,6 +153,7 @@ pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Opti
         });
         out.push(Signal {
             shard,
+            entity,
             rule_id: rule_id.clone(),
             matched_rule_id: detection.id.clone(),
             group,

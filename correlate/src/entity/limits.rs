@@ -3,8 +3,7 @@
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3_600 * SECOND;
 
-/// Longest value of an identifier, in bytes. A longer one is no identifier: nothing is learned of it.
-pub const MAX_IDENTIFIER_BYTES: usize = 512;
+pub use casebook_event::MAX_IDENTIFIER_BYTES;
 /// Most bindings that one event tells. Those beyond it are not told: a list of pods may have any number.
 pub const MAX_BINDINGS_PER_EVENT: usize = 4_096;
 /// Most facts kept of one identifier. Beyond it, the earliest go first.
@@ -39,3 +38,6 @@ pub const MAX_GRACE_NANOS: i64 = 24 * HOUR;
 pub const FINE_GRAIN_NANOS: i64 = 300 * SECOND;
 /// The same for what never passes to another: an hour.
 pub const COARSE_GRAIN_NANOS: i64 = HOUR;
+
+/// Most bindings that are known to have been told. Beyond it, all are forgotten, and told again.
+pub const MAX_TOLD: usize = 200_000;

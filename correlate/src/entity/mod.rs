@@ -6,11 +6,9 @@
 //!   └────identifiers_of─▶ Identifier ─────resolve──▶ Attribution { entity, how, confidence, ambiguous }
 //! ```
 
-mod binding;
 mod bindings;
 mod history;
 mod hold;
-mod identifier;
 mod learn;
 pub mod limits;
 mod name_form;
@@ -19,13 +17,14 @@ mod relation;
 mod resolve;
 mod room;
 mod snapshot;
+mod told;
 
-pub use binding::{Binding, Confidence, How};
 pub use bindings::Bindings;
-pub use identifier::{EntityKind, Identifier, IdentifierKind};
+pub use casebook_event::{Binding, Confidence, EntityKind, How, Identifier, IdentifierKind};
 pub use learn::bindings_of;
 pub use named::identifiers_of;
 pub use resolve::{Attribution, Step};
+pub use told::Told;
 
 #[cfg(test)]
 mod examples;

@@ -117,7 +117,7 @@ impl<'a> Builder<'a> {
             sources: self.sources(at).into_iter().collect(),
             members: members.iter().map(|&member| self.rules[member].id.clone()).collect(),
             group_by: correlation
-                .map(|c| c.group_by.iter().map(CompactString::from).collect())
+                .map(|c| c.parts().into_iter().map(CompactString::from).collect())
                 .unwrap_or_default(),
             timespan_nanos: correlation.map(|c| c.timespan_nanos),
             alerts,
@@ -148,6 +148,7 @@ impl<'a> Builder<'a> {
             id.clone(),
             CorrelationRule {
                 kind: correlation.kind.clone(),
+                entity: correlation.entity,
                 members: members.iter().map(|&member| rules[member].id.clone()).collect(),
                 timespan_nanos: correlation.timespan_nanos,
                 level: self.chains.levels[at],
@@ -182,6 +183,7 @@ impl<'a> Builder<'a> {
                     correlation_id: id.clone(),
                     group_by,
                     value,
+                    entity: correlation.entity,
                     shard: self.chains.shards.get(&at).cloned(),
                 },
             ));

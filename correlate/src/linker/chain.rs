@@ -102,6 +102,12 @@ impl Chains {
                 forks.insert(at);
             }
         }
+        // An entity is known in the engine only.
+        forks.extend(
+            chained
+                .iter()
+                .filter(|&&at| correlation(&rules[at]).is_some_and(|c| c.entity.is_some())),
+        );
         let forked: BTreeSet<usize> = forks.iter().map(|&at| head(&family, at)).collect();
         let shard = |at: usize| {
             let whole = head(&family, at);
@@ -124,7 +130,16 @@ impl Chains {
                 group: group.collect(),
             }
         };
-        chained.iter().map(|&at| (at, shard(at))).collect()
+        let mut shards: HashMap<usize, Shard> = chained.iter().map(|&at| (at, shard(at))).collect();
+        for (at, rule) in rules.iter().enumerate() {
+            if let Some(by_entity) = correlation(rule).filter(|correlation| correlation.entity.is_some()) {
+                shards.entry(at).or_insert_with(|| Shard {
+                    root: rule.id.clone(),
+                    group: (0..by_entity.group_by.len()).collect(),
+                });
+            }
+        }
+        shards
     }
 }
 
@@ -174,12 +189,19 @@ fn feed(
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Feed> {
     let mut report = Report::new(&outer.rule.file, findings);
+    if section.entity.is_some() {
+        let message = "a correlation that groups by an entity is about events, not about other correlations";
+        let help = "the correlation below may group by the entity, and this one by its `entity.pod`";
+        report.add_help(code::BAD_CHAIN, section.mark, message, help);
+        return None;
+    }
     let mut place = |name: &String| {
         let field = section.field_of(name, |reference| inner.answers_to(reference));
-        let at = of_inner.group_by.iter().position(|part| part == field);
+        let parts = of_inner.parts();
+        let at = parts.iter().position(|part| part == field);
         if at.is_none() {
             let message = format!("the alerts of `{}` have no `{field}`", inner.id);
-            let help = match of_inner.group_by.as_slice() {
+            let help = match parts.as_slice() {
                 [] => "it has no `group-by`".to_owned(),
                 parts => format!("they have {}; an alias may name one of them", parts.join(", ")),
             };

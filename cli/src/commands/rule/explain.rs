@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, Explained, RuleInfo, RuleKind, RuleSet};
-use casebook_event::{Event, EventBatch, SignalMessage, Value};
+use casebook_event::{Event, EventBatch, Value};
 use casebook_ingest::{Decoder, SourceKind};
 
 use crate::args::RuleExplainArgs;
@@ -74,18 +74,18 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     Ok(if matched { exit_code::OK } else { exit_code::NO.into() })
 }
 
-/// The rules about single events that are asked for: a correlation stands for those it names.
+/// The rules about single events that are asked for: a correlation stands for those it builds on.
 fn detections(set: &RuleSet, asked: &[RuleInfo]) -> Vec<Arc<str>> {
     let mut ids: Vec<Arc<str>> = Vec::new();
-    let mut left: Vec<&RuleInfo> = asked.iter().rev().collect();
-    while let Some(rule) = left.pop() {
-        match rule.kind {
-            RuleKind::Detection if ids.contains(&rule.id) => {}
-            RuleKind::Detection => ids.push(rule.id.clone()),
-            // Correlations are never closed in a circle.
-            _ => left.extend(rule.members.iter().rev().filter_map(|id| set.get(id))),
-        }
+    for rule in asked {
+        let below = set.below(&rule.id);
+        let detections = set.rules().filter(|rule| rule.kind == RuleKind::Detection);
+        let new = detections
+            .filter(|rule| below.contains(&*rule.id))
+            .map(|rule| rule.id.clone());
+        ids.extend(new);
     }
+    ids.dedup();
     ids
 }
 
@@ -99,11 +99,11 @@ fn explain_groups(
 ) -> Result<bool> {
     let mut engine = CorrelationEngine::new(set, CorrelationConfig { provisional: false });
     let mut detector = Detector::new(set.clone());
-    let (mut signals, mut alerts) = (Vec::new(), Vec::new());
+    let (mut messages, mut alerts) = (Vec::new(), Vec::new());
     for event in events {
-        detector.detect(event, &mut signals);
-        for signal in signals.drain(..) {
-            engine.apply(SignalMessage::Signal(signal), &mut alerts)?;
+        detector.messages(event, &mut messages);
+        for message in messages.drain(..) {
+            engine.apply(message, &mut alerts)?;
         }
     }
     let is_asked = |id: &str| {

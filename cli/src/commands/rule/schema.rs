@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use casebook_correlate::{MODIFIERS, RuleKind, STATUSES};
-use casebook_event::Source;
+use casebook_event::{EntityKind, Source};
 use serde_json::{Value, json};
 
 use crate::exit_code;
@@ -241,6 +241,13 @@ fn casebook() -> Value {
                 "type": "object",
                 "description": "Of a temporal correlation: how many events a rule must have",
                 "additionalProperties": { "anyOf": [{ "type": "integer", "minimum": 1 }, comparisons.clone()] },
+            },
+            "group-by": {
+                "type": "object",
+                "description": "Of a correlation: what its events are about, whatever their sources call it",
+                "additionalProperties": false,
+                "required": ["entity"],
+                "properties": { "entity": { "enum": EntityKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>() } },
             },
             "absence": {
                 "$ref": "#/definitions/texts",

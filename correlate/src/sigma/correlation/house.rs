@@ -2,6 +2,8 @@
 //!
 //! Each is written beside a type of Sigma that a tool without it can still run: it then tells more, never the contrary.
 
+use casebook_event::EntityKind;
+
 use super::comparison::{Comparator, Comparisons, Fixed};
 use super::kind::{CorrelationKind, Statistic, Together, Which};
 use super::{Reference, duration, reference};
@@ -11,7 +13,10 @@ use crate::sigma::condition::Condition;
 use crate::sigma::yaml::{Entry, Node};
 
 /// The keys under `casebook:` that belong to a correlation, and are part of what it means.
-pub(crate) const KEYS: [&str; 4] = ["absence", "counts", "first_seen", "deviation"];
+pub(crate) const KEYS: [&str; 5] = ["absence", "counts", "first_seen", "deviation", "group-by"];
+
+/// Those that are types.
+const TYPES: [&str; 3] = ["absence", "first_seen", "deviation"];
 
 /// That a value is new to a group that was known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +53,13 @@ pub(super) struct House<'a> {
     counts: Option<&'a Entry>,
     /// Of the types, the one that is named.
     kind: Option<&'a Entry>,
+    group_by: Option<&'a Entry>,
 }
 
 impl<'a> House<'a> {
     pub(super) fn read(section: Option<&'a Node>, report: &mut Report<'_>) -> Self {
         let entry = |key: &str| section.and_then(|node| node.entry(key));
-        let mut kinds = KEYS.iter().filter(|key| **key != "counts").filter_map(|key| entry(key));
+        let mut kinds = TYPES.iter().filter_map(|key| entry(key));
         let kind = kinds.next();
         if let (Some(first), Some(second)) = (kind, kinds.next()) {
             let message = format!("a correlation has one type: `{}` or `{}`", first.key, second.key);
@@ -62,7 +68,25 @@ impl<'a> House<'a> {
         Self {
             counts: entry("counts"),
             kind,
+            group_by: entry("group-by"),
         }
+    }
+
+    /// The kind of entity that it groups by; an error is reported.
+    pub(super) fn entity(&self, report: &mut Report<'_>) -> Option<EntityKind> {
+        let entry = self.group_by?;
+        known_keys(entry, &["entity"], report)?;
+        let named = entry
+            .value
+            .entry("entity")
+            .and_then(|entity| entity.value.scalar_text());
+        let found = EntityKind::ALL.iter().find(|kind| Some(kind.name()) == named);
+        if found.is_none() {
+            let names: Vec<_> = EntityKind::ALL.iter().map(|kind| kind.name()).collect();
+            let message = format!("`entity` is one of {}", names.join(", "));
+            report.add(code::BAD_VALUE, entry.value.mark, message);
+        }
+        found.copied()
     }
 
     /// How many events each of these rules must have, and `None` if that is an error.

@@ -10,6 +10,7 @@ pub(crate) mod kind;
 pub(crate) use house::{Deviation, FirstSeen, Measure};
 pub(crate) use kind::{CorrelationKind, Sequence, Statistic, Together};
 
+use casebook_event::EntityKind;
 use house::House;
 
 use super::yaml::{Data, Entry, Node};
@@ -25,6 +26,8 @@ pub(crate) struct Correlation {
     pub(crate) rules: Vec<Reference>,
     /// The names of the group's parts: fields or aliases.
     pub(crate) group_by: Vec<String>,
+    /// The kind of entity that the last part of the group is, if it groups by one.
+    pub(crate) entity: Option<EntityKind>,
     pub(crate) aliases: Vec<Alias>,
     /// The names of the fields, or aliases, whose values it asks for: none, one, or several that are taken together.
     pub(crate) fields: Vec<String>,
@@ -94,6 +97,7 @@ impl Correlation {
         let house = House::read(casebook.map(|entry| &entry.value), report);
         let parsed = kind::parse(node, &rules, timespan_nanos, &house, report);
         let group_by = group_by(node, report);
+        let entity = house.entity(report);
         let aliases = aliases(node, report);
         let generate = match node.entry("generate").or(generate).map(|entry| &entry.value) {
             None => false,
@@ -132,6 +136,7 @@ impl Correlation {
             fields,
             rules,
             group_by,
+            entity,
             aliases,
             timespan_nanos: timespan_nanos?,
             generate,
@@ -140,6 +145,12 @@ impl Correlation {
 }
 
 impl Correlation {
+    /// The names of all parts of the group: the entity is the last.
+    pub(crate) fn parts(&self) -> Vec<String> {
+        let entity = self.entity.map(|kind| format!("entity.{}", kind.name()));
+        self.group_by.iter().cloned().chain(entity).collect()
+    }
+
     /// The field that a name of the group or the value means in the events of one of the rules.
     pub(crate) fn field_of<'a>(&'a self, name: &'a String, is_rule: impl Fn(&str) -> bool) -> &'a String {
         let alias = self.aliases.iter().find(|alias| alias.name == *name);

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use compact_str::{CompactString, ToCompactString, format_compact};
 use serde::{Deserialize, Serialize};
 
-use super::limits::MAX_IDENTIFIER_BYTES;
+/// Longest value of an identifier, in bytes. A longer one is no identifier: nothing is learned of it.
+pub const MAX_IDENTIFIER_BYTES: usize = 512;
 
 /// What kind of name an identifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,6 +65,16 @@ pub enum EntityKind {
 impl EntityKind {
     /// Every kind of entity.
     pub const ALL: &[EntityKind] = &[Self::Pod, Self::Workload, Self::Node, Self::Identity];
+
+    /// The word of rules.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::Workload => "workload",
+            Self::Node => "node",
+            Self::Identity => "identity",
+        }
+    }
 }
 
 impl Identifier {
@@ -112,7 +123,7 @@ impl Identifier {
     }
 
     /// The parts of `namespace/name`, and of `namespace/Kind/name` the first and the rest.
-    pub(super) fn parts(&self) -> Option<(&str, &str)> {
+    pub fn parts(&self) -> Option<(&str, &str)> {
         self.value.split_once('/')
     }
 }

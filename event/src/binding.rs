@@ -1,9 +1,8 @@
 //! A fact that one event told: this name stood for that one, then.
 
-use casebook_event::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Identifier;
+use crate::{Identifier, Timestamp};
 
 /// How far a binding can be relied upon. A weaker one never stands against a stronger one that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

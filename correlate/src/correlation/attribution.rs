@@ -1,0 +1,93 @@
+//! Signals of correlations that group by an entity wait here until it can be told which entity they are about.
+//!
+//! What an identifier stood for at a time is known once no binding of that time or before is still to come: when the watermark
+//! has passed it. So the answer is a function of the set of events, as all others are.
+
+use std::collections::BTreeMap;
+
+use casebook_event::{Attributed, Binding, EntityKind, Identifier, Signal, Timestamp};
+use compact_str::CompactString;
+
+use crate::entity::{Attribution, Bindings};
+
+/// Event time between two looks for bindings that are of no more use, in nanoseconds: they take a while.
+const FORGET_EVERY_NANOS: i64 = 3_600_000_000_000;
+
+/// Who is who, and the signals that wait to know it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waiting {
+    pub bindings: Bindings,
+    pub signals: BTreeMap<Timestamp, Vec<Signal>>,
+    forgotten: Timestamp,
+}
+
+impl Waiting {
+    pub(super) fn learn(&mut self, binding: &Binding) {
+        self.bindings.learn(binding);
+    }
+
+    pub(super) fn push(&mut self, signal: Signal) {
+        self.signals.entry(signal.event.time).or_default().push(signal);
+    }
+
+    /// The signals before `to`, or all at the end of time, in the order of time.
+    pub(super) fn take_before(&mut self, to: Timestamp) -> impl Iterator<Item = Signal> + use<> {
+        let still_open = match to {
+            Timestamp::MAX => BTreeMap::new(),
+            to => self.signals.split_off(&to),
+        };
+        let ready = std::mem::replace(&mut self.signals, still_open);
+        ready.into_values().flatten()
+    }
+
+    /// Forgets what nothing from `watermark` on can ask for.
+    pub(super) fn forget_before(&mut self, watermark: Timestamp) {
+        if watermark > self.forgotten.saturating_add_nanos(FORGET_EVERY_NANOS) && watermark != Timestamp::MAX {
+            self.bindings.forget_before(watermark);
+            self.forgotten = watermark;
+        }
+    }
+}
+
+/// The entities that identifiers stood for at `time`, with how that is known. The first identifier that leads to any decides;
+/// where that cannot be told apart, each of the entities counts, and all are said to be ambiguous.
+pub(super) fn entities(
+    bindings: &Bindings,
+    identifiers: &[Identifier],
+    kind: EntityKind,
+    time: Timestamp,
+) -> Vec<Attributed> {
+    let resolved = identifiers
+        .iter()
+        .map(|identifier| bindings.resolve(identifier, kind, time));
+    let Some((attribution, entity)) = resolved
+        .into_iter()
+        .find_map(|found| found.entity.clone().map(|e| (found, e)))
+    else {
+        return Vec::new();
+    };
+    let Attribution {
+        how,
+        confidence,
+        ambiguous,
+        ..
+    } = attribution;
+    let how: Vec<String> = how
+        .iter()
+        .map(|step| {
+            format!(
+                "{} is of {} ({:?}, {:?})",
+                step.from, step.to, step.how, step.confidence
+            )
+        })
+        .collect();
+    let all: Vec<CompactString> = std::iter::once(entity).chain(ambiguous).collect();
+    let each = all.iter().map(|entity| Attributed {
+        entity: entity.clone(),
+        confidence,
+        // The steps are those to the first one.
+        how: if *entity == all[0] { how.clone() } else { Vec::new() },
+        ambiguous: all.iter().filter(|other| *other != entity).cloned().collect(),
+    });
+    each.collect()
+}
