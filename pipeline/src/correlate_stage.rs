@@ -219,6 +219,7 @@ impl CorrelateStage {
             ConsumerEvent::Revoked(partitions) => {
                 for partition in partitions {
                     self.checkpoint.remove(&partition);
+                    self.metrics.forget_signals(&partition);
                     if let Some(state) = self.partitions.remove(&partition) {
                         self.pending -= state.alerts.len();
                     }
@@ -383,6 +384,9 @@ impl CorrelateStage {
                     }
                 }
                 self.metrics.alerts(&alerts);
+                let engines = self.partitions.iter();
+                self.metrics
+                    .correlation(engines.map(|(partition, state)| (partition, state.engine.stats())));
                 self.send(&alerts).await?;
                 self.progress.signals_committed(&next, alerts.len());
                 self.consumer.commit(next);

@@ -22,6 +22,8 @@ mod correlation_state;
 mod detect_stage;
 mod duration;
 mod error;
+#[cfg(test)]
+mod flood;
 mod progress;
 mod replay;
 mod rule_files;

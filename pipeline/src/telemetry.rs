@@ -1,5 +1,6 @@
 //! Metrics in Prometheus form, and the health endpoints.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +10,8 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use casebook_event::{Alert, AlertStatus, EventBatch, Partition};
+use casebook_correlate::CorrelationStats;
+use casebook_event::{Alert, AlertStatus, EventBatch, Partition, Timestamp};
 use casebook_store::Committed;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -41,6 +43,17 @@ struct LevelLabel {
     level: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    status: &'static str,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlaceLabel {
+    topic: String,
+    partition: i32,
+    place: &'static str,
+}
+
 /// The counters of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -51,6 +64,12 @@ pub struct Metrics {
     dead_letters: Family<ReasonLabel, Counter>,
     signals: Counter,
     alerts: Family<LevelLabel, Counter>,
+    reports: Family<StatusLabel, Counter>,
+    groups: Family<PlaceLabel, Gauge>,
+    group_bytes: Family<PartitionLabel, Gauge>,
+    waiting_events: Family<PartitionLabel, Gauge>,
+    watermark_lag: Family<PartitionLabel, Gauge>,
+    late_events: Family<SourceLabel, Gauge>,
     commits: Counter,
     commit_failures: Counter,
     commit_seconds: Histogram,
@@ -72,6 +91,12 @@ impl Default for Metrics {
             dead_letters: Family::default(),
             signals: Counter::default(),
             alerts: Family::default(),
+            reports: Family::default(),
+            groups: Family::default(),
+            group_bytes: Family::default(),
+            waiting_events: Family::default(),
+            watermark_lag: Family::default(),
+            late_events: Family::default(),
             commits: Counter::default(),
             commit_failures: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 12)),
@@ -103,6 +128,36 @@ impl Default for Metrics {
             "correlate_alerts",
             "Committed reports of alerts by level, without withdrawals",
             metrics.alerts.clone(),
+        );
+        registry.register(
+            "correlate_reports",
+            "Committed reports of alerts by status: provisional, final, withdrawn; those beyond the first of an id are revisions",
+            metrics.reports.clone(),
+        );
+        registry.register(
+            "correlate_groups",
+            "Groups of events that wait for more, by the partition of the signals and by place: memory, disk",
+            metrics.groups.clone(),
+        );
+        registry.register(
+            "correlate_group_bytes",
+            "What the groups in memory take, about",
+            metrics.group_bytes.clone(),
+        );
+        registry.register(
+            "correlate_events",
+            "Events of the groups in memory",
+            metrics.waiting_events.clone(),
+        );
+        registry.register(
+            "correlate_watermark_lag_seconds",
+            "The clock less the watermark: how long ago what is final now happened",
+            metrics.watermark_lag.clone(),
+        );
+        registry.register(
+            "correlate_late_events",
+            "Matches that came behind the watermark and were not correlated, by source, since the state began",
+            metrics.late_events.clone(),
         );
         registry.register("store_commits", "Commits of the events table", metrics.commits.clone());
         registry.register(
@@ -173,7 +228,68 @@ impl Metrics {
         self.commit_failures.inc();
     }
 
+    /// What the engines hold, one for each partition of the signals.
+    pub(crate) fn correlation<'a>(&self, engines: impl Iterator<Item = (&'a Partition, CorrelationStats)>) {
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut late: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (partition, stats) in engines {
+            let of_partition = label(partition);
+            for (place, count) in [
+                ("memory", stats.open_groups - stats.cold_groups),
+                ("disk", stats.cold_groups),
+            ] {
+                let label = PlaceLabel {
+                    topic: of_partition.topic.clone(),
+                    partition: of_partition.partition,
+                    place,
+                };
+                self.groups.get_or_create(&label).set(gauge(count));
+            }
+            self.group_bytes
+                .get_or_create(&of_partition)
+                .set(gauge(stats.memory_bytes));
+            self.waiting_events
+                .get_or_create(&of_partition)
+                .set(gauge(stats.buffered_events));
+            // Before the first watermark there is nothing to be behind of.
+            if stats.watermark > Timestamp::MIN {
+                let lag = clock::now().as_nanos().saturating_sub(stats.watermark.as_nanos());
+                self.watermark_lag.get_or_create(&of_partition).set(lag / 1_000_000_000);
+            }
+            for (source, count) in &stats.late_events {
+                *late.entry(source.name()).or_default() += count;
+            }
+        }
+        for (source, count) in late {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.late_events.get_or_create(&SourceLabel { source }).set(count);
+        }
+    }
+
+    /// Forgets a partition of the signals that is another worker's now.
+    pub(crate) fn forget_signals(&self, partition: &Partition) {
+        let of_partition = label(partition);
+        for place in ["memory", "disk"] {
+            self.groups.remove(&PlaceLabel {
+                topic: of_partition.topic.clone(),
+                partition: of_partition.partition,
+                place,
+            });
+        }
+        self.group_bytes.remove(&of_partition);
+        self.waiting_events.remove(&of_partition);
+        self.watermark_lag.remove(&of_partition);
+    }
+
     pub(crate) fn alerts(&self, alerts: &[Alert]) {
+        for alert in alerts {
+            let status = match alert.alert.status {
+                AlertStatus::Provisional => "provisional",
+                AlertStatus::Final => "final",
+                AlertStatus::Withdrawn => "withdrawn",
+            };
+            self.reports.get_or_create(&StatusLabel { status }).inc();
+        }
         for alert in alerts
             .iter()
             .filter(|alert| alert.alert.status != AlertStatus::Withdrawn)

@@ -369,9 +369,23 @@ fn explain_says_what_each_part_of_a_rule_saw() {
 
     let output = explain("Brute force", &["--json"]);
     let explained = json_lines(&output);
-    assert_eq!(explained.len(), 11, "a correlation stands for the rules it names");
+    assert_eq!(
+        explained.len(),
+        12,
+        "a correlation stands for the rules it names, and says what its group has"
+    );
     assert_eq!(explained[0]["explained"]["holds"], true);
     assert_eq!(explained[10]["explained"]["holds"], false);
+    assert_eq!(explained[11]["asked"][0]["what"], "events: gte: 5");
+    assert_eq!(explained[11]["asked"][0]["has"], "10");
+    let output = explain("Brute force", &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let group = text
+        .lines()
+        .find(|line| line.starts_with("MATCH source.ip="))
+        .unwrap_or(&text);
+    assert!(group.contains("Brute force") && group.ends_with("10 events"), "{text}");
+    assert!(text.contains("  yes events: gte: 5: 10"), "{text}");
 
     let output = explain("no such rule", &[]);
     assert_eq!(output.status.code(), Some(2));

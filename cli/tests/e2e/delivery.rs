@@ -8,15 +8,15 @@ use crate::kafka::{self, Producer};
 use crate::worker::Worker;
 use crate::{json_lines, run};
 
-const PARTITIONS: i32 = 4;
+pub const PARTITIONS: i32 = 4;
 
-struct Cluster {
-    brokers: String,
-    group: String,
-    topics: Vec<String>,
-    directory: tempfile::TempDir,
-    config: PathBuf,
-    store: String,
+pub struct Cluster {
+    pub brokers: String,
+    pub group: String,
+    pub topics: Vec<String>,
+    pub directory: tempfile::TempDir,
+    pub config: PathBuf,
+    pub store: String,
 }
 
 impl Cluster {
@@ -25,7 +25,7 @@ impl Cluster {
     }
 
     /// A cluster with a topic for each of these sources, whose workers commit after so many bytes.
-    fn of(test: &str, sources: &[&str], commit_bytes: usize) -> Option<Self> {
+    pub fn of(test: &str, sources: &[&str], commit_bytes: usize) -> Option<Self> {
         let brokers = kafka::brokers(test)?;
         let directory = tempfile::tempdir().unwrap();
         let name = format!(

@@ -11,6 +11,7 @@ mod commands;
 mod delivery;
 mod kafka;
 mod samples;
+mod stories;
 mod worker;
 
 use std::process::{Command, Output, Stdio};

@@ -13,7 +13,7 @@ use super::attribution::{Waiting, entities};
 use super::codec::{Damaged, Names, Reader};
 use super::cold::{Cold, ColdError, ColdStore, Stored, put_key, read_key};
 use super::events::Entry;
-use super::group::{Group, GroupKey};
+use super::group::{Group, GroupKey, Weight};
 use super::plan::{CorrelationPlan, Plans};
 use crate::limits::MAX_SPILLED_AT_ONCE;
 use crate::rule_set::{Feed, RuleSet};
@@ -93,8 +93,8 @@ pub struct CorrelationEngine {
 /// What keeps the groups within bounds.
 #[derive(Debug)]
 struct Memory {
-    /// What the groups in memory take, in bytes, about.
-    bytes: usize,
+    /// What the groups in memory take.
+    used: Weight,
     limit_bytes: usize,
     /// Passes over the groups so far, by which one that was used lately is known.
     passes: u32,
@@ -124,7 +124,7 @@ impl CorrelationEngine {
             groups: HashMap::new(),
             due: BTreeSet::new(),
             memory: Memory {
-                bytes: 0,
+                used: Weight::default(),
                 limit_bytes: usize::MAX,
                 passes: 0,
                 cold: None,
@@ -194,11 +194,11 @@ impl CorrelationEngine {
             }
             kept
         };
-        let bytes = &mut self.memory.bytes;
+        let used = &mut self.memory.used;
         self.groups.retain(|key, group| {
             let kept = keep(&key.rule_id);
             if !kept {
-                *bytes = bytes.saturating_sub(group.bytes());
+                *used -= group.weight();
             }
             kept
         });
@@ -226,10 +226,10 @@ impl CorrelationEngine {
         CorrelationStats {
             open_groups: self.groups.len() + self.cold_groups(),
             cold_groups: self.cold_groups(),
-            memory_bytes: self.memory.bytes,
+            memory_bytes: self.memory.used.bytes,
             waiting_signals: self.waiting.signals.values().map(Vec::len).sum(),
             bindings: self.waiting.bindings.len(),
-            buffered_events: self.groups.values().map(|group| group.events().len()).sum(),
+            buffered_events: self.memory.used.events,
             watermark: self.watermark,
             late_events: self.late_events.clone(),
             foreign_signals: self.foreign_signals,
@@ -345,20 +345,21 @@ impl CorrelationEngine {
         if !self.groups.contains_key(&key) && !self.warm(plan, &key)? {
             let key = Arc::new(key.clone());
             let group = Group::new(plan, key.clone());
-            self.memory.bytes += group.bytes();
+            self.memory.used += group.weight();
             self.groups.insert(key, group);
         }
         let Some(group) = self.groups.get_mut(&key) else {
             return Ok(());
         };
-        let (due, bytes) = (due(plan, group), group.bytes());
+        let (due, weight) = (due(plan, group), group.weight());
         let mut reports = Vec::new();
         let provisional = self.config.provisional && (plan.alerts || plan.feeds.is_empty());
         group.used = self.memory.passes;
         group.insert(plan, entry, provisional, &mut reports);
         let alert = |report| correlation_alert(plan, group.events(), &key.values, report);
         out.extend(reports.into_iter().map(alert));
-        self.memory.bytes = (self.memory.bytes + group.bytes()).saturating_sub(bytes);
+        self.memory.used += group.weight();
+        self.memory.used -= weight;
         let now_due = self::due(plan, group);
         if now_due != due {
             let key = group.key().clone();
@@ -397,7 +398,7 @@ impl CorrelationEngine {
     /// by others if these are not enough.
     fn spill(&mut self) -> Result<(), ColdError> {
         let Memory {
-            bytes,
+            used,
             limit_bytes,
             passes,
             cold: Some(cold),
@@ -406,7 +407,7 @@ impl CorrelationEngine {
         else {
             return Ok(());
         };
-        if *bytes <= *limit_bytes {
+        if used.bytes <= *limit_bytes {
             return Ok(());
         }
         for every in [false, true] {
@@ -414,9 +415,9 @@ impl CorrelationEngine {
             let mut stored = Vec::new();
             let unused = |group: &Group| every || group.used != *passes;
             let taken = self.groups.extract_if(|_, group| {
-                let taken = *bytes > target && unused(group);
+                let taken = used.bytes > target && unused(group);
                 if taken {
-                    *bytes = bytes.saturating_sub(group.bytes());
+                    *used -= group.weight();
                 }
                 taken
             });
@@ -555,16 +556,16 @@ impl CorrelationEngine {
             (0, _) | (_, Timestamp::MAX) => self.watermark,
             _ => was_due.saturating_add_nanos(1).saturating_add_nanos(-plan.lag_nanos),
         };
-        let bytes = group.bytes();
+        let weight = group.weight();
         let mut said = Vec::new();
         group.close(plan, up_to, &mut |events, values, report| {
             said.push(correlation_alert(plan, events, values, report))
         });
-        self.memory.bytes = self.memory.bytes.saturating_sub(bytes);
+        self.memory.used -= weight;
         match due(plan, group) {
             None => drop(self.groups.remove(&key)),
             Some(due) => {
-                self.memory.bytes += group.bytes();
+                self.memory.used += group.weight();
                 self.due.insert((due, plan.level, key.clone()));
             }
         }
@@ -619,7 +620,7 @@ impl CorrelationEngine {
     pub(super) fn adopt(&mut self, plan: &CorrelationPlan, mut group: Group) {
         if let Some(due) = due(plan, &group) {
             group.used = self.memory.passes;
-            self.memory.bytes += group.bytes();
+            self.memory.used += group.weight();
             self.due.insert((due, plan.level, group.key().clone()));
             self.groups.insert(group.key().clone(), group);
         }
@@ -629,7 +630,7 @@ impl CorrelationEngine {
     pub(super) fn forget_groups(&mut self) {
         self.groups.clear();
         self.due.clear();
-        self.memory.bytes = 0;
+        self.memory.used = Weight::default();
     }
 
     /// The names that spilled groups refer to.

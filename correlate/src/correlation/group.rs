@@ -33,6 +33,29 @@ pub(crate) struct GroupKey {
     pub values: Vec<CompactString>,
 }
 
+/// What groups take in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Weight {
+    /// In bytes, about.
+    pub bytes: usize,
+    pub events: usize,
+}
+
+impl std::ops::AddAssign for Weight {
+    fn add_assign(&mut self, more: Self) {
+        self.bytes += more.bytes;
+        self.events += more.events;
+    }
+}
+
+impl std::ops::SubAssign for Weight {
+    /// What is estimated may be estimated otherwise later: it is never less than nothing.
+    fn sub_assign(&mut self, less: Self) {
+        self.bytes = self.bytes.saturating_sub(less.bytes);
+        self.events = self.events.saturating_sub(less.events);
+    }
+}
+
 /// The state of a group.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
@@ -77,8 +100,16 @@ impl Group {
             .map_or((Timestamp::MIN, Timestamp::MIN), |past| past.times())
     }
 
+    /// What it takes.
+    pub(crate) fn weight(&self) -> Weight {
+        Weight {
+            bytes: self.bytes(),
+            events: self.events.len(),
+        }
+    }
+
     /// The bytes it takes in memory, about.
-    pub(crate) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         let values = self.key.values.iter().map(|value| value.len().saturating_sub(24) + 24);
         let key = 2 * size_of::<GroupKey>() + values.sum::<usize>();
         let told = self.told.as_ref().map_or(0, |told| {

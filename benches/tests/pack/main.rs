@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
+mod arrival;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +42,31 @@ fn load(files: Vec<RuleFile>) -> Arc<RuleSet> {
     Arc::new(loaded.rules.unwrap_or_else(|| panic!("{}", said.join("\n"))))
 }
 
+/// The events of the `n`th record, which stands for itself.
+fn decode(n: usize, source: Source, payload: &[u8], timestamp: Timestamp, batch: &mut EventBatch) {
+    let position = Position {
+        topic: source.name().into(),
+        partition: 0,
+        offset: n as i64,
+        index: 0,
+    };
+    let mut decoder = Decoder::new(SourceKind::Source(source));
+    // The audit daemon's records are lines of their own.
+    let lines: Vec<&[u8]> = match source {
+        Source::Auditd => payload.split(|byte| *byte == b'\n').collect(),
+        _ => vec![payload],
+    };
+    for line in lines {
+        let record = RawRecord {
+            position: position.clone(),
+            timestamp,
+            payload: line.to_vec(),
+        };
+        decoder.decode(&record, timestamp, batch);
+    }
+    decoder.flush(&position, timestamp, batch);
+}
+
 /// The final alerts that records, in this order, lead to; and how many of the records were no events.
 fn run<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8], Timestamp)>) -> (Vec<Alert>, usize) {
     let mut detector = Detector::new(rules.clone());
@@ -47,28 +74,8 @@ fn run<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8]
     let mut engine = CorrelationEngine::new(rules, config);
     let (mut alerts, mut messages, mut dead) = (Vec::new(), Vec::new(), 0);
     for (n, (source, payload, timestamp)) in records.enumerate() {
-        let position = Position {
-            topic: source.name().into(),
-            partition: 0,
-            offset: n as i64,
-            index: 0,
-        };
         let mut batch = EventBatch::default();
-        let mut decoder = Decoder::new(SourceKind::Source(source));
-        // The audit daemon's records are lines of their own.
-        let lines: Vec<&[u8]> = match source {
-            Source::Auditd => payload.split(|byte| *byte == b'\n').collect(),
-            _ => vec![payload],
-        };
-        for line in lines {
-            let record = RawRecord {
-                position: position.clone(),
-                timestamp,
-                payload: line.to_vec(),
-            };
-            decoder.decode(&record, timestamp, &mut batch);
-        }
-        decoder.flush(&position, timestamp, &mut batch);
+        decode(n, source, payload, timestamp, &mut batch);
         dead += usize::from(!batch.dead_letters.is_empty());
         for event in &batch.events {
             detector.messages(event, &mut messages);
@@ -92,13 +99,12 @@ fn run_corpus(rules: &Arc<RuleSet>, records: &[CorpusRecord]) -> (Vec<Alert>, us
 
 /// A rule with only the rules that it is about, so that its own matches count whatever else refers to it.
 fn alone(files: &[RuleFile], all: &RuleSet, rule: &RuleInfo) -> Arc<RuleSet> {
-    let mut wanted: BTreeSet<&str> = BTreeSet::from([rule.file.as_str()]);
-    wanted.extend(
-        rule.members
-            .iter()
-            .filter_map(|id| all.get(id))
-            .map(|member| member.file.as_str()),
-    );
+    let below = all.below(&rule.id);
+    let wanted: BTreeSet<&str> = below
+        .iter()
+        .filter_map(|id| all.get(id))
+        .map(|rule| rule.file.as_str())
+        .collect();
     load(
         files
             .iter()
