@@ -1,5 +1,6 @@
 //! One engine a partition of the signals topic: it finds the group of each signal, and closes groups as time passes.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -108,7 +109,7 @@ struct Memory {
 pub(crate) struct Applied {
     pub offset: i64,
     pub index: u32,
-    pub signals: BTreeSet<u128>,
+    pub signals: Vec<u128>,
 }
 
 impl CorrelationEngine {
@@ -342,31 +343,19 @@ impl CorrelationEngine {
         entry: Entry,
         out: &mut Vec<Alert>,
     ) -> Result<(), ColdError> {
-        if !self.groups.contains_key(&key) && !self.warm(plan, &key)? {
+        let provisional = self.config.provisional && (plan.alerts || plan.feeds.is_empty());
+        if let Some(group) = self.groups.get_mut(&key) {
+            take(plan, group, entry, provisional, &mut self.memory, &mut self.due, out);
+            return Ok(());
+        }
+        if !self.warm(plan, &key)? {
             let key = Arc::new(key.clone());
             let group = Group::new(plan, key.clone());
             self.memory.used += group.weight();
             self.groups.insert(key, group);
         }
-        let Some(group) = self.groups.get_mut(&key) else {
-            return Ok(());
-        };
-        let (due, weight) = (due(plan, group), group.weight());
-        let mut reports = Vec::new();
-        let provisional = self.config.provisional && (plan.alerts || plan.feeds.is_empty());
-        group.used = self.memory.passes;
-        group.insert(plan, entry, provisional, &mut reports);
-        let alert = |report| correlation_alert(plan, group.events(), &key.values, report);
-        out.extend(reports.into_iter().map(alert));
-        self.memory.used += group.weight();
-        self.memory.used -= weight;
-        let now_due = self::due(plan, group);
-        if now_due != due {
-            let key = group.key().clone();
-            if let Some(due) = due {
-                self.due.remove(&(due, plan.level, key.clone()));
-            }
-            self.due.extend(now_due.map(|due| (due, plan.level, key)));
+        if let Some(group) = self.groups.get_mut(&key) {
+            take(plan, group, entry, provisional, &mut self.memory, &mut self.due, out);
         }
         Ok(())
     }
@@ -467,18 +456,26 @@ impl CorrelationEngine {
         }
         hasher.update(&Signal::shard_of("", &signal.group).to_le_bytes());
         let what = hasher.digest128();
-        match self.applied.get_mut(&partition) {
-            Some(applied) if (*offset, *index) < (applied.offset, applied.index) => false,
-            Some(applied) if (*offset, *index) == (applied.offset, applied.index) => applied.signals.insert(what),
-            _ => {
-                self.applied.insert(
-                    partition,
-                    Applied {
-                        offset: *offset,
-                        index: *index,
-                        signals: BTreeSet::from([what]),
-                    },
-                );
+        let Some(applied) = self.applied.get_mut(&partition) else {
+            let applied = Applied {
+                offset: *offset,
+                index: *index,
+                signals: vec![what],
+            };
+            self.applied.insert(partition, applied);
+            return true;
+        };
+        match (*offset, *index).cmp(&(applied.offset, applied.index)) {
+            Ordering::Less => false,
+            Ordering::Equal if applied.signals.contains(&what) => false,
+            Ordering::Equal => {
+                applied.signals.push(what);
+                true
+            }
+            Ordering::Greater => {
+                (applied.offset, applied.index) = (*offset, *index);
+                applied.signals.clear();
+                applied.signals.push(what);
                 true
             }
         }
@@ -650,6 +647,34 @@ impl CorrelationEngine {
     /// Brings the memory within its limit, after groups came from a snapshot.
     pub(super) fn settle(&mut self) -> Result<(), ColdError> {
         self.spill()
+    }
+}
+
+/// Gives a group an event.
+fn take(
+    plan: &CorrelationPlan,
+    group: &mut Group,
+    entry: Entry,
+    provisional: bool,
+    memory: &mut Memory,
+    all_due: &mut BTreeSet<Due>,
+    out: &mut Vec<Alert>,
+) {
+    let (due, weight) = (self::due(plan, group), group.weight());
+    let mut reports = Vec::new();
+    group.used = memory.passes;
+    group.insert(plan, entry, provisional, &mut reports);
+    let alert = |report| correlation_alert(plan, group.events(), &group.key().values, report);
+    out.extend(reports.into_iter().map(alert));
+    memory.used += group.weight();
+    memory.used -= weight;
+    let now_due = self::due(plan, group);
+    if now_due != due {
+        let key = group.key().clone();
+        if let Some(due) = due {
+            all_due.remove(&(due, plan.level, key.clone()));
+        }
+        all_due.extend(now_due.map(|due| (due, plan.level, key)));
     }
 }
 

@@ -292,6 +292,11 @@ impl Events {
         list.get(end.checked_sub(1)?).map(|((t, _), _)| *t)
     }
 
+    /// Whether there is an event that matched `member`.
+    pub(crate) fn has_member(&self, member: usize) -> bool {
+        self.of_member(member).is_some_and(|list| !list.is_empty())
+    }
+
     fn of_member(&self, member: usize) -> Option<&VecDeque<(Key, u32)>> {
         match &self.index {
             Index::Members(lists) => lists.get(member),

@@ -291,7 +291,8 @@ impl Group {
     /// another now begins before `from`, which is never further back than the timespan. Behind the event and the window around it, a different window can begin only among
     /// the events that were used up before and now are not.
     fn look_again(&mut self, plan: &CorrelationPlan, time: Timestamp, from: Timestamp, reports: &mut Vec<Report>) {
-        let mut told = self.told.take().unwrap_or_default();
+        // Most groups have none, which is not worth an allocation.
+        let mut told = self.told.take().map(|told| *told).unwrap_or_default();
         let windows = &mut told.windows;
         let kept = windows.partition_point(|window| window.to < time);
         let old: Vec<Window> = windows.split_off(kept).into();
@@ -316,7 +317,7 @@ impl Group {
             self.report_difference(plan, &old[..changed], kept, &mut told, reports);
         }
         told.windows.extend(&old[changed..]);
-        self.told = (*told != ToldOf::default()).then_some(told);
+        self.told = (told != ToldOf::default()).then(|| told.into());
     }
 
     fn report_difference(

@@ -151,6 +151,11 @@ fn first_together(
     start: usize,
     last_anchor: Timestamp,
 ) -> Option<Window> {
+    // What is not there at all needs no search.
+    let there = (0..plan.members.len()).filter(|member| events.has_member(*member));
+    if !together.holds_with(there.fold(0, |members, member| members | 1 << member)) {
+        return None;
+    }
     let mut at = start;
     loop {
         let first = events.get(at).filter(|first| first.time <= last_anchor)?;
@@ -217,6 +222,9 @@ fn first_sequence(
     start: usize,
     last_anchor: Timestamp,
 ) -> Option<Window> {
+    if !sequence.steps.iter().all(|step| events.has_member(*step)) {
+        return None;
+    }
     let mut from = events.get(start)?.time;
     let first = *sequence.steps.first()?;
     loop {
