@@ -4,14 +4,27 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use casebook_event::{Binding, Timestamp};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::limits::{FINE_GRAIN_NANOS, MAX_TOLD};
 
 /// The bindings of late, by hash, with the earliest time of each that was told in its grain of time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Told {
     earliest: HashMap<u64, Timestamp>,
-    hasher: RandomState,
+    /// Drawn by lot: nobody can make two bindings pass for one.
+    seed: u64,
+    what: Vec<u8>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            earliest: HashMap::new(),
+            seed: RandomState::new().hash_one(0),
+            what: Vec::new(),
+        }
+    }
 }
 
 impl Told {
@@ -19,15 +32,21 @@ impl Told {
     /// an earlier one is news, and a later one of the same grain is none.
     pub fn is_news(&mut self, binding: &Binding) -> bool {
         let grain = binding.time.as_nanos().div_euclid(FINE_GRAIN_NANOS);
-        let Binding {
-            from,
-            to,
-            ends,
-            how,
-            confidence,
-            ..
-        } = binding;
-        let what = self.hasher.hash_one((from, to, ends, how, confidence, grain));
+        let Binding { from, to, .. } = binding;
+        self.what.clear();
+        self.what.extend(grain.to_le_bytes());
+        self.what.extend([
+            from.kind as u8,
+            to.kind as u8,
+            binding.how as u8,
+            binding.confidence as u8,
+            u8::from(binding.ends),
+        ]);
+        // Neither has more than 512 bytes.
+        self.what.extend((from.value.len() as u16).to_le_bytes());
+        self.what.extend(from.value.as_bytes());
+        self.what.extend(to.value.as_bytes());
+        let what = xxh3_64_with_seed(&self.what, self.seed);
         if self.earliest.len() >= MAX_TOLD {
             self.earliest.clear();
         }
@@ -42,5 +61,35 @@ impl Told {
                 true
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use casebook_event::{Confidence, How, Identifier, IdentifierKind};
+
+    use super::*;
+
+    #[test]
+    fn only_what_bindings_would_keep_is_news() {
+        let binding = |pod: &str, seconds: i64| Binding {
+            from: Identifier::new(IdentifierKind::PodIp, "10.0.0.1").unwrap(),
+            to: Identifier::new(IdentifierKind::PodUid, pod).unwrap(),
+            time: Timestamp::from_seconds(seconds),
+            ends: false,
+            how: How::AuditPodStatus,
+            confidence: Confidence::Certain,
+        };
+        let mut told = Told::default();
+        assert!(told.is_news(&binding("u1", 100)));
+        assert!(!told.is_news(&binding("u1", 100)));
+        assert!(!told.is_news(&binding("u1", 200)));
+        assert!(told.is_news(&binding("u1", 50)), "it holds from there on");
+        assert!(told.is_news(&binding("u1", 400)), "another grain of time");
+        assert!(told.is_news(&binding("u2", 100)));
+        assert!(told.is_news(&Binding {
+            ends: true,
+            ..binding("u1", 100)
+        }));
     }
 }
