@@ -35,6 +35,11 @@ mod telemetry;
 mod topics;
 mod watermark;
 
+/// That of the binary: how much memory is held depends on it.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use backtest::{Backtest, BacktestCounts, BacktestReport};
 pub use clock::now;
 pub use config::{

@@ -1,5 +1,8 @@
 //! One thread of correlation: matches a second for each type, and what a live group takes in memory.
 //!
+//! `casebook-correlation lines RULES FILE` says how long JSON lines take, from the text to the alerts, with a watermark behind
+//! every thousand: `benches/vs/correlate` sets it beside rsigma.
+//!
 //! `casebook-correlation [GROUPS] [MATCHES]`, 100000 groups and 2000000 matches unless said. Each type has a process of its
 //! own, so that what one leaves behind is not taken for another's. The matches come in order of
 //! time, spread over all groups, with a watermark behind every thousand; no condition is ever met, which is the usual
@@ -8,8 +11,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use casebook_correlate::{CorrelationConfig, CorrelationEngine, RuleFile, RuleSet};
-use casebook_event::{Entities, EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark};
+use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleFile, RuleSet};
+use casebook_event::{Entities, EventBatch, EventId, EventRef, Partition, Position, RawRecord, Signal, SignalMessage, Source, Timestamp, Watermark};
+use casebook_ingest::{Decoder, SourceKind};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -63,6 +67,12 @@ const TYPES: &[(&str, &str)] = &[
 const IN_WINDOW: u64 = 10;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, mode, rules, lines] = args.as_slice()
+        && mode == "lines"
+    {
+        return measure_lines(rules, lines);
+    }
     let number = |at: usize, or: u64| std::env::args().nth(at).map_or(Ok(or), |text| text.parse::<u64>());
     let (groups, matches) = (number(1, 100_000)?, number(2, 2_000_000)?);
     let Some(only) = std::env::args().nth(3) else {
@@ -173,6 +183,52 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
         written,
         read,
     );
+}
+
+fn measure_lines(rules: &str, lines: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let file = RuleFile {
+        path: rules.to_owned(),
+        text: std::fs::read_to_string(rules)?,
+    };
+    let loaded = RuleSet::load([file]);
+    let rules = Arc::new(loaded.rules.ok_or_else(|| format!("{:?}", loaded.diagnostics))?);
+    let text = std::fs::read_to_string(lines)?;
+    let mut decoder = Decoder::new(SourceKind::Source(Source::Application));
+    let mut detector = Detector::new(rules.clone());
+    let mut engine = CorrelationEngine::new(&rules, CorrelationConfig::default());
+    let (mut batch, mut messages, mut alerts) = (EventBatch::default(), Vec::new(), Vec::new());
+    let now = Timestamp::from_seconds(1_800_000_000);
+    let begin = Instant::now();
+    let (mut count, mut latest) = (0, Timestamp::MIN);
+    for (n, line) in text.lines().enumerate() {
+        let record = RawRecord {
+            position: Position {
+                topic: "lines".into(),
+                partition: 0,
+                offset: n as i64,
+                index: 0,
+            },
+            timestamp: now,
+            payload: line.as_bytes().to_vec(),
+        };
+        decoder.decode(&record, now, &mut batch);
+        for event in batch.events.drain(..) {
+            latest = latest.max(event.time);
+            detector.messages(&event, &mut messages);
+        }
+        for message in messages.drain(..) {
+            engine.apply(message, &mut alerts)?;
+        }
+        if n % 1_000 == 999 {
+            let partition = Partition::new("lines", 0);
+            engine.apply(SignalMessage::Watermark(Watermark { partition, time: latest }), &mut alerts)?;
+        }
+        count = n + 1;
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    let stats = engine.stats();
+    println!("{count} lines in {seconds:.3} s, {} alerts, {} events held", alerts.len(), stats.buffered_events);
+    Ok(())
 }
 
 /// What the process holds, by the kernel's account.
