@@ -35,12 +35,13 @@ pub(crate) struct Told {
 }
 
 impl Entry {
-    /// The bytes it takes in memory, about.
+    /// The bytes it takes in memory, about: allocations have sizes of their own, some eighth above what is asked.
     fn bytes(&self) -> usize {
         let value = self.value.as_ref().map_or(0, |value| value.len());
         let told = self.told.as_ref().map_or(0, |told| told.evidence.len() * 1_024);
         let attributed = self.attributed.as_ref().map_or(0, |_| 512);
-        attributed + size_of::<Self>() + size_of::<Box<Self>>() + self.event.entities.as_bytes().len() + value + told
+        let whole = attributed + size_of::<Self>() + self.event.entities.as_bytes().len() + value + told;
+        whole + whole / 8
     }
 
     /// Writes it, with its time as the distance from `before`.
@@ -120,6 +121,9 @@ impl Entry {
         })
     }
 }
+
+/// What a value of a map from values takes, in bytes, about.
+const VALUE_BYTES: usize = size_of::<CompactString>() + size_of::<VecDeque<Key>>();
 
 /// The place of an event in the order.
 type Key = (Timestamp, EventId);
@@ -225,7 +229,7 @@ impl Events {
 
     /// The bytes they take in memory beside the struct itself, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.all.len() * self.index.bytes_an_event()
+        self.bytes + self.all.capacity() * size_of::<Box<Entry>>() + self.index.bytes()
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<&EventRef> {
@@ -365,13 +369,19 @@ impl Events {
 }
 
 impl Index {
-    /// What it holds of each event, about.
-    fn bytes_an_event(&self) -> usize {
+    /// The bytes it takes in memory beside the struct itself, about.
+    fn bytes(&self) -> usize {
         match self {
             Self::None => 0,
-            Self::Members(_) => size_of::<(Key, u32)>(),
-            Self::Values(_) => size_of::<Key>() + size_of::<CompactString>(),
-            Self::Front(_) => size_of::<i128>(),
+            Self::Members(lists) => {
+                let lists = lists.iter();
+                let of_list =
+                    |list: &VecDeque<(Key, u32)>| size_of_val(list) + list.capacity() * size_of::<(Key, u32)>();
+                lists.map(of_list).sum()
+            }
+            // Most values have one event, and room for four.
+            Self::Values(lists) => lists.capacity() * (VALUE_BYTES + 4 * size_of::<Key>()),
+            Self::Front(front) => front.bytes(),
         }
     }
 

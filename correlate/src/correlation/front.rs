@@ -49,6 +49,16 @@ impl Front {
         })
     }
 
+    /// The bytes it takes in memory beside the struct itself, about.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.total {
+            Total::Values(values) => values.capacity() * (size_of::<CompactString>() + size_of::<u64>()),
+            Total::Sum(_) => 0,
+            Total::Ranks(ranks) => ranks.bytes(),
+            Total::Members(counts) => counts.len() * size_of::<u32>(),
+        }
+    }
+
     /// Whether an event of that time is counted.
     pub(crate) fn reaches(&self, time: Timestamp) -> bool {
         self.events > 0 && time <= self.to

@@ -68,6 +68,10 @@ pub(crate) struct Group {
     pub used: u32,
 }
 
+/// What a group takes in bytes whatever is in it, about: itself in a table that is not full, its key, and its place among those
+/// that are due.
+const OF_A_GROUP_BYTES: usize = 2 * size_of::<Group>() + 2 * size_of::<GroupKey>() + 96;
+
 /// What was said of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct ToldOf {
@@ -110,12 +114,12 @@ impl Group {
 
     /// The bytes it takes in memory, about.
     fn bytes(&self) -> usize {
-        let values = self.key.values.iter().map(|value| value.len().saturating_sub(24) + 24);
-        let key = 2 * size_of::<GroupKey>() + values.sum::<usize>();
+        let values = self.key.values.iter().map(|value| 24 + value.len());
         let told = self.told.as_ref().map_or(0, |told| {
             size_of::<ToldOf>() + told.windows.len() * size_of::<Window>() + told.revisions.len() * 64
         });
-        size_of::<Self>() + key + self.events.bytes() + told + self.past.as_ref().map_or(0, |past| past.bytes())
+        let past = self.past.as_ref().map_or(0, |past| past.bytes());
+        OF_A_GROUP_BYTES + values.sum::<usize>() + self.events.bytes() + told + past
     }
 
     /// Writes all but the key.

@@ -26,6 +26,12 @@ impl Ranks {
         }
     }
 
+    /// The bytes it takes in memory beside the struct itself, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_chunk = |chunk: &Vec<i128>| size_of_val(chunk) + chunk.capacity() * size_of::<i128>();
+        self.chunks.iter().map(of_chunk).sum()
+    }
+
     /// Removes a number once, if it is there.
     pub(crate) fn remove(&mut self, number: i128) {
         let at = self.chunk_of(number);

@@ -78,8 +78,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Some(only) = std::env::args().nth(3) else {
         println!("{groups} groups, {matches} matches");
         println!(
-            "{:<18} {:>10} {:>14} {:>14} {:>14} {:>11} {:>10}",
-            "type", "matches/s", "bytes a group", "bytes a match", "state a group", "written in", "read in"
+            "{:<18} {:>10} {:>14} {:>10} {:>14} {:>14} {:>11} {:>10}",
+            "type", "matches/s", "bytes a group", "estimated", "bytes a match", "state a group", "written in", "read in"
         );
         for (name, _) in TYPES {
             let mut one = std::process::Command::new(std::env::current_exe()?);
@@ -175,9 +175,10 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
     let read = begin.elapsed();
     assert_eq!(restored.stats().open_groups, stats.open_groups);
     println!(
-        "{name:<18} {:>10.0} {:>14.0} {:>14.0} {:>14.0} {:>11.2?} {:>10.2?}",
+        "{name:<18} {:>10.0} {:>14.0} {:>10.0} {:>14.0} {:>14.0} {:>11.2?} {:>10.2?}",
         matches as f64 / seconds,
         held / stats.open_groups as f64,
+        stats.memory_bytes as f64 / stats.open_groups as f64,
         held / stats.buffered_events as f64,
         parts.iter().map(Vec::len).sum::<usize>() as f64 / stats.open_groups as f64,
         written,
