@@ -120,7 +120,7 @@ fn a_flood_of_groups_flushes_no_pending_sequence_out() {
     engine
         .apply(signal("b", "slow".to_owned(), DAY_SECONDS - 1), &mut alerts)
         .unwrap();
-    let provisional: Vec<_> = alerts.drain(..).collect();
+    let provisional = std::mem::take(&mut alerts);
     assert_eq!(provisional.len(), 1);
     assert_eq!(provisional[0].alert.status, AlertStatus::Provisional);
     let begun = Instant::now();

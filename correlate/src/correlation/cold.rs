@@ -200,12 +200,12 @@ impl Cold {
     }
 
     /// Keys and groups behind `after`, in the order of keys; `after` is moved on.
-    pub(super) fn read_on(&self, after: &mut Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ColdError> {
+    pub(super) fn read_on(&self, after: &mut Vec<u8>) -> Result<Vec<Found>, ColdError> {
         let found = self.store.scan(GROUPS, after, CHUNK)?;
         if let Some((last, _)) = found.last() {
             after.clone_from(last);
         }
-        let of_one = |(key, value): (Vec<u8>, Vec<u8>)| {
+        let of_one = |(key, value): Found| {
             let key = key.get(1..).unwrap_or_default().to_vec();
             Ok((key, split(&value)?.2.to_vec()))
         };

@@ -1,22 +1,23 @@
 //! One engine a partition of the signals topic: it finds the group of each signal, and closes groups as time passes.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use casebook_event::{
-    Alert, AlertRule, EventId, EventRef, Partition, Position, Signal, SignalMessage, Source, Timestamp, Watermark,
+    Alert, AlertRule, EventId, EventRef, Partition, Signal, SignalMessage, Source, Timestamp, Watermark,
 };
 use compact_str::{CompactString, format_compact};
 
 use super::alert::{correlation_alert, detection_alert, event_of};
 use super::attribution::{Waiting, entities};
-use super::codec::{Damaged, Names, Reader};
-use super::cold::{Cold, ColdError, ColdStore, Stored, put_key, read_key};
+use super::codec::{Names, Reader};
+use super::cold::{Cold, ColdError, ColdStore};
 use super::events::Entry;
 use super::group::{Group, GroupKey, Weight};
+use super::memory::Memory;
 use super::plan::{CorrelationPlan, Plans};
-use crate::limits::MAX_SPILLED_AT_ONCE;
+use super::positions::Positions;
+use super::stats::CorrelationStats;
 use crate::rule_set::{Feed, RuleSet};
 use crate::sigma::correlation::comparison::Fixed;
 
@@ -34,31 +35,6 @@ impl Default for CorrelationConfig {
     }
 }
 
-/// What an engine holds and has seen.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CorrelationStats {
-    /// Groups with at least one event, or a past that is not forgotten.
-    pub open_groups: usize,
-    /// Those of them that are not in memory.
-    pub cold_groups: usize,
-    /// Events of the groups in memory.
-    pub buffered_events: usize,
-    /// Signals that wait to know which entity they are about.
-    pub waiting_signals: usize,
-    /// Facts about who is who.
-    pub bindings: usize,
-    /// What the groups in memory take, in bytes, about.
-    pub memory_bytes: usize,
-    /// The watermark.
-    pub watermark: Timestamp,
-    /// Matches that came too late to be correlated, by source: an event counts once for each correlation it missed.
-    pub late_events: BTreeMap<Source, u64>,
-    /// Signals of rules that this engine does not have, or has with another group: ingest runs other rules.
-    pub foreign_signals: u64,
-    /// Groups that a restore left behind because their rule is gone or means something else now, by rule id.
-    pub dropped_groups: BTreeMap<CompactString, u64>,
-}
-
 /// When a group is to be looked at, its correlation's level, and the group.
 type Due = (Timestamp, usize, Arc<GroupKey>);
 
@@ -73,8 +49,8 @@ pub struct CorrelationEngine {
     pub(super) groups: HashMap<Arc<GroupKey>, Group>,
     /// When each group is to be looked at next: once the watermark has passed that time. One entry a group. At the same
     /// time, those that others build on come first.
-    due: BTreeSet<Due>,
-    memory: Memory,
+    pub(super) due: BTreeSet<Due>,
+    pub(super) memory: Memory,
     pub(super) waiting: Waiting,
     /// The watermark of every source partition that was heard of.
     pub(super) partitions: BTreeMap<Partition, Timestamp>,
@@ -82,34 +58,13 @@ pub struct CorrelationEngine {
     pub(super) watermark: Timestamp,
     /// The highest position applied of each source partition, with what was applied there: what is delivered again after
     /// a crash is dropped by it.
-    pub(super) applied: BTreeMap<Partition, Applied>,
+    pub(super) applied: Positions,
     /// Matches of base rules, by event time, until the watermark has passed it: what was raised already is `None`; without
     /// provisional alerts, what is still to be raised is the event.
     pub(super) raised: BTreeMap<Timestamp, Raised>,
     pub(super) late_events: BTreeMap<Source, u64>,
     pub(super) foreign_signals: u64,
     pub(super) dropped_groups: BTreeMap<CompactString, u64>,
-}
-
-/// What keeps the groups within bounds.
-#[derive(Debug)]
-struct Memory {
-    /// What the groups in memory take.
-    used: Weight,
-    limit_bytes: usize,
-    /// Passes over the groups so far, by which one that was used lately is known.
-    passes: u32,
-    /// Where groups go that do not fit; without it, all stay.
-    cold: Option<Cold>,
-    names: Names,
-}
-
-/// The highest position of a source partition, and hashes of the signals applied there.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Applied {
-    pub offset: i64,
-    pub index: u32,
-    pub signals: Vec<u128>,
 }
 
 impl CorrelationEngine {
@@ -134,7 +89,7 @@ impl CorrelationEngine {
             waiting: Waiting::default(),
             partitions: BTreeMap::new(),
             watermark: Timestamp::MIN,
-            applied: BTreeMap::new(),
+            applied: Positions::default(),
             raised: BTreeMap::new(),
             late_events: BTreeMap::new(),
             foreign_signals: 0,
@@ -243,7 +198,7 @@ impl CorrelationEngine {
     }
 
     fn on_signal(&mut self, signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
-        if !self.is_new(&signal) {
+        if !self.applied.is_new(&signal) {
             return Ok(());
         }
         let plans = self.plans.clone();
@@ -360,127 +315,6 @@ impl CorrelationEngine {
         Ok(())
     }
 
-    /// Brings a group back that was spilled; whether there was one.
-    fn warm(&mut self, plan: &CorrelationPlan, key: &GroupKey) -> Result<bool, ColdError> {
-        let Some(cold) = self.memory.cold.as_mut().filter(|cold| cold.len() > 0) else {
-            return Ok(false);
-        };
-        let mut bytes = Vec::new();
-        put_key(&mut bytes, key, &mut self.memory.names);
-        match cold.take(&bytes)? {
-            Some(stored) => self.thaw(plan, Arc::new(key.clone()), &stored).map(|()| true),
-            None => Ok(false),
-        }
-    }
-
-    fn thaw(&mut self, plan: &CorrelationPlan, key: Arc<GroupKey>, bytes: &[u8]) -> Result<(), ColdError> {
-        let damaged = |damaged: Damaged| ColdError::Damaged {
-            rule_id: key.rule_id.to_string(),
-            at: damaged.at,
-        };
-        let group = Group::decode(plan, key.clone(), &mut Reader::new(bytes), &self.memory.names).map_err(damaged)?;
-        self.adopt(plan, group);
-        Ok(())
-    }
-
-    /// Brings the memory down to half of its limit, if it is above: by groups that were not used since the last time, and
-    /// by others if these are not enough.
-    fn spill(&mut self) -> Result<(), ColdError> {
-        let Memory {
-            used,
-            limit_bytes,
-            passes,
-            cold: Some(cold),
-            names,
-        } = &mut self.memory
-        else {
-            return Ok(());
-        };
-        if used.bytes <= *limit_bytes {
-            return Ok(());
-        }
-        for every in [false, true] {
-            let target = *limit_bytes / 2;
-            let mut stored = Vec::new();
-            let unused = |group: &Group| every || group.used != *passes;
-            let taken = self.groups.extract_if(|_, group| {
-                let taken = used.bytes > target && unused(group);
-                if taken {
-                    *used -= group.weight();
-                }
-                taken
-            });
-            for (key, group) in taken {
-                // A group is always due at some time.
-                let Some(plan) = self.plans.correlations.get(&key.rule_id) else {
-                    continue;
-                };
-                let Some(due) = due(plan, &group) else { continue };
-                let mut of_key = Vec::new();
-                put_key(&mut of_key, &key, names);
-                let mut of_group = Vec::new();
-                group.encode(&mut of_group, names);
-                self.due.remove(&(due, plan.level, key));
-                stored.push(Stored {
-                    due,
-                    level: plan.level,
-                    key: of_key,
-                    group: of_group,
-                });
-                if stored.len() >= MAX_SPILLED_AT_ONCE {
-                    cold.put(std::mem::take(&mut stored))?;
-                }
-            }
-            cold.put(stored)?;
-        }
-        *passes = passes.wrapping_add(1);
-        Ok(())
-    }
-
-    /// Whether this signal was not applied before. A worker that reads a partition again sends its signals again.
-    fn is_new(&mut self, signal: &Signal) -> bool {
-        let Position {
-            topic,
-            partition,
-            offset,
-            index,
-        } = &signal.event.position;
-        let partition = Partition {
-            topic: topic.clone(),
-            partition: *partition,
-        };
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        for part in [&*signal.rule_id, &*signal.matched_rule_id] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        hasher.update(&Signal::shard_of("", &signal.group).to_le_bytes());
-        let what = hasher.digest128();
-        let Some(applied) = self.applied.get_mut(&partition) else {
-            let applied = Applied {
-                offset: *offset,
-                index: *index,
-                signals: vec![what],
-            };
-            self.applied.insert(partition, applied);
-            return true;
-        };
-        match (*offset, *index).cmp(&(applied.offset, applied.index)) {
-            Ordering::Less => false,
-            Ordering::Equal if applied.signals.contains(&what) => false,
-            Ordering::Equal => {
-                applied.signals.push(what);
-                true
-            }
-            Ordering::Greater => {
-                (applied.offset, applied.index) = (*offset, *index);
-                applied.signals.clear();
-                applied.signals.push(what);
-                true
-            }
-        }
-    }
-
     fn advance(&mut self, to: Timestamp, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         if to <= self.watermark {
             return Ok(());
@@ -513,30 +347,6 @@ impl CorrelationEngine {
                 return self.spill();
             }
         }
-    }
-
-    /// Brings spilled groups back that are due before `to`, the first ones; when the last of them is due, and its level.
-    fn warm_due(&mut self, to: Timestamp) -> Result<Option<(Timestamp, usize)>, ColdError> {
-        let mut last = None;
-        while last.is_none()
-            && let Some(cold) = self.memory.cold.as_mut().filter(|cold| cold.is_due(to))
-        {
-            let plans = self.plans.clone();
-            for stored in cold.take_due(to)? {
-                let key = match read_key(&mut Reader::new(&stored.key), &self.memory.names) {
-                    Ok(key) => Arc::new(key),
-                    Err(Damaged { at }) => {
-                        let rule_id = "an unknown rule".to_owned();
-                        return Err(ColdError::Damaged { rule_id, at });
-                    }
-                };
-                if let Some(plan) = plans.correlations.get(&key.rule_id) {
-                    self.thaw(plan, key, &stored.group)?;
-                    last = Some((stored.due, stored.level));
-                }
-            }
-        }
-        Ok(last)
     }
 
     /// Looks at a group that is due. What it says goes to those that build on it.
@@ -612,42 +422,6 @@ impl CorrelationEngine {
             None => Ok(()),
         }
     }
-
-    /// Puts a group in its place that comes from a snapshot or from disk.
-    pub(super) fn adopt(&mut self, plan: &CorrelationPlan, mut group: Group) {
-        if let Some(due) = due(plan, &group) {
-            group.used = self.memory.passes;
-            self.memory.used += group.weight();
-            self.due.insert((due, plan.level, group.key().clone()));
-            self.groups.insert(group.key().clone(), group);
-        }
-    }
-
-    /// Forgets the groups in memory.
-    pub(super) fn forget_groups(&mut self) {
-        self.groups.clear();
-        self.due.clear();
-        self.memory.used = Weight::default();
-    }
-
-    /// The names that spilled groups refer to.
-    pub(super) fn names(&self) -> &Names {
-        &self.memory.names
-    }
-
-    pub(super) fn names_mut(&mut self) -> &mut Names {
-        &mut self.memory.names
-    }
-
-    /// The spilled groups.
-    pub(super) fn cold(&self) -> Option<&Cold> {
-        self.memory.cold.as_ref()
-    }
-
-    /// Brings the memory within its limit, after groups came from a snapshot.
-    pub(super) fn settle(&mut self) -> Result<(), ColdError> {
-        self.spill()
-    }
 }
 
 /// Gives a group an event.
@@ -679,6 +453,6 @@ fn take(
 }
 
 /// When a group is to be looked at: its events may come late by what they wait for.
-fn due(plan: &CorrelationPlan, group: &Group) -> Option<Timestamp> {
+pub(super) fn due(plan: &CorrelationPlan, group: &Group) -> Option<Timestamp> {
     Some(group.due(plan)?.saturating_add_nanos(plan.lag_nanos))
 }

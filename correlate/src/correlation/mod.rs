@@ -10,6 +10,7 @@
 
 mod alert;
 mod attribution;
+mod closing;
 mod codec;
 mod cold;
 mod engine;
@@ -18,19 +19,23 @@ mod events;
 mod examples;
 mod front;
 mod group;
+mod memory;
 mod past;
 mod pending;
 mod plan;
+mod positions;
 mod ranks;
 #[cfg(test)]
 mod reference;
 mod snapshot;
+mod stats;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
 pub use cold::{Change, ColdError, ColdStore, Found};
-pub use engine::{CorrelationConfig, CorrelationEngine, CorrelationStats};
+pub use engine::{CorrelationConfig, CorrelationEngine};
 pub use pending::{Asked, PendingGroup};
 pub use snapshot::{Restoring, SnapshotError, SnapshotParts};
+pub use stats::CorrelationStats;

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{Damaged, Names, Reader, put_bytes, put_number};
 use super::cold::{ColdError, put_key, read_key};
-use super::engine::{Applied, CorrelationEngine};
+use super::engine::CorrelationEngine;
 use super::group::{Group, GroupKey};
 use super::pending::PendingGroup;
+use super::positions::{Applied, Positions};
 use crate::limits::SNAPSHOT_PART_BYTES;
 
 /// The version of the format; another one is refused.
@@ -183,7 +184,7 @@ impl Restoring {
         engine.partitions = partitions
             .map(|(partition, time)| (partition, Timestamp::from_nanos(time)))
             .collect();
-        engine.applied = head.applied.into_iter().collect();
+        engine.applied = Positions(head.applied.into_iter().collect());
         let of_time = |raised: Vec<RaisedState>| {
             let raised = raised.into_iter();
             raised.map(|(rule, id, event)| ((rule, id), event)).collect()
@@ -271,7 +272,7 @@ impl CorrelationEngine {
                 .collect()
         };
         let partitions = self.partitions.iter();
-        let applied = self.applied.iter();
+        let applied = self.applied.0.iter();
         let rules = self.plans.correlations.iter();
         Head {
             version: VERSION,

@@ -1,0 +1,31 @@
+//! What an engine holds and has seen, for people and metrics.
+
+use std::collections::BTreeMap;
+
+use casebook_event::{Source, Timestamp};
+use compact_str::CompactString;
+
+/// What an engine holds and has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CorrelationStats {
+    /// Groups with at least one event, or a past that is not forgotten.
+    pub open_groups: usize,
+    /// Those of them that are not in memory.
+    pub cold_groups: usize,
+    /// Events of the groups in memory.
+    pub buffered_events: usize,
+    /// Signals that wait to know which entity they are about.
+    pub waiting_signals: usize,
+    /// Facts about who is who.
+    pub bindings: usize,
+    /// What the groups in memory take, in bytes, about.
+    pub memory_bytes: usize,
+    /// The watermark.
+    pub watermark: Timestamp,
+    /// Matches that came too late to be correlated, by source: an event counts once for each correlation it missed.
+    pub late_events: BTreeMap<Source, u64>,
+    /// Signals of rules that this engine does not have, or has with another group: ingest runs other rules.
+    pub foreign_signals: u64,
+    /// Groups that a restore left behind because their rule is gone or means something else now, by rule id.
+    pub dropped_groups: BTreeMap<CompactString, u64>,
+}
