@@ -226,9 +226,9 @@ pub struct CorrelationStateArgs {
     pub rule: Option<String>,
     #[command(flatten)]
     pub rules: RuleArgs,
-    /// The consumer group of the workers (`kafka.group`)
-    #[arg(long, default_value = "casebook")]
-    pub group: String,
+    /// The consumer group of the workers (`kafka.group`), where several have worked on the store
+    #[arg(long)]
+    pub group: Option<String>,
     #[command(flatten)]
     pub output: OutputArgs,
     /// Print at most so many groups

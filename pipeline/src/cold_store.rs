@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use casebook_correlate::{Change, ColdError, ColdStore, Found};
+use fjall::config::PinningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 /// Memory for blocks that were read, in bytes.
@@ -64,7 +65,14 @@ impl Open {
         if let Some((_, tree)) = self.trees.iter().find(|(of, _)| *of == prefix) {
             return Ok(tree.clone());
         }
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
+        // Most keys that are looked for are not here, which the filters know: some ten bits a key, which must not be read from
+        // disk each time.
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(WRITE_BUFFER_BYTES)
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+                .index_block_pinning_policy(PinningPolicy::all(true))
+        };
         let tree = self.database.keyspace(&format!("tree-{prefix}"), options)?;
         self.trees.push((prefix, tree.clone()));
         Ok(tree)

@@ -104,6 +104,11 @@ pub(crate) fn correlate_group(group: &str) -> String {
     format!("{group}-correlate")
 }
 
+/// The group of the logs, of a group of the signals topic.
+pub(crate) fn group_of_correlate(group: &str) -> Option<&str> {
+    group.strip_suffix("-correlate")
+}
+
 impl CorrelateStage {
     pub(crate) fn new(parts: CorrelateParts) -> Self {
         let CorrelateParts {

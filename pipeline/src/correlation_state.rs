@@ -4,7 +4,7 @@ use casebook_correlate::{CorrelationConfig, CorrelationEngine, PendingGroup, Rul
 use casebook_event::{Partition, StartOffset};
 use casebook_store::Store;
 
-use crate::correlate_stage::correlate_group;
+use crate::correlate_stage::{correlate_group, group_of_correlate};
 use crate::error::PipelineError;
 
 /// The state of one partition of the signals topic.
@@ -16,6 +16,18 @@ pub struct StateOfPartition {
     pub start: StartOffset,
     /// Whether there is a state.
     pub written: bool,
+}
+
+/// The consumer groups whose workers have committed something.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn worker_groups(store: &Store) -> Result<Vec<String>, PipelineError> {
+    let groups = store.signal_groups().await?;
+    Ok(groups
+        .iter()
+        .filter_map(|group| group_of_correlate(group).map(str::to_owned))
+        .collect())
 }
 
 /// Calls `visit` with every pending group of the last state of each partition of the signals topic, and returns the

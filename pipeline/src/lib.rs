@@ -45,7 +45,7 @@ pub use clock::now;
 pub use config::{
     CommitConfig, Config, ConfigError, KafkaConfig, LatenessConfig, SourceKindConfig, StateConfig, TopicConfig,
 };
-pub use correlation_state::{StateOfPartition, pending_groups};
+pub use correlation_state::{StateOfPartition, pending_groups, worker_groups};
 pub use duration::{ConfigDuration, parse_duration};
 pub use error::PipelineError;
 pub use progress::{Progress, Snapshot};

@@ -193,6 +193,14 @@ impl Store {
         Ok((adds, bytes))
     }
 
+    /// The groups that have committed alerts, or offsets of the signals topic.
+    ///
+    /// # Errors
+    /// The alerts table cannot be read.
+    pub async fn signal_groups(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(crate::commit::groups(&*self.alerts.snapshot().await?))
+    }
+
     /// Where reading of every partition of the signals topic goes on that `group` has committed alerts of: `resume` is where
     /// its state stands.
     ///

@@ -10,7 +10,7 @@
 //! A crash between 2 and 4 replays the batch: its dead letters are skipped by the offsets of 2, its events were in no
 //! commit. A crash before 2 or within 3 leaves files that no log entry names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use casebook_event::{Checkpoint, DeadLetter, Event, Partition, StartOffset, Timestamp};
 
@@ -56,6 +56,17 @@ pub(crate) fn app_id(group: &str, partition: &Partition) -> String {
 /// What the application ids of `group` begin with. Its colons are encoded, so that no group begins another.
 fn group_prefix(group: &str) -> String {
     format!("casebook:{}:", group.replace('%', "%25").replace(':', "%3A"))
+}
+
+/// The group of an application id.
+fn group_of(app_id: &str) -> Option<String> {
+    let (group, _) = app_id.strip_prefix("casebook:")?.split_once(':')?;
+    Some(group.replace("%3A", ":").replace("%25", "%"))
+}
+
+/// The groups that have committed to a table.
+pub(crate) fn groups(snapshot: &Snapshot) -> BTreeSet<String> {
+    snapshot.txns.values().filter_map(|txn| group_of(&txn.app_id)).collect()
 }
 
 /// The application id under which the offset is kept from which a partition is to be read again.

@@ -8,7 +8,7 @@ use casebook_correlate::PendingGroup;
 use casebook_event::Value;
 
 use crate::args::{CorrelationCommand, CorrelationStateArgs};
-use crate::exit_code;
+use crate::exit_code::{self, usage};
 use crate::output::{self, Rows, counted};
 use crate::{rules, stores};
 
@@ -31,6 +31,23 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
         asked.is_none_or(|asked| asked.iter().any(|rule| rule.id == group.rule_id))
     };
     let store = stores::open_existing(&args.store).await?;
+    let known = casebook_pipeline::worker_groups(&store).await?;
+    let group = match (&args.group, known.as_slice()) {
+        (Some(group), _) if known.contains(group) => group,
+        (None, [only]) => only,
+        (_, []) => {
+            eprintln!("casebook: no worker has committed anything to this store yet");
+            return Ok(exit_code::NO.into());
+        }
+        (None, several) => return Err(usage(format!("--group: one of {}", several.join(", ")))),
+        (Some(group), known) => {
+            let message = format!(
+                "--group: no worker of `{group}` has committed anything here; known are {}",
+                known.join(", ")
+            );
+            return Err(usage(message));
+        }
+    };
     let mut found: Vec<PendingGroup> = Vec::new();
     let mut by_rule: BTreeMap<String, usize> = BTreeMap::new();
     let mut visit = |group: PendingGroup| {
@@ -41,16 +58,9 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
             }
         }
     };
-    let partitions = casebook_pipeline::pending_groups(&store, &args.group, &set, &mut visit).await?;
+    let partitions = casebook_pipeline::pending_groups(&store, group, &set, &mut visit).await?;
     output::print(&rows(&found), args.output.output)?;
     let total: usize = by_rule.values().sum();
-    if partitions.is_empty() {
-        eprintln!(
-            "casebook: no worker of the group `{}` has committed anything here yet",
-            args.group
-        );
-        return Ok(exit_code::NO.into());
-    }
     if total > found.len() {
         eprintln!("casebook: {} of {total} groups; --limit shows more", found.len());
     }

@@ -188,5 +188,21 @@ fn stories_over_several_sources_are_told_alike_by_replay_and_through_kafka() {
         "missing or other: {missing:?}\nnot in replay: {more:?}"
     );
     assert!(worker.stop().success());
+
+    // What the worker waited for when it stopped is in its state: the stories' windows are through, other groups may wait.
+    let state = |more: &[&str]| {
+        run(&[
+            &["correlation", "state", "--store", &cluster.store, "--output", "json"],
+            more,
+        ]
+        .concat())
+    };
+    let pending = json_lines(&state(&["--limit", "10000"]));
+    let has_parts =
+        |group: &Value| group["rule"].is_string() && group["from"].is_string() && group["events"].is_number();
+    assert!(pending.iter().all(has_parts), "{pending:?}");
+    let unknown = state(&["--group", "nobody"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains(&cluster.group));
     drop(cluster.directory);
 }

@@ -176,7 +176,7 @@ fn of_rules(plan: &CorrelationPlan, together: &Together, inside: &[&Entry]) -> V
     let counts = counts(plan, inside).into_iter().zip(&together.counts).enumerate();
     let each = counts.map(|(member, (events, count))| {
         let there = count.holds_of_count(u64::from(events));
-        let id = plan.members.get(member).map_or("", |id| id);
+        let id = plan.name_of_member(member);
         let is_wanted = !unwanted.contains(&member);
         Asked {
             what: match is_wanted {
@@ -219,7 +219,7 @@ fn steps(plan: &CorrelationPlan, sequence: &Sequence, inside: &[&Entry]) -> Vec<
         }
         missing |= found.is_none();
         asked.push(Asked {
-            what: format!("{}. {}", step + 1, plan.members.get(member).map_or("", |id| id)),
+            what: format!("{}. {}", step + 1, plan.name_of_member(member)),
             has: found.map_or("-".to_owned(), |(_, entry)| entry.event.time.to_string()),
             holds: found.is_some(),
         });
@@ -236,7 +236,7 @@ fn steps(plan: &CorrelationPlan, sequence: &Sequence, inside: &[&Entry]) -> Vec<
         });
         let count = in_the_way.count();
         asked.push(Asked {
-            what: format!("no {} between", plan.members.get(member).map_or("", |id| id)),
+            what: format!("no {} between", plan.name_of_member(member)),
             has: count.to_string(),
             holds: count == 0,
         });

@@ -19,6 +19,8 @@ pub(crate) struct CorrelationPlan {
     /// Ids of the base rules, in the rule's order; at most [`MAX_CORRELATION_MEMBERS`](crate::limits::MAX_CORRELATION_MEMBERS):
     /// each has a bit in an event's mask.
     pub(crate) members: Vec<Arc<str>>,
+    /// What people call the base rules, in the same order.
+    pub(crate) member_names: Vec<CompactString>,
     /// Names of the group's parts, as an alert shows them; as many as a signal's group has values, and the entity.
     pub(crate) group_by: Vec<CompactString>,
     /// The kind of entity that the last part of the group is, if it groups by one: it is found out here.
@@ -61,10 +63,22 @@ impl CorrelationPlan {
             .fold(0, |bits, (n, _)| bits | 1 << n)
     }
 
+    /// What people call a member.
+    pub(crate) fn name_of_member(&self, member: usize) -> &str {
+        self.member_names.get(member).map_or("", |name| name)
+    }
+
     /// Whether more events can never make its condition fail, so that an alert may be raised before its window ends.
     pub(crate) fn is_monotone(&self) -> bool {
         self.kind.is_monotone()
     }
+}
+
+/// The name of a rule; else its title, else its id.
+fn name_of(rules: &RuleSet, id: &str) -> CompactString {
+    let info = rules.get(id);
+    let name = info.map(|info| info.name.as_deref().unwrap_or(&info.title));
+    name.unwrap_or(id).into()
 }
 
 /// Everything the engine needs of a rule set.
@@ -96,6 +110,7 @@ impl Plans {
                         rule,
                         kind: correlation.kind.clone(),
                         members: correlation.members.clone(),
+                        member_names: correlation.members.iter().map(|id| name_of(rules, id)).collect(),
                         group_by: info.group_by.clone(),
                         entity: correlation.entity,
                         timespan_nanos: correlation.timespan_nanos,

@@ -242,6 +242,7 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
     store.commit_alerts(commit(checkpoint, written)).await.unwrap();
     let standing = [(p0.clone(), StartOffset::at(12))].into();
     assert_eq!(store.signal_offsets("c").await.unwrap(), standing);
+    assert_eq!(store.signal_groups().await.unwrap(), ["c".to_owned()].into());
     assert_eq!(files(dir.path(), ".state").len(), 1);
 }
 
