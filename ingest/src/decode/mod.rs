@@ -85,8 +85,9 @@ pub struct Decoder {
     scratch: Vec<Normalized>,
 }
 
-/// Part numbers of what a quiet partition gives out begin here, behind those of any record.
-const FLUSHED_INDEX: u32 = 1 << 31;
+/// Part numbers of what a quiet partition gives out begin here, behind those of any record. A table keeps them in 32 bits with a
+/// sign.
+const FLUSHED_INDEX: u32 = 1 << 30;
 
 impl Decoder {
     /// A decoder of records of that kind.

@@ -3,6 +3,8 @@
 use casebook_event::{EventBatch, FieldId, Position, RawRecord, Source, Timestamp, ValueRef};
 use proptest::prelude::*;
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
@@ -366,6 +368,13 @@ fn check_joined(kind: &str, lines: &[&str], want: &[&str]) {
     assert_eq!(got, want, "{lines:?}: {:?}", batch.dead_letters);
     assert!(batch.events.is_sorted_by_key(|event| event.position.clone()));
     assert_eq!(decoder.resume(), None);
+    // A table keeps the number of the part in 32 bits with a sign: two parts of one record must differ there.
+    let places: BTreeSet<(i64, i32)> = batch
+        .events
+        .iter()
+        .map(|event| (event.position.offset, i32::try_from(event.position.index).unwrap()))
+        .collect();
+    assert_eq!(places.len(), batch.events.len(), "{lines:?}");
 }
 
 #[test]
@@ -391,6 +400,9 @@ fn parts_of_lines_are_joined_by_stream_and_pod() {
     check_joined("container", &lines, &["ab.", "xy."]);
     // What never gets its rest is given out in the end.
     check_joined("container", &["2024-01-01T00:00:00.1Z stdout P a"], &["a"]);
+    let unfinished = [docker("a", "p"), docker("x", "q")];
+    let unfinished: Vec<&str> = unfinished.iter().map(String::as_str).collect();
+    check_joined("container", &unfinished, &["a", "x"]);
     check_joined(
         "container",
         &[
