@@ -190,6 +190,7 @@ fn table_and_index_write(criterion: &mut Criterion) {
                         let commit = EventsCommit {
                             group: "bench",
                             events,
+                            staged: Vec::new(),
                             dead_letters: Vec::new(),
                             checkpoint,
                             now: start(),

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::{
     ArrayRef, AsArray, Int32Array, Int32Builder, Int64Builder, RecordBatch, StringArray, StringBuilder,
     TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
 use casebook_event::{Alert, AlertStatus, Checkpoint, Level, Partition, StartOffset, Timestamp};
+use fail::fail_point;
 use futures::TryStreamExt;
 
 use crate::commit::{Committed, fence, resume_txns, txns};
@@ -117,6 +119,7 @@ impl Store {
             return Err(fenced);
         }
         let (adds, stored_bytes) = self.write_alerts(alerts, now).await?;
+        fail_point!("store.alerts-written");
         let files = adds.len() as u64;
         let written: Vec<String> = adds
             .iter()
@@ -135,6 +138,7 @@ impl Store {
             domains,
             now,
         };
+        let begun = Instant::now();
         let landed = self
             .alerts
             .commit(proposal, &|snapshot| fence(snapshot, group, &checkpoint))
@@ -143,16 +147,19 @@ impl Store {
             self.discard(&self.alerts, &written).await;
         }
         let snapshot = landed?;
+        let log_time = begun.elapsed();
         let old = references
             .iter()
             .filter_map(|(domain, _)| Reference::of(&before, domain));
         let superseded: Vec<String> = old.flat_map(|old| old.paths().cloned().collect::<Vec<_>>()).collect();
+        fail_point!("store.state-superseded");
         self.discard(&self.alerts, &superseded).await;
         Ok(Committed {
             version: snapshot.version,
             files,
             rows: alerts.len() as u64,
             stored_bytes,
+            log_time,
         })
     }
 

@@ -11,8 +11,11 @@
 //! commit. A crash before 2 or within 3 leaves files that no log entry names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use casebook_event::{Checkpoint, DeadLetter, Event, Partition, StartOffset, Timestamp};
+use fail::fail_point;
+use tracing::{Instrument as _, info_span};
 
 use crate::index::bundle_name;
 use crate::schema::TableSchema;
@@ -25,8 +28,10 @@ use crate::{CommitError, Store, StoreError, TableName, record_batch};
 pub struct EventsCommit<'a> {
     /// The consumer group: offsets are kept for each group and partition.
     pub group: &'a str,
-    /// The events.
+    /// The events that are still in memory.
     pub events: Vec<Event>,
+    /// Those that were written before, by [`Store::stage_events`].
+    pub staged: Vec<StagedFiles>,
     /// What could not become an event.
     pub dead_letters: Vec<DeadLetter>,
     /// The offsets that all of these came from.
@@ -34,6 +39,12 @@ pub struct EventsCommit<'a> {
     /// The time to write into the log.
     pub now: Timestamp,
 }
+
+/// Files of events that are written and in no commit yet: so a worker need not keep in memory what it reads between two
+/// commits, however long that is.
+#[derive(Debug, Default)]
+#[must_use = "files that are in no commit are orphans"]
+pub struct StagedFiles(Written);
 
 /// A commit that has landed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +57,8 @@ pub struct Committed {
     pub rows: u64,
     /// Bytes of its data files and indexes.
     pub stored_bytes: u64,
+    /// How long the log took to take it, other writers' commits included that came first.
+    pub log_time: Duration,
 }
 
 /// The application id under which a partition's next offset is kept.
@@ -159,47 +172,78 @@ impl Store {
         let EventsCommit {
             group,
             events,
+            staged,
             dead_letters,
             checkpoint,
             now,
         } = commit;
+        let mut written: Written = staged.into_iter().map(|StagedFiles(written)| written).sum();
         let snapshot = self.events.snapshot().await?;
-        fence(&snapshot, group, &checkpoint)?;
+        if let Err(fenced) = fence(&snapshot, group, &checkpoint) {
+            self.discard_files(&written).await;
+            return Err(fenced);
+        }
         // Only who moves a partition writes this too, so that nothing newer can be overwritten with it.
         let mut txns = txns(group, &checkpoint, now);
         txns.append(&mut resume_txns(&snapshot, group, &checkpoint, now));
         if !dead_letters.is_empty() {
-            self.commit_dead_letters(group, &dead_letters, &checkpoint, now).await?;
+            self.commit_dead_letters(group, &dead_letters, &checkpoint, now)
+                .instrument(info_span!("dead_letters"))
+                .await?;
+            fail_point!("store.dead-letters-committed");
         }
-        let Written {
-            adds,
-            rows,
-            stored_bytes,
-        } = write_events(&self.location.files, &self.config, events, now).await?;
-        let files = adds.len() as u64;
-        let written: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
+        let last = write_events(&self.location.files, &self.config, events, now)
+            .instrument(info_span!("files"))
+            .await?;
+        written = [written, last].into_iter().sum();
+        fail_point!("store.files-written");
         let proposal = Proposal {
-            adds,
+            adds: written.adds.clone(),
             txns,
             domains: Vec::new(),
             now,
         };
+        let begun = Instant::now();
         let landed = self
             .events
             .commit(proposal, &|snapshot| fence(snapshot, group, &checkpoint))
+            .instrument(info_span!("log"))
             .await;
         if matches!(landed, Err(CommitError::Fenced { .. })) {
-            let bundles: Vec<String> = written.iter().map(|path| bundle_name(path)).collect();
-            self.discard(&self.events, &written).await;
-            self.discard(&self.events, &bundles).await;
+            self.discard_files(&written).await;
         }
         let snapshot = landed?;
         Ok(Committed {
             version: snapshot.version,
-            files,
-            rows,
-            stored_bytes,
+            files: written.adds.len() as u64,
+            rows: written.rows,
+            stored_bytes: written.stored_bytes,
+            log_time: begun.elapsed(),
         })
+    }
+
+    /// Writes events as files that a later [`EventsCommit`] names.
+    ///
+    /// # Errors
+    /// A file cannot be encoded or written.
+    pub async fn stage_events(&self, events: Vec<Event>, now: Timestamp) -> Result<StagedFiles, StoreError> {
+        let written = write_events(&self.location.files, &self.config, events, now).await?;
+        fail_point!("store.staged");
+        Ok(StagedFiles(written))
+    }
+
+    /// Deletes what was staged and is not wanted any more.
+    pub async fn discard_staged(&self, staged: Vec<StagedFiles>) {
+        for StagedFiles(written) in staged {
+            self.discard_files(&written).await;
+        }
+    }
+
+    async fn discard_files(&self, written: &Written) {
+        let files: Vec<String> = written.adds.iter().map(|add| add.path.clone()).collect();
+        let bundles: Vec<String> = files.iter().map(|path| bundle_name(path)).collect();
+        self.discard(&self.events, &files).await;
+        self.discard(&self.events, &bundles).await;
     }
 
     /// Puts the letters that the table does not have yet into it. Letters of an offset below the partition's own in

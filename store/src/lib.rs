@@ -31,7 +31,7 @@ mod table;
 mod write;
 
 pub use alerts::{AlertFilter, AlertsCommit};
-pub use commit::{Committed, EventsCommit};
+pub use commit::{Committed, EventsCommit, StagedFiles};
 pub use config::*;
 pub use error::{CommitError, QueryError, StoreError};
 pub use query::{ALIASES, FieldAlias, FoundEvent, SearchAnswer, SearchRequest, check_query, query_matches};

@@ -18,7 +18,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `location` (a directory or a `file://` URL), and creates what is missing of it.
+    /// Opens the store at `location` (a directory, or a `file://`, `s3://`, `gs://` or `az://` URL), and creates what is
+    /// missing of it.
     ///
     /// # Errors
     /// The place cannot hold a store, or a table there is not one that this version understands.
@@ -34,6 +35,19 @@ impl Store {
         Self::open_tables(location, config, false).await
     }
 
+    /// Whether a store at `location` could be written, without creating one.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub async fn check(location: &str) -> Result<(), StoreError> {
+        match Location::open(location, false) {
+            Ok(place) => place.check_writing().await,
+            // It may be created: what is above it shows when it is.
+            Err(StoreError::NoStore { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn open_tables(text: &str, config: StoreConfig, create: bool) -> Result<Self, StoreError> {
         let location = {
             let text = text.to_owned();
@@ -41,6 +55,9 @@ impl Store {
                 .await
                 .map_err(|_| StoreError::Cancelled)??
         };
+        if create {
+            location.check_writing().await?;
+        }
         let open = async |name: TableName| -> Result<Arc<Table>, StoreError> {
             let table = Table::open(location.files.clone(), name, &config, create).await?;
             table.map(Arc::new).ok_or_else(|| StoreError::NoStore {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casebook_event::{Event, Timestamp};
+use fail::fail_point;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -24,6 +25,17 @@ pub(crate) struct Written {
     pub rows: u64,
     /// Bytes of data files and indexes.
     pub stored_bytes: u64,
+}
+
+impl std::iter::Sum for Written {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, mut one| {
+            sum.adds.append(&mut one.adds);
+            sum.rows += one.rows;
+            sum.stored_bytes += one.stored_bytes;
+            sum
+        })
+    }
 }
 
 /// `YYYY-MM-DD` of a day.
@@ -56,6 +68,7 @@ pub(crate) async fn write_events(
         let add = put_file(files, TableName::Events, &path, &date, encoded, stats, now).await?;
         written.stored_bytes += add.size.unsigned_abs();
         written.adds.push(add);
+        fail_point!("store.index");
         if let Some(index) = index {
             // The index is derived: without it the file is searched by reading it.
             match index.await.map_err(|_| StoreError::Cancelled)? {
@@ -134,6 +147,11 @@ pub(crate) async fn put_file(
 ) -> Result<Add, StoreError> {
     let full = Path::from(format!("{}/{path}", table.name()));
     let size = encoded.bytes.len();
+    fail_point!("store.file", |reason| Err(injected(
+        table.name(),
+        full.as_ref(),
+        reason
+    )));
     files
         .put(&full, encoded.bytes.into())
         .await
@@ -153,4 +171,14 @@ pub(crate) async fn put_file(
         tags: None,
         deletion_vector: None,
     })
+}
+
+/// The failure of a disk or an object store that a test asked for.
+pub(crate) fn injected(table: &'static str, path: &str, reason: Option<String>) -> StoreError {
+    StoreError::File {
+        table,
+        action: "write",
+        path: path.to_owned(),
+        source: reason.unwrap_or_else(|| "injected failure".into()).into(),
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fail::fail_point;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
@@ -12,6 +13,7 @@ use super::snapshot::Snapshot;
 use super::{TableName, checkpoint};
 use crate::StoreError;
 use crate::limits::MAX_LOG_ENTRY_BYTES;
+use crate::write::injected;
 
 /// The log of one table.
 #[derive(Debug, Clone)]
@@ -75,6 +77,11 @@ impl Log {
     /// Writes the entry of `version`; `false` if that version already exists.
     pub async fn put(&self, version: u64, entry: Bytes) -> Result<bool, StoreError> {
         let path = self.entry_path(version);
+        fail_point!("store.log", |reason| Err(injected(
+            self.table.name(),
+            path.as_ref(),
+            reason
+        )));
         let options = PutOptions {
             mode: PutMode::Create,
             ..PutOptions::default()

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use casebook_event::Timestamp;
+use fail::fail_point;
 use object_store::ObjectStore;
 use serde_json::json;
 
@@ -32,6 +33,7 @@ pub(crate) use stats::StatsBuilder;
 use crate::config::StoreConfig;
 use crate::limits::MAX_COMMIT_ATTEMPTS;
 use crate::schema::{TableSchema, widened};
+use crate::write::injected;
 use crate::{CommitError, StoreError};
 
 /// The tables of a store.
@@ -171,9 +173,16 @@ impl Table {
                 Some(meta_data) => self.with_meta_data(&actions, meta_data)?,
                 None => (entry.clone(), actions.clone()),
             };
+            fail_point!("store.entry");
             if !self.log.put(version, entry).await? && !self.is_ours(version, &commit_id).await? {
                 continue;
             }
+            fail_point!("store.entry-written", |reason| Err(injected(
+                self.name.name(),
+                "_delta_log",
+                reason
+            )
+            .into()));
             let mut snapshot = Snapshot::clone(&known);
             snapshot.apply(version, actions).map_err(|reason| StoreError::Log {
                 table: self.name.name(),
@@ -288,7 +297,9 @@ impl Table {
 
 async fn write_checkpoint(log: &Log, snapshot: Arc<Snapshot>, retention_ms: i64) -> Result<(), StoreError> {
     let now_ms = chrono::Utc::now().timestamp_millis();
+    fail_point!("store.checkpoint", |_| Ok(()));
     checkpoint::write(log, snapshot, now_ms).await?;
+    fail_point!("store.checkpoint-written", |_| Ok(()));
     log.clean(now_ms, retention_ms).await?;
     Ok(())
 }

@@ -313,8 +313,8 @@ async fn what_cannot_be_opened_says_what_to_do() {
             "{error}"
         );
     }
-    let error = Store::open("s3://bucket/x", StoreConfig::default()).await.unwrap_err();
-    assert!(error.to_string().contains("s3://"), "{error}");
+    let error = Store::open("ftp://bucket/x", StoreConfig::default()).await.unwrap_err();
+    assert!(error.to_string().contains("ftp://"), "{error}");
     let url = format!("file://{}/by-url", dir.path().display());
     Store::open(&url, StoreConfig::default()).await.unwrap();
     assert!(dir.path().join("by-url/events/_delta_log").is_dir());

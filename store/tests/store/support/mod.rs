@@ -71,6 +71,7 @@ pub fn commit(events: Vec<Event>, dead_letters: Vec<DeadLetter>, checkpoint: Che
     EventsCommit {
         group: "g",
         events,
+        staged: Vec::new(),
         dead_letters,
         checkpoint,
         now: at(0),
