@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::token::TokenFile;
+
 /// Bytes of records handed on at once.
 pub const DEFAULT_BATCH_MAX_BYTES: usize = 1 << 20;
 /// Records handed on at once.
@@ -28,6 +30,8 @@ pub struct ConsumerConfig {
     pub topics: Vec<String>,
     /// Any librdkafka property; it wins over the defaults, but for those in [`RESERVED_PROPERTIES`].
     pub properties: BTreeMap<String, String>,
+    /// The token for SASL/OAUTHBEARER.
+    pub token: TokenFile,
     /// Bytes of records handed on at once.
     pub batch_max_bytes: usize,
     /// Records handed on at once.
@@ -69,6 +73,7 @@ impl ConsumerConfig {
             group: group.into(),
             topics,
             properties: BTreeMap::new(),
+            token: TokenFile::default(),
             batch_max_bytes: DEFAULT_BATCH_MAX_BYTES,
             batch_max_records: DEFAULT_BATCH_MAX_RECORDS,
         }

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use casebook_event::{Partition, Position, RawRecord, StartOffset, Timestamp};
+use fail::fail_point;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -36,6 +37,15 @@ pub trait OffsetSource: Send + Sync {
     fn start_offsets(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, StartOffset>, String>;
 }
 
+/// Where a partition ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndOffset {
+    /// The partition.
+    pub partition: Partition,
+    /// The offset after its last record: whoever has read up to it has read all.
+    pub end: i64,
+}
+
 /// What happened, in order.
 #[derive(Debug)]
 pub enum ConsumerEvent {
@@ -52,8 +62,17 @@ pub enum ConsumerEvent {
         /// Their size.
         bytes: usize,
     },
-    /// The brokers' end of each partition (the offset of the next record to be written).
-    EndOffsets(Vec<(Partition, i64)>),
+    /// The end of each partition, as far as the brokers have told.
+    EndOffsets(Vec<EndOffset>),
+    /// Records that the table does not have are gone: retention deleted them before they were read.
+    Lost {
+        /// The partition.
+        partition: Partition,
+        /// The first offset that is gone.
+        from: i64,
+        /// The first that is still there.
+        to: i64,
+    },
     /// Consuming cannot go on.
     Failed(ConsumerError),
 }
@@ -127,7 +146,7 @@ impl Consumer {
             source,
         };
         let consumer: BaseConsumer<RebalanceContext> = client_config(&config)?
-            .create_with_context(new_context(&config.group, offsets))
+            .create_with_context(new_context(&config.group, offsets, config.token.clone()))
             .map_err(kafka)?;
         let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(kafka)?;
@@ -356,6 +375,7 @@ impl Poller {
         if self.records.is_empty() {
             return CONTINUE;
         }
+        fail_point!("ingest.polled");
         let records = std::mem::take(&mut self.records);
         let bytes = std::mem::take(&mut self.bytes);
         self.emit(ConsumerEvent::Records { records, bytes })

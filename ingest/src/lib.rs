@@ -13,12 +13,14 @@ mod files;
 mod limits;
 mod normalize;
 mod rebalance;
+mod token;
 
 pub use config::{ConsumerConfig, RESERVED_PROPERTIES};
-pub use consumer::{Consumer, ConsumerError, ConsumerEvent, OffsetSource};
+pub use consumer::{Consumer, ConsumerError, ConsumerEvent, EndOffset, OffsetSource};
 pub use decode::{Decoder, Reject, SourceKind, detect_source};
 pub use files::FileRecords;
 pub use limits::{MAX_EVENTS_PER_RECORD, MAX_JSON_DEPTH, MAX_RECORD_BYTES};
+pub use token::{TokenContext, TokenFile};
 
 /// Inner steps, for the fuzz targets alone.
 #[cfg(fuzzing)]

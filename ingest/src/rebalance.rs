@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use casebook_event::{Partition, StartOffset};
+use fail::fail_point;
+use rdkafka::client::OAuthToken;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
@@ -11,12 +13,14 @@ use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tracing::{info, warn};
 
 use crate::config::BROKER_TIMEOUT;
-use crate::consumer::{ConsumerError, ConsumerEvent, OffsetSource};
+use crate::consumer::{ConsumerError, ConsumerEvent, EndOffset, OffsetSource};
+use crate::token::TokenFile;
 
 /// The consumer's context. All callbacks run inside `poll`, on the consumer's own thread.
 pub(crate) struct RebalanceContext {
     group: String,
     offsets: Arc<dyn OffsetSource>,
+    token: TokenFile,
     state: Mutex<State>,
 }
 
@@ -30,10 +34,11 @@ struct State {
     deferred_seeks: Vec<Vec<(Partition, StartOffset)>>,
 }
 
-pub(crate) fn new_context(group: &str, offsets: Arc<dyn OffsetSource>) -> RebalanceContext {
+pub(crate) fn new_context(group: &str, offsets: Arc<dyn OffsetSource>, token: TokenFile) -> RebalanceContext {
     RebalanceContext {
         group: group.to_owned(),
         offsets,
+        token,
         state: Mutex::default(),
     }
 }
@@ -61,8 +66,10 @@ impl RebalanceContext {
     }
 
     fn on_assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
+        fail_point!("ingest.assign");
         let partitions = partitions_of(list);
         let kafka = |source| self.failure(source);
+        let mut lost = Vec::new();
         let result = self
             .offsets
             .start_offsets(&partitions)
@@ -72,7 +79,7 @@ impl RebalanceContext {
                 for partition in partitions {
                     let offset = next.get(&partition).copied();
                     if let Some(offset) = offset {
-                        check_topic_holds(consumer, &partition, offset.next)?;
+                        lost.extend(check_topic_holds(consumer, &partition, offset.next)?);
                     }
                     let start = offset.map_or(Offset::Beginning, |offset| Offset::Offset(offset.resume));
                     list.set_partition_offset(&partition.topic, partition.partition, start)
@@ -97,12 +104,14 @@ impl RebalanceContext {
                     .assigned
                     .extend(assigned.iter().map(|(partition, _)| partition.clone()));
                 state.events.push(ConsumerEvent::Assigned(assigned));
+                state.events.extend(lost);
             }
             Err(error) => state.events.push(ConsumerEvent::Failed(error)),
         }
     }
 
     fn on_revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        fail_point!("ingest.revoke");
         let partitions = partitions_of(list);
         let result = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
@@ -133,9 +142,9 @@ fn check_topic_holds(
     consumer: &BaseConsumer<RebalanceContext>,
     partition: &Partition,
     committed: i64,
-) -> Result<(), ConsumerError> {
+) -> Result<Option<ConsumerEvent>, ConsumerError> {
     let Ok((low, high)) = consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT) else {
-        return Ok(());
+        return Ok(None);
     };
     if committed > high {
         return Err(ConsumerError::TopicRecreated {
@@ -144,10 +153,15 @@ fn check_topic_holds(
             end: high,
         });
     }
-    if committed < low {
-        warn!(%partition, lost_records = low - committed, from = committed, to = low, "records were deleted by retention before they were read");
+    if committed >= low {
+        return Ok(None);
     }
-    Ok(())
+    warn!(%partition, lost_records = low - committed, from = committed, to = low, "records were deleted by retention before they were read");
+    Ok(Some(ConsumerEvent::Lost {
+        partition: partition.clone(),
+        from: committed,
+        to: low,
+    }))
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
@@ -158,15 +172,30 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
 }
 
 impl ClientContext for RebalanceContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        Ok(self.token.token()?)
+    }
+
     fn stats(&self, statistics: Statistics) {
         let mut ends = Vec::new();
         let assigned = self.assigned();
         for (name, topic) in statistics.topics {
             for (number, partition) in topic.partitions {
                 let key = Partition::new(name.as_str(), number);
-                if partition.hi_offset >= 0 && assigned.contains(&key) {
-                    ends.push((key, partition.hi_offset));
+                if partition.hi_offset < 0 || !assigned.contains(&key) {
+                    continue;
                 }
+                // What lies between the last record and the end may be no records: marks of transactions, or what
+                // retention deleted. Once all is fetched and handed on, the last record is the end.
+                let all_read = partition.fetchq_cnt == 0 && partition.next_offset >= partition.hi_offset;
+                let end = if all_read {
+                    partition.app_offset.clamp(0, partition.hi_offset)
+                } else {
+                    partition.hi_offset
+                };
+                ends.push(EndOffset { partition: key, end });
             }
         }
         if !ends.is_empty() {
