@@ -24,6 +24,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Read logs from Kafka, apply the rules, and keep events and alerts
     Run(RunArgs),
+    /// Look at what a deployment needs (brokers, topics, store, rules, clock), and say what to mend
+    Doctor(DoctorArgs),
     /// Apply the rules to files and print the final alerts, one JSON object a line
     Replay(ReplayArgs),
     /// Print files as ECS events, one JSON object a line
@@ -106,6 +108,21 @@ pub struct RunArgs {
     /// Where the tables are, instead of what the configuration says
     #[arg(long, value_name = "URL", env = "CASEBOOK_STORE")]
     pub store: Option<String>,
+    /// What this worker does: ingest (logs to events and signals), correlate (signals to alerts), or all
+    #[arg(long, value_name = "ROLE", env = "CASEBOOK_ROLE", default_value = "all")]
+    pub role: casebook_pipeline::Role,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The configuration; deploy/casebook.example.yaml shows every key
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where the tables are, instead of what the configuration says
+    #[arg(long, value_name = "URL", env = "CASEBOOK_STORE")]
+    pub store: Option<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -416,6 +433,9 @@ pub struct BenchArgs {
     /// Partitions of each log topic
     #[arg(long, default_value_t = 2)]
     pub partitions: i32,
+    /// Workers of one group, in this process
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: u32,
     /// Bytes of records that a commit gathers, in MiB
     #[arg(long, value_name = "MIB")]
     pub commit_size: Option<usize>,

@@ -3,7 +3,9 @@
 mod args;
 mod commands;
 mod exit_code;
+mod failpoints;
 mod kafka_feed;
+mod logging;
 mod output;
 mod progress_bar;
 mod rules;
@@ -12,38 +14,32 @@ mod time_range;
 
 use std::process::ExitCode;
 
+use casebook_pipeline::Config;
 use clap::Parser as _;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    init_logging();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return exit_code::report(&error.into()),
-    };
-    match runtime.block_on(commands::run(cli.command)) {
+    match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => exit_code::report(&error),
     }
 }
 
-/// Logs go to stderr: warnings by default, more with `CASEBOOK_LOG=info` (tracing-subscriber's filter syntax), as JSON
-/// lines with `CASEBOOK_LOG_FORMAT=json`.
-fn init_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CASEBOOK_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,casebook_pipeline=info,casebook_ingest=info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    if std::env::var("CASEBOOK_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        builder.json().init();
-    } else {
-        builder.init();
-    }
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let traces = match &cli.command {
+        // A configuration that cannot be read is told of by the command.
+        Command::Run(args) => Config::read(&args.config).ok().and_then(|config| config.traces),
+        _ => None,
+    };
+    let _traces = logging::init(traces.as_deref())?;
+    failpoints::arm()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let code = runtime.block_on(commands::run(cli.command));
+    // What did not come to its end in time is not waited for.
+    runtime.shutdown_background();
+    code
 }

@@ -3,10 +3,19 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use casebook_event::Timestamp;
+use fail::fail_point;
 
 /// Now, by the machine's clock.
 pub fn now() -> Timestamp {
-    at(SystemTime::now())
+    let now = at(SystemTime::now());
+    // A test may let the clock jump, by so many seconds.
+    fail_point!("clock", |seconds| now.saturating_add_nanos(jump(seconds)));
+    now
+}
+
+fn jump(seconds: Option<String>) -> i64 {
+    let seconds: i64 = seconds.and_then(|text| text.parse().ok()).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000)
 }
 
 /// A time of the machine's clock as event time; the epoch for what lies before it.

@@ -1,11 +1,17 @@
 //! Groups of correlation on a local disk: an LSM tree that is deleted with its owner.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use casebook_correlate::{Change, ColdError, ColdStore, Found};
 use fjall::config::PinningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use tracing::{info, warn};
 
+/// What the directories begin with.
+const PREFIX: &str = "casebook-spill-";
+/// The file in each that its process has locked.
+const OWNER: &str = "owner";
 /// Memory for blocks that were read, in bytes.
 const CACHE_BYTES: u64 = 16 << 20;
 /// Memory for what was written and is not in a file yet, in bytes, of each of the two trees.
@@ -20,6 +26,8 @@ pub(crate) struct DiskStore {
 }
 
 struct Open {
+    /// Locked as long as this process lives, however it ends: what nobody holds is a leftover.
+    _owner: File,
     database: Database,
     /// A tree for each prefix, so that looking for what is due does not wade through the groups.
     trees: Vec<(u8, Keyspace)>,
@@ -35,15 +43,39 @@ impl DiskStore {
     /// A store in a new directory below `parent`.
     pub(crate) fn below(parent: &Path) -> Self {
         Self {
-            directory: parent.join(format!("casebook-spill-{}", uuid::Uuid::new_v4())),
+            directory: parent.join(format!("{PREFIX}{}", uuid::Uuid::new_v4())),
             open: None,
+        }
+    }
+
+    /// Removes what processes that were killed have left below `parent`.
+    pub(crate) fn remove_leftovers(parent: &Path) {
+        let Ok(entries) = std::fs::read_dir(parent) else { return };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+            // One that has no owner yet is being made.
+            let Some(owner) = is_ours.then(|| File::open(path.join(OWNER)).ok()).flatten() else {
+                continue;
+            };
+            if owner.try_lock().is_err() {
+                continue;
+            }
+            match std::fs::remove_dir_all(&path) {
+                Ok(()) => info!(path = %path.display(), "removed groups that a killed process left on disk"),
+                Err(error) => {
+                    warn!(path = %path.display(), %error, "cannot remove groups that a killed process left on disk")
+                }
+            }
         }
     }
 
     fn opened(&mut self) -> Result<&mut Open, fjall::Error> {
         if self.open.is_none() {
             std::fs::create_dir_all(&self.directory)?;
-            let database = Database::builder(&self.directory)
+            let owner = File::create(self.directory.join(OWNER))?;
+            owner.try_lock().map_err(std::io::Error::from)?;
+            let database = Database::builder(self.directory.join("groups"))
                 .cache_size(CACHE_BYTES)
                 .max_journaling_size(MAX_JOURNAL_BYTES)
                 .worker_threads(1)
@@ -51,11 +83,22 @@ impl DiskStore {
                 .temporary(true)
                 .open()?;
             self.open = Some(Open {
+                _owner: owner,
                 database,
                 trees: Vec::new(),
             });
         }
         self.open.as_mut().ok_or(fjall::Error::Poisoned)
+    }
+}
+
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        if self.open.take().is_some()
+            && let Err(error) = std::fs::remove_dir_all(&self.directory)
+        {
+            warn!(path = %self.directory.display(), %error, "cannot remove groups on disk");
+        }
     }
 }
 
@@ -165,6 +208,21 @@ mod tests {
         assert_eq!(files(), 1);
         drop(store);
         assert_eq!(files(), 0, "nothing stays behind");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_is_in_use_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut live = DiskStore::below(parent.path());
+        live.write(vec![(b"g1".to_vec(), Some(Vec::new()))]).unwrap();
+        let left = parent.path().join("casebook-spill-left");
+        std::fs::create_dir_all(left.join("groups")).unwrap();
+        std::fs::write(left.join(OWNER), "").unwrap();
+        let other = parent.path().join("other");
+        std::fs::create_dir(&other).unwrap();
+        DiskStore::remove_leftovers(parent.path());
+        assert!(!left.exists() && other.exists() && live.directory.exists());
+        assert!(live.get(b"g1").unwrap().is_some());
     }
 
     #[test]

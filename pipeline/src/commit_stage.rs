@@ -1,6 +1,7 @@
 //! The end of the ingest side: signals out, then events, dead letters and offsets into the tables in one commit.
 //!
-//! One batch is open and gathers what detection hands over; at most one is being committed. The order within a commit
+//! One batch is open and gathers what detection hands over; at most one is being committed, or written to files that a later
+//! commit names where the log does not take one yet. The order within a commit
 //! is that of the design: the brokers have all signals of the batch, then the tables have its rows and offsets, then the
 //! group's offsets are written for lag tools. A commit that finds other offsets in the table than it started from was
 //! overtaken by another worker; it and the open batch are forgotten, and reading starts again where the table says.
@@ -9,27 +10,32 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use casebook_event::{EventBatch, Partition, SignalMessage, StartOffset};
+use casebook_event::{Event, EventBatch, Partition, SignalMessage, StartOffset};
 use casebook_ingest::Consumer;
 use casebook_store::{CommitError, Committed, EventsCommit, Store};
-use rdkafka::producer::FutureProducer;
+use fail::fail_point;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::clock;
 use crate::config::Config;
 use crate::detect_stage::Detected;
 use crate::error::PipelineError;
 use crate::progress::Progress;
-use crate::signal_topic::{Deliveries, SignalWriter, TopicWriter};
+use crate::signal_topic::{Deliveries, Producer, SignalWriter, TopicWriter};
+use crate::staged::{Staged, remove_partitions};
+use crate::stall::{Stage, Stalls};
 use crate::telemetry::Metrics;
 
 /// Wait before a commit that the store refused is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Commits that fail in a row before the stage gives up.
 const MAX_FAILED_COMMITS: u32 = 30;
+/// Time between two commits, as a multiple of what the log took for the last one: where many workers share a log, or its store
+/// is slow, each commits less often, and more at a time.
+const LOG_TIME_FACTOR: u32 = 10;
 /// Rows that a batch gathers whatever their size: what is kept of each beyond its bytes is bounded by this.
 const MAX_BATCH_ROWS: usize = 400_000;
 
@@ -38,13 +44,14 @@ pub(crate) struct CommitStage {
     pub(crate) store: Arc<Store>,
     pub(crate) consumer: Consumer,
     pub(crate) signals: SignalWriter,
-    pub(crate) producer: FutureProducer,
+    pub(crate) producer: Producer,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) stalls: Arc<Stalls>,
     pub(crate) shutdown: CancellationToken,
 }
 
-/// What is gathered for the next commit.
+/// What is gathered in memory.
 struct OpenBatch {
     batch: EventBatch,
     since: Instant,
@@ -56,6 +63,7 @@ enum Outcome {
         committed: Committed,
         raw_bytes: u64,
     },
+    Staged(Box<Staged>),
     Overtaken {
         partition: Partition,
         expected: i64,
@@ -68,7 +76,13 @@ enum Outcome {
 struct Running {
     stage: CommitStage,
     open: Option<OpenBatch>,
+    /// What was gathered before, and is in files already.
+    staged: Option<Box<Staged>>,
     in_flight: Option<JoinHandle<Outcome>>,
+    /// When the next commit may be: the log is shared by all workers, and no worker takes more than a tenth of its time for it.
+    not_before: Instant,
+    /// Whether what is staged is to be committed at once, since a partition of it is somebody else's now.
+    hurry: bool,
     assigned: BTreeSet<Partition>,
     /// Partitions whose records are void until the consumer says that it reads them again.
     awaiting_restart: BTreeSet<Partition>,
@@ -82,16 +96,17 @@ impl CommitStage {
         let mut running = Running {
             stage: self,
             open: None,
+            staged: None,
             in_flight: None,
+            not_before: Instant::now(),
+            hurry: false,
             assigned: BTreeSet::new(),
             awaiting_restart: BTreeSet::new(),
             failed_commits: 0,
         };
         loop {
             let full = running.is_full();
-            if full || running.is_due() {
-                running.start_commit().await?;
-            }
+            running.start_what_is_due().await?;
             let deadline = running.deadline();
             tokio::select! {
                 biased;
@@ -102,7 +117,7 @@ impl CommitStage {
                     Some(item) => running.on_detected(item).await?,
                     None => break,
                 },
-                () = tokio::time::sleep_until(deadline.into()), if running.open.is_some() && running.in_flight.is_none() => {}
+                () = tokio::time::sleep_until(deadline.into()), if running.has_something() && running.in_flight.is_none() => {}
             }
         }
         running.finish().await
@@ -127,14 +142,46 @@ impl Running {
         })
     }
 
-    fn is_due(&self) -> bool {
-        self.in_flight.is_none() && self.open.is_some() && Instant::now() >= self.deadline()
+    fn has_something(&self) -> bool {
+        self.open.is_some() || self.staged.is_some()
     }
 
+    /// When what is gathered is to be committed.
     fn deadline(&self) -> Instant {
-        self.open
+        let staged = self.staged.as_ref().map(|staged| staged.since);
+        let oldest = staged.or(self.open.as_ref().map(|open| open.since));
+        match oldest {
+            Some(oldest) if self.hurry => oldest,
+            Some(oldest) => (oldest + self.stage.config.commit.interval.0).max(self.not_before),
+            None => Instant::now(),
+        }
+    }
+
+    /// Commits what is due. A full batch that may not be committed yet is written to files, so that memory is free for the next.
+    async fn start_what_is_due(&mut self) -> Result<(), PipelineError> {
+        if self.in_flight.is_some() || !self.has_something() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let full = self.is_full();
+        // Dead letters stay in memory until the commit.
+        let heavy = self
+            .staged
             .as_ref()
-            .map_or_else(Instant::now, |open| open.since + self.stage.config.commit.interval.0)
+            .is_some_and(|staged| staged.letter_bytes() >= self.stage.config.commit.max_bytes);
+        if now >= self.deadline() || (full && now >= self.not_before) || heavy {
+            return self.start_commit().await;
+        }
+        if full && let Some(open) = self.open.take() {
+            let (store, metrics) = (self.stage.store.clone(), self.stage.metrics.clone());
+            let span = info_span!(
+                "stage",
+                events = open.batch.events.len(),
+                bytes = open.batch.input_bytes
+            );
+            self.in_flight = Some(tokio::spawn(stage(store, metrics, open).instrument(span)));
+        }
+        Ok(())
     }
 
     async fn on_detected(&mut self, item: Detected) -> Result<(), PipelineError> {
@@ -145,6 +192,8 @@ impl Running {
                     self.assigned.remove(partition);
                     self.awaiting_restart.remove(partition);
                 }
+                // Whoever has them now reads again what is not in the table.
+                self.hurry = self.staged.is_some() || self.in_flight.is_some();
                 self.forget(&partitions.into_iter().collect());
             }
             Detected::Restarted(partitions) => {
@@ -163,6 +212,7 @@ impl Running {
         for message in messages {
             self.stage.signals.write(message).await?;
         }
+        fail_point!("signals.produced");
         if !self.awaiting_restart.is_empty() {
             remove_partitions(&mut batch, &self.awaiting_restart);
         }
@@ -184,11 +234,17 @@ impl Running {
     }
 
     async fn start_commit(&mut self) -> Result<(), PipelineError> {
-        if self.in_flight.is_some() {
-            return Ok(());
+        let mut staged = self.staged.take().unwrap_or_default();
+        let open = self.open.take().map(|open| open.batch).unwrap_or_default();
+        self.hurry = false;
+        if let Err(error) = staged.checkpoint.extend(&open.checkpoint) {
+            error!(%error, "records out of order; reading again from the table's positions");
+            self.stage.store.discard_staged(staged.files).await;
+            return self.restart().await;
         }
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let stage = &self.stage;
+        staged.dead_letters.extend(open.dead_letters);
+        staged.input_bytes += open.input_bytes;
+        let stage = &mut self.stage;
         let commit = Commit {
             store: stage.store.clone(),
             group: stage.config.kafka.group.clone(),
@@ -198,11 +254,17 @@ impl Running {
                 .dead_letters_topic
                 .as_deref()
                 .map(|topic| TopicWriter::new(stage.producer.clone(), topic)),
-            signals: self.stage.signals.take_deliveries(),
-            batch: open.batch,
-            metrics: self.stage.metrics.clone(),
+            signals: stage.signals.take_deliveries(),
+            events: open.events,
+            staged: *staged,
+            metrics: stage.metrics.clone(),
         };
-        self.in_flight = Some(tokio::spawn(commit.run()));
+        let span = info_span!(
+            "commit",
+            events = commit.events.len(),
+            bytes = commit.staged.input_bytes
+        );
+        self.in_flight = Some(tokio::spawn(commit.run().instrument(span)));
         Ok(())
     }
 
@@ -215,8 +277,22 @@ impl Running {
                 raw_bytes,
             } => {
                 self.failed_commits = 0;
+                self.not_before = Instant::now() + committed.log_time * LOG_TIME_FACTOR;
+                fail_point!("events.landed");
+                self.stage.stalls.committed(Stage::Ingest, &checkpoint, Instant::now());
                 self.stage.progress.logs_committed(&checkpoint, &committed, raw_bytes);
                 self.stage.consumer.commit(checkpoint);
+                Ok(())
+            }
+            Outcome::Staged(mut new) => {
+                if let Some(old) = self.staged.take()
+                    && let Err(error) = new.follow(*old)
+                {
+                    error!(%error, "records out of order; reading again from the table's positions");
+                    self.stage.store.discard_staged(new.files).await;
+                    return self.restart().await;
+                }
+                self.staged = Some(new);
                 Ok(())
             }
             Outcome::Overtaken {
@@ -225,11 +301,13 @@ impl Running {
                 found,
             } => {
                 warn!(%partition, expected, found, "another worker has committed this partition; reading again from there");
+                self.stage.metrics.fenced(Stage::Ingest);
                 self.restart().await
             }
             Outcome::Failed(error @ PipelineError::Store(_)) if self.failed_commits < MAX_FAILED_COMMITS => {
                 self.failed_commits += 1;
                 self.stage.metrics.commit_failed();
+                self.stage.stalls.failed(Stage::Ingest, &error);
                 error!(%error, attempt = self.failed_commits, "commit failed; reading again from the table's positions");
                 tokio::time::sleep(RETRY_WAIT).await;
                 self.restart().await
@@ -241,11 +319,29 @@ impl Running {
     /// Forgets what is not committed and reads again from where the table is.
     async fn restart(&mut self) -> Result<(), PipelineError> {
         self.open = None;
-        if let Some(task) = self.in_flight.take() {
+        self.hurry = false;
+        let mut staged: Vec<Box<Staged>> = self.staged.take().into_iter().collect();
+        if let Some(task) = self.in_flight.take()
             // Whatever becomes of it, the table's positions are read after it.
-            let _ = task.await;
+            && let Ok(Outcome::Staged(files)) = task.await
+        {
+            staged.push(files);
         }
-        let offsets = self.stage.store.start_offsets(&self.stage.config.kafka.group).await?;
+        for staged in staged {
+            self.stage.store.discard_staged(staged.files).await;
+        }
+        let offsets = loop {
+            match self.stage.store.start_offsets(&self.stage.config.kafka.group).await {
+                Ok(offsets) => break offsets,
+                Err(error) if self.failed_commits < MAX_FAILED_COMMITS => {
+                    self.failed_commits += 1;
+                    self.stage.stalls.failed(Stage::Ingest, &error);
+                    error!(%error, attempt = self.failed_commits, "the table's positions cannot be read");
+                    tokio::time::sleep(RETRY_WAIT).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
         // A partition of which nothing was ever committed starts at its beginning.
         let to: Vec<_> = self
             .assigned
@@ -272,7 +368,9 @@ impl Running {
             let outcome = wait_for(&mut self.in_flight).await;
             self.on_outcome(outcome).await?;
         }
-        self.start_commit().await?;
+        if self.has_something() {
+            self.start_commit().await?;
+        }
         if self.in_flight.is_some() {
             let outcome = wait_for(&mut self.in_flight).await;
             self.on_outcome(outcome).await?;
@@ -288,26 +386,14 @@ impl Running {
     }
 }
 
-fn remove_partitions(batch: &mut EventBatch, partitions: &BTreeSet<Partition>) {
-    let removed = |position: &casebook_event::Position| {
-        partitions
-            .iter()
-            .any(|p| p.partition == position.partition && p.topic == position.topic)
-    };
-    batch.events.retain(|event| !removed(&event.position));
-    batch.dead_letters.retain(|letter| !removed(&letter.position));
-    for partition in partitions {
-        batch.checkpoint.remove(partition);
-    }
-}
-
 /// One commit on its way.
 struct Commit {
     store: Arc<Store>,
     group: String,
     dead_letters: Option<TopicWriter>,
     signals: Deliveries,
-    batch: EventBatch,
+    events: Vec<Event>,
+    staged: Staged,
     metrics: Arc<Metrics>,
 }
 
@@ -315,8 +401,9 @@ impl Commit {
     async fn run(self) -> Outcome {
         let started = Instant::now();
         debug!(
-            events = self.batch.events.len(),
-            dead_letters = self.batch.dead_letters.len(),
+            events = self.events.len(),
+            files = self.staged.files.len(),
+            dead_letters = self.staged.dead_letters.len(),
             "commit started"
         );
         let metrics = self.metrics.clone();
@@ -334,28 +421,31 @@ impl Commit {
     }
 
     async fn try_run(mut self) -> Result<Outcome, PipelineError> {
-        self.signals.confirmed().await?;
+        self.signals.confirmed().instrument(info_span!("signals")).await?;
+        fail_point!("signals.confirmed");
         if let Some(writer) = &mut self.dead_letters {
-            for letter in &self.batch.dead_letters {
+            for letter in &self.staged.dead_letters {
                 let header = serde_json::json!({ "position": letter.position, "reason": letter.reason, "detail": letter.detail });
                 writer
                     .write(None, header.to_string().as_bytes(), &letter.payload)
                     .await?;
             }
             writer.take_deliveries().confirmed().await?;
+            fail_point!("dead-letters.sent");
         }
-        let checkpoint: Vec<_> = self
-            .batch
+        let staged = self.staged;
+        let checkpoint: Vec<_> = staged
             .checkpoint
             .iter()
             .map(|(partition, range)| (partition.clone(), range.end))
             .collect();
-        let raw_bytes = self.batch.input_bytes;
+        let raw_bytes = staged.input_bytes;
         let commit = EventsCommit {
             group: &self.group,
-            events: self.batch.events,
-            dead_letters: self.batch.dead_letters,
-            checkpoint: self.batch.checkpoint,
+            events: self.events,
+            staged: staged.files,
+            dead_letters: staged.dead_letters,
+            checkpoint: staged.checkpoint,
             now: clock::now(),
         };
         match self.store.commit_events(commit).await {
@@ -375,5 +465,23 @@ impl Commit {
             }),
             Err(CommitError::Store(error)) => Err(error.into()),
         }
+    }
+}
+
+/// Writes a batch to files, for a later commit.
+async fn stage(store: Arc<Store>, metrics: Arc<Metrics>, open: OpenBatch) -> Outcome {
+    let OpenBatch { batch, since } = open;
+    match store.stage_events(batch.events, clock::now()).await {
+        Ok(files) => {
+            metrics.staged();
+            Outcome::Staged(Box::new(Staged {
+                files: vec![files],
+                dead_letters: batch.dead_letters,
+                checkpoint: batch.checkpoint,
+                input_bytes: batch.input_bytes,
+                since,
+            }))
+        }
+        Err(error) => Outcome::Failed(error.into()),
     }
 }

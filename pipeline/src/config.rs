@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use casebook_event::Source;
-use casebook_ingest::SourceKind;
+use casebook_store::StoreConfig;
 use serde::Deserialize;
 
 use crate::duration::ConfigDuration;
+use crate::kafka_config::KafkaConfig;
 
 /// Everything that `casebook run` reads from its YAML file.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,7 +38,28 @@ pub struct Config {
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere by default.
     #[serde(default)]
     pub http: Option<std::net::SocketAddr>,
+    /// After how long without progress a partition with something to read makes `/healthz` fail.
+    #[serde(default = "default_stall_after")]
+    pub stall_after: ConfigDuration,
+    /// How long a partition that is read to its end must be quiet before what waits in it for the rest of its line or event is
+    /// given out as it is.
+    #[serde(default = "default_join_wait")]
+    pub join_wait: ConfigDuration,
+    /// How long a worker that was asked to stop may take for its last commits.
+    #[serde(default = "default_shutdown_deadline")]
+    pub shutdown_deadline: ConfigDuration,
+    /// Where spans go: the base URL of an OpenTelemetry collector that takes OTLP over HTTP; nowhere by default.
+    #[serde(default)]
+    pub traces: Option<String>,
 }
+
+/// After how long without progress a partition counts as stalled.
+pub const DEFAULT_STALL_AFTER: Duration = Duration::from_secs(300);
+/// How long the last commits may take.
+pub const DEFAULT_SHUTDOWN_DEADLINE: Duration = Duration::from_secs(45);
+
+/// Least time without progress that is a stall: a commit may take that long.
+const MIN_STALL_AFTER: Duration = Duration::from_secs(5);
 
 /// Least time between two looks at the rule files.
 const MIN_RULES_RELOAD: Duration = Duration::from_secs(1);
@@ -45,101 +67,17 @@ const MIN_RULES_RELOAD: Duration = Duration::from_secs(1);
 fn default_rules_reload() -> Option<ConfigDuration> {
     Some(ConfigDuration(Duration::from_secs(10)))
 }
+fn default_stall_after() -> ConfigDuration {
+    ConfigDuration(DEFAULT_STALL_AFTER)
+}
+fn default_join_wait() -> ConfigDuration {
+    ConfigDuration(Duration::from_secs(2))
+}
+fn default_shutdown_deadline() -> ConfigDuration {
+    ConfigDuration(DEFAULT_SHUTDOWN_DEADLINE)
+}
 fn default_store() -> String {
     "./casebook-data".into()
-}
-
-/// The brokers and topics.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KafkaConfig {
-    /// `bootstrap.servers`.
-    pub brokers: String,
-    /// The consumer group, and the name under which the tables keep positions.
-    #[serde(default = "default_group")]
-    pub group: String,
-    /// What to read.
-    pub topics: Vec<TopicConfig>,
-    /// Any librdkafka property, for all clients.
-    #[serde(default)]
-    pub properties: BTreeMap<String, String>,
-    /// Carries matches from detection to correlation.
-    #[serde(default = "default_signals_topic")]
-    pub signals_topic: String,
-    /// Partitions that the signals topic is created with.
-    #[serde(default = "default_signals_partitions")]
-    pub signals_partitions: i32,
-    /// Gets every committed alert, at least once, with a stable id; `null` for none.
-    #[serde(default = "default_alerts_topic")]
-    pub alerts_topic: Option<String>,
-    /// Gets every record that could not become an event; `null` for the table alone.
-    #[serde(default = "default_dead_letters_topic")]
-    pub dead_letters_topic: Option<String>,
-    /// Replication of topics that Casebook creates; -1 is the broker's default.
-    #[serde(default = "default_replication")]
-    pub replication: i32,
-}
-
-impl KafkaConfig {
-    /// These topics of these brokers, all else by default.
-    pub fn new(brokers: &str, topics: Vec<TopicConfig>) -> Self {
-        Self {
-            brokers: brokers.to_owned(),
-            group: default_group(),
-            topics,
-            properties: BTreeMap::new(),
-            signals_topic: default_signals_topic(),
-            signals_partitions: default_signals_partitions(),
-            alerts_topic: default_alerts_topic(),
-            dead_letters_topic: default_dead_letters_topic(),
-            replication: default_replication(),
-        }
-    }
-}
-
-fn default_group() -> String {
-    "casebook".into()
-}
-fn default_signals_topic() -> String {
-    "casebook.signals".into()
-}
-fn default_signals_partitions() -> i32 {
-    4
-}
-fn default_alerts_topic() -> Option<String> {
-    Some("casebook.alerts".into())
-}
-fn default_dead_letters_topic() -> Option<String> {
-    Some("casebook.dead-letters".into())
-}
-fn default_replication() -> i32 {
-    -1
-}
-
-/// One topic, or a regular expression over topics where the name starts with `^`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TopicConfig {
-    /// The name or expression.
-    pub name: String,
-    /// The kind of log it carries.
-    #[serde(default, deserialize_with = "source_kind")]
-    pub source: SourceKindConfig,
-}
-
-/// A [`SourceKind`], `auto` where none is said.
-#[derive(Debug, Clone)]
-pub struct SourceKindConfig(pub SourceKind);
-
-impl Default for SourceKindConfig {
-    fn default() -> Self {
-        Self(SourceKind::Auto)
-    }
-}
-
-fn source_kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SourceKindConfig, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    name.parse().map(SourceKindConfig).map_err(serde::de::Error::custom)
 }
 
 /// What the state of correlation may take.
@@ -215,6 +153,8 @@ pub struct CommitConfig {
     pub max_bytes: usize,
     /// Longest time between two commits of alerts while there are any.
     pub alert_interval: ConfigDuration,
+    /// Commits of a table between two Delta checkpoints, which shorten its opening; 0 for none.
+    pub checkpoint_commits: u64,
 }
 
 /// Bounds of `commit.max_bytes`.
@@ -225,7 +165,8 @@ impl Default for CommitConfig {
         Self {
             interval: ConfigDuration(Duration::from_secs(5)),
             max_bytes: 48 << 20,
-            alert_interval: ConfigDuration(Duration::from_secs(1)),
+            alert_interval: ConfigDuration(Duration::from_millis(500)),
+            checkpoint_commits: StoreConfig::default().checkpoint_interval_commits,
         }
     }
 }
@@ -239,6 +180,32 @@ pub struct ConfigError {
 }
 
 impl Config {
+    /// These brokers and topics into that store, all else by default.
+    pub fn new(store: &str, kafka: KafkaConfig) -> Self {
+        Self {
+            store: store.to_owned(),
+            rules: Vec::new(),
+            rules_reload: default_rules_reload(),
+            kafka,
+            lateness: LatenessConfig::default(),
+            correlation: StateConfig::default(),
+            commit: CommitConfig::default(),
+            http: None,
+            stall_after: default_stall_after(),
+            join_wait: default_join_wait(),
+            shutdown_deadline: default_shutdown_deadline(),
+            traces: None,
+        }
+    }
+
+    /// How the store is written.
+    pub fn store_config(&self) -> StoreConfig {
+        StoreConfig {
+            checkpoint_interval_commits: self.commit.checkpoint_commits,
+            ..StoreConfig::default()
+        }
+    }
+
     /// Reads and checks a configuration file. Relative paths in it are relative to its directory.
     ///
     /// # Errors
@@ -260,6 +227,10 @@ impl Config {
         if config.kafka.topics.is_empty() {
             return Err("kafka.topics: name at least one topic".into());
         }
+        if config.stall_after.0 < MIN_STALL_AFTER {
+            return Err(format!("stall_after: at least {} s", MIN_STALL_AFTER.as_secs()));
+        }
+        config.kafka.resolve(base)?;
         for topic in &config.kafka.topics {
             if topic.name.starts_with('^') {
                 regex::Regex::new(&topic.name).map_err(|error| format!("kafka.topics: `{}`: {error}", topic.name))?;

@@ -12,20 +12,21 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, RuleSet};
 use casebook_event::{Alert, Checkpoint, Partition, RawRecord, StartOffset};
-use casebook_ingest::{Consumer, ConsumerEvent};
-use casebook_store::{AlertsCommit, CommitError, StatePart, Store};
-use rdkafka::producer::FutureProducer;
-use serde::{Deserialize, Serialize};
+use casebook_ingest::{Consumer, ConsumerEvent, EndOffset};
+use casebook_store::{AlertsCommit, CommitError, Store};
+use fail::fail_point;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::clock;
 use crate::cold_store::DiskStore;
 use crate::config::Config;
+use crate::correlate_state::{PartitionState, restore, write_state};
 use crate::error::PipelineError;
 use crate::progress::Progress;
-use crate::signal_topic::{TopicWriter, parse};
+use crate::signal_topic::{Producer, TopicWriter, parse};
+use crate::stall::{Stage, Stalls};
 use crate::telemetry::Metrics;
 
 /// Wait before a commit that the store refused is tried again.
@@ -38,28 +39,8 @@ const MAX_PENDING_ALERTS: usize = 10_000;
 /// Time between two states, as a multiple of what writing the last one took: it takes a tenth of the time at most.
 const STATE_TIME_FACTOR: u32 = 10;
 
-/// The first part of a state; the others are the engine's snapshot.
-#[derive(Serialize, Deserialize)]
-struct StateHead {
-    /// The alerts that were committed together with it.
-    committed_alerts: Vec<Alert>,
-}
-
-struct PartitionState {
-    engine: CorrelationEngine,
-    /// Alerts since the last commit.
-    alerts: Vec<Alert>,
-    /// The next offset to apply, where known.
-    expected: Option<i64>,
-    /// Where the table stands, where known. Signals before `next` only bring back what came after the state.
-    start: Option<StartOffset>,
-    /// Whether the state is to be written with the next commit, whatever the time.
-    state_is_due: bool,
-    /// When the state was written last, or restored.
-    state_since: Instant,
-    /// What that took.
-    state_took: Duration,
-}
+/// Time between two commits, as a multiple of what the log took for the last one.
+const LOG_TIME_FACTOR: u32 = 10;
 
 pub(crate) struct CorrelateStage {
     config: Config,
@@ -73,6 +54,7 @@ pub(crate) struct CorrelateStage {
     sink: Option<TopicWriter>,
     metrics: Arc<Metrics>,
     progress: Arc<Progress>,
+    stalls: Arc<Stalls>,
     shutdown: CancellationToken,
     /// Where groups go that do not fit into memory, and how much each engine has.
     spill_directory: PathBuf,
@@ -81,6 +63,8 @@ pub(crate) struct CorrelateStage {
     checkpoint: Checkpoint,
     pending: usize,
     since: Instant,
+    /// When the next commit may be: as in the commit stage.
+    not_before: Instant,
     failed_commits: u32,
 }
 
@@ -93,9 +77,10 @@ pub(crate) struct CorrelateParts {
     pub(crate) detect_rules: watch::Sender<Arc<RuleSet>>,
     pub(crate) store: Arc<Store>,
     pub(crate) consumer: Consumer,
-    pub(crate) producer: FutureProducer,
+    pub(crate) producer: Producer,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) stalls: Arc<Stalls>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -122,6 +107,7 @@ impl CorrelateStage {
             producer,
             metrics,
             progress,
+            stalls,
             shutdown,
         } = parts;
         let sink = config
@@ -132,9 +118,11 @@ impl CorrelateStage {
         // The partitions of the signals may all be this worker's.
         let share = usize::try_from(signals_partitions).unwrap_or(1).max(1);
         let spill_directory = config.correlation.spill_directory.clone();
+        let spill_directory = spill_directory.unwrap_or_else(std::env::temp_dir);
+        DiskStore::remove_leftovers(&spill_directory);
         Self {
             memory_bytes: config.correlation.memory_bytes / share,
-            spill_directory: spill_directory.unwrap_or_else(std::env::temp_dir),
+            spill_directory,
             config,
             rules,
             reloaded,
@@ -144,11 +132,13 @@ impl CorrelateStage {
             sink,
             metrics,
             progress,
+            stalls,
             shutdown,
             partitions: BTreeMap::new(),
             checkpoint: Checkpoint::new(),
             pending: 0,
             since: Instant::now(),
+            not_before: Instant::now(),
             failed_commits: 0,
         }
     }
@@ -206,12 +196,12 @@ impl CorrelateStage {
 
     fn deadline(&self) -> Instant {
         let commit = &self.config.commit;
-        self.since
-            + if self.pending > 0 {
-                commit.alert_interval.0
-            } else {
-                commit.interval.0
-            }
+        let interval = if self.pending > 0 {
+            commit.alert_interval
+        } else {
+            commit.interval
+        };
+        (self.since + interval.0).max(self.not_before)
     }
 
     async fn on_event(&mut self, event: ConsumerEvent) -> Result<(), PipelineError> {
@@ -225,6 +215,7 @@ impl CorrelateStage {
                 for partition in partitions {
                     self.checkpoint.remove(&partition);
                     self.metrics.forget_signals(&partition);
+                    self.stalls.revoked(Stage::Correlate, &partition);
                     if let Some(state) = self.partitions.remove(&partition) {
                         self.pending -= state.alerts.len();
                     }
@@ -240,27 +231,52 @@ impl CorrelateStage {
                     self.apply(record).await?;
                 }
             }
-            ConsumerEvent::EndOffsets(_) => {}
+            ConsumerEvent::EndOffsets(ends) => self.on_ends(&ends),
+            ConsumerEvent::Lost { partition, from, to } => {
+                error!(%partition, from, to, "signals were deleted by retention before they were applied: alerts may be missing; raise the retention of the signals topic");
+                self.metrics.lost_records(&partition, to - from);
+            }
             ConsumerEvent::Failed(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    fn on_ends(&mut self, ends: &[EndOffset]) {
+        let now = Instant::now();
+        for EndOffset { partition, end } in ends {
+            self.stalls.ends(Stage::Correlate, partition, *end, now);
+            let expected = self.partitions.get(partition).and_then(|state| state.expected);
+            self.metrics
+                .signals_lag(partition, (end - expected.unwrap_or(0)).max(0));
+        }
     }
 
     async fn restore(&mut self, partition: Partition, start: Option<StartOffset>) -> Result<(), PipelineError> {
         let group = correlate_group(&self.config.kafka.group);
         let engine = loop {
             let parts = self.store.correlation_state(&group, &partition).await?;
-            match self.restored(&partition, parts.as_deref().unwrap_or_default()).await {
-                Ok(engine) => break engine,
+            let store = Box::new(DiskStore::below(&self.spill_directory));
+            let engine = CorrelationEngine::new(&self.rules, CorrelationConfig::default())
+                .with_cold_store(store, self.memory_bytes);
+            match restore(&self.store, &partition, engine, parts.as_deref().unwrap_or_default()).await {
+                Ok((engine, committed_alerts)) => {
+                    self.send(&committed_alerts).await?;
+                    break engine;
+                }
                 // A commit of whoever had the partition before may have replaced it between the two reads; what is read
                 // then is fenced by the offsets.
                 Err(error) if self.store.correlation_state(&group, &partition).await? == parts => return Err(error),
                 Err(_) => {}
             }
         };
+        fail_point!("correlate.restored");
+        let next = start.map_or(0, |start| start.next);
+        self.stalls
+            .assigned(Stage::Correlate, partition.clone(), next, Instant::now());
         let state = PartitionState {
             engine,
             alerts: Vec::new(),
+            caused: Vec::new(),
             expected: start.map(|start| start.resume),
             start,
             state_is_due: false,
@@ -269,33 +285,6 @@ impl CorrelateStage {
         };
         self.partitions.insert(partition, state);
         Ok(())
-    }
-
-    /// The engine that a state describes; without one, an empty engine.
-    async fn restored(
-        &mut self,
-        partition: &Partition,
-        parts: &[StatePart],
-    ) -> Result<CorrelationEngine, PipelineError> {
-        let bad = |reason: String| PipelineError::State {
-            partition: partition.clone(),
-            reason,
-        };
-        let store = Box::new(DiskStore::below(&self.spill_directory));
-        let engine =
-            CorrelationEngine::new(&self.rules, CorrelationConfig::default()).with_cold_store(store, self.memory_bytes);
-        let Some((head, groups)) = parts.split_first() else {
-            return Ok(engine);
-        };
-        let mut restoring = engine.restoring();
-        for part in groups {
-            let bytes = self.store.read_state_part(partition, part).await?;
-            restoring.take(&bytes).map_err(|error| bad(error.to_string()))?;
-        }
-        let head = self.store.read_state_part(partition, head).await?;
-        let head: StateHead = serde_json::from_slice(&head).map_err(|error| bad(error.to_string()))?;
-        self.send(&head.committed_alerts).await?;
-        Ok(restoring.finish())
     }
 
     async fn apply(&mut self, record: &RawRecord) -> Result<(), PipelineError> {
@@ -316,13 +305,16 @@ impl CorrelateStage {
         let before = state.alerts.len();
         state.engine.apply(message, &mut state.alerts)?;
         state.expected = Some(offset + 1);
+        self.stalls.read(Stage::Correlate, &partition, offset + 1);
         let start = *state.start.get_or_insert(StartOffset::at(expected));
         if offset < start.next {
             // Its alerts are committed, but may not have been sent.
             let again = state.alerts.split_off(before);
             return self.send(&again).await;
         }
+        state.caused.resize(state.alerts.len(), record.timestamp);
         self.pending += state.alerts.len() - before;
+        fail_point!("correlate.applied");
         if self.checkpoint.is_empty() {
             self.since = Instant::now();
         }
@@ -337,6 +329,7 @@ impl CorrelateStage {
         }
         let mut checkpoint = std::mem::take(&mut self.checkpoint);
         let mut alerts = Vec::with_capacity(self.pending);
+        let mut caused = Vec::with_capacity(self.pending);
         let mut states = Vec::new();
         let partitions: Vec<Partition> = checkpoint.iter().map(|(partition, _)| partition.clone()).collect();
         for partition in partitions {
@@ -345,6 +338,7 @@ impl CorrelateStage {
             };
             let committed_alerts = std::mem::take(&mut state.alerts);
             alerts.extend(committed_alerts.iter().cloned());
+            caused.append(&mut state.caused);
             let interval = self
                 .config
                 .correlation
@@ -378,9 +372,15 @@ impl CorrelateStage {
             states,
             now: clock::now(),
         };
-        match self.store.commit_alerts(commit).await {
-            Ok(_) => {
+        let span = info_span!("commit_alerts", alerts = alerts.len());
+        match self.store.commit_alerts(commit).instrument(span).await {
+            Ok(committed) => {
+                self.not_before = Instant::now() + committed.log_time * LOG_TIME_FACTOR;
+                fail_point!("alerts.landed");
                 self.failed_commits = 0;
+                self.stalls.committed(Stage::Correlate, &next, Instant::now());
+                self.metrics.committed_now(Stage::Correlate);
+                caused.into_iter().for_each(|written| self.metrics.alert_delay(written));
                 for (partition, range) in ranges {
                     if let Some(state) = self.partitions.get_mut(&partition) {
                         let (next, resume) = (range.end, range.resume);
@@ -393,6 +393,7 @@ impl CorrelateStage {
                 self.metrics
                     .correlation(engines.map(|(partition, state)| (partition, state.engine.stats())));
                 self.send(&alerts).await?;
+                fail_point!("alerts.sent");
                 self.progress.signals_committed(&next, alerts.len());
                 self.consumer.commit(next);
                 Ok(())
@@ -403,11 +404,13 @@ impl CorrelateStage {
                 found,
             }) => {
                 warn!(%partition, expected, found, "another worker has committed this partition of the signals; reading again from there");
+                self.metrics.fenced(Stage::Correlate);
                 self.restart().await
             }
             Err(CommitError::Store(error)) if self.failed_commits < MAX_FAILED_COMMITS => {
                 self.failed_commits += 1;
                 self.metrics.commit_failed();
+                self.stalls.failed(Stage::Correlate, &error);
                 error!(%error, attempt = self.failed_commits, "commit of alerts failed; reading again from the table's positions");
                 tokio::time::sleep(RETRY_WAIT).await;
                 self.restart().await
@@ -438,23 +441,4 @@ impl CorrelateStage {
         }
         sink.take_deliveries().confirmed().await
     }
-}
-
-/// Writes the state of a partition.
-async fn write_state(
-    store: &Store,
-    partition: &Partition,
-    state: &PartitionState,
-    committed_alerts: Vec<Alert>,
-) -> Result<Vec<StatePart>, PipelineError> {
-    let head = serde_json::to_vec(&StateHead { committed_alerts }).map_err(|error| PipelineError::State {
-        partition: partition.clone(),
-        reason: error.to_string(),
-    })?;
-    let mut parts = vec![store.write_state_part(partition, head).await?];
-    let mut snapshot = state.engine.snapshot();
-    while let Some(part) = snapshot.next_part()? {
-        parts.push(store.write_state_part(partition, part).await?);
-    }
-    Ok(parts)
 }

@@ -6,23 +6,24 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{Detector, RuleSet};
 use casebook_event::{
-    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Watermark,
+    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Timestamp,
+    Watermark,
 };
-use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, SourceKind};
+use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, EndOffset, SourceKind};
+use fail::fail_point;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use crate::clock;
-use crate::config::{Config, TopicConfig};
+use crate::config::Config;
 use crate::duration::as_nanos;
+use crate::kafka_config::TopicConfig;
+use crate::stall::{Stage, Stalls};
 use crate::telemetry::Metrics;
 use crate::watermark::{MAX_CLOCK_SKEW, Watermarks};
 
 /// Time between two looks at idle partitions.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How long a partition must be quiet before what waits in it for the rest of its line or event is given out as it is.
-const JOIN_WAIT: Duration = Duration::from_secs(2);
 
 /// What the commit stage gets, in the order of the consumer's events.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ struct Reading {
     start: Option<StartOffset>,
     /// The last record read, and when.
     last: Option<(Position, Instant)>,
+    /// When that was written, by the brokers.
+    written: Option<Timestamp>,
 }
 
 impl Reading {
@@ -60,6 +63,7 @@ impl Reading {
             committed: start.map_or(i64::MIN, |start| start.next),
             start,
             last: None,
+            written: None,
         }
     }
 
@@ -80,24 +84,34 @@ pub(crate) struct DetectStage {
     /// The rules to apply, which may change.
     rules: watch::Receiver<Arc<RuleSet>>,
     watermarks: Watermarks,
+    /// How long a partition must be quiet before what waits in it is given out.
+    join_wait: Duration,
     /// The partitions read here.
     partitions: BTreeMap<Partition, Reading>,
     /// What committed records give again.
     discarded: EventBatch,
     metrics: Arc<Metrics>,
+    stalls: Arc<Stalls>,
 }
 
 impl DetectStage {
-    pub(crate) fn new(config: &Config, rules: watch::Receiver<Arc<RuleSet>>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        rules: watch::Receiver<Arc<RuleSet>>,
+        metrics: Arc<Metrics>,
+        stalls: Arc<Stalls>,
+    ) -> Self {
         let detector = Detector::new(rules.borrow().clone());
         Self {
             kinds: Kinds::new(&config.kafka.topics),
             detector,
             rules,
             watermarks: Watermarks::new(config.lateness.clone()),
+            join_wait: config.join_wait.0,
             partitions: BTreeMap::new(),
             discarded: EventBatch::default(),
             metrics,
+            stalls,
         }
     }
 
@@ -153,6 +167,8 @@ impl DetectStage {
                 let mut first = Vec::with_capacity(partitions.len());
                 let names = partitions.iter().map(|(partition, _)| partition.clone()).collect();
                 for (partition, offset) in partitions {
+                    let next = offset.map_or(0, |offset| offset.next);
+                    self.stalls.assigned(Stage::Ingest, partition.clone(), next, now);
                     first.push(SignalMessage::Watermark(self.assign(partition, offset, now)));
                 }
                 vec![Detected::Assigned(names), Detected::Batch(EventBatch::default(), first)]
@@ -162,6 +178,7 @@ impl DetectStage {
                     self.partitions.remove(partition);
                     self.watermarks.revoked(partition);
                     self.metrics.forget_partition(partition);
+                    self.stalls.revoked(Stage::Ingest, partition);
                 }
                 vec![Detected::Revoked(partitions)]
             }
@@ -177,12 +194,19 @@ impl DetectStage {
             }
             ConsumerEvent::Records { records, bytes } => vec![self.on_records(&records, bytes, now)],
             ConsumerEvent::EndOffsets(ends) => {
-                for (partition, end) in ends {
+                for EndOffset { partition, end } in ends {
                     self.watermarks.end_offset(&partition, end);
+                    self.stalls.ends(Stage::Ingest, &partition, end, now);
                 }
                 for (partition, lag) in self.watermarks.lag() {
                     self.metrics.lag(partition, lag);
+                    let written = self.partitions.get(partition).and_then(|reading| reading.written);
+                    self.metrics.lag_seconds(partition, written.filter(|_| lag > 0));
                 }
+                vec![]
+            }
+            ConsumerEvent::Lost { partition, from, to } => {
+                self.metrics.lost_records(&partition, to - from);
                 vec![]
             }
             ConsumerEvent::Failed(error) => vec![Detected::Failed(error)],
@@ -209,7 +233,7 @@ impl DetectStage {
                 continue;
             };
             let behind = reading.expected.is_some_and(|expected| expected < reading.committed);
-            if behind || !self.watermarks.is_caught_up(partition) || now.duration_since(*at) < JOIN_WAIT {
+            if behind || !self.watermarks.is_caught_up(partition) || now.duration_since(*at) < self.join_wait {
                 continue;
             }
             let first = batch.events.len();
@@ -249,6 +273,7 @@ impl DetectStage {
             }
             reading.expected = Some(offset + 1);
             reading.last = Some((record.position.clone(), now));
+            reading.written = Some(record.timestamp);
             if offset < reading.committed {
                 reading.decoder.decode(record, ingested, &mut self.discarded);
                 self.discarded.events.clear();
@@ -269,7 +294,16 @@ impl DetectStage {
                 &mut messages,
             );
         }
+        for (partition, range) in batch.checkpoint.iter() {
+            self.stalls.read(Stage::Ingest, partition, range.end);
+        }
         self.metrics.decoded(&batch, records.len(), messages.len());
+        let matched = messages.iter().filter_map(|message| match message {
+            SignalMessage::Signal(signal) => Some(signal.matched_rule_id.as_ref()),
+            SignalMessage::Binding(_) | SignalMessage::Watermark(_) => None,
+        });
+        self.metrics.rule_matches(matched);
+        fail_point!("detect.done");
         Detected::Batch(batch, messages)
     }
 }

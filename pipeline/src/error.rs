@@ -22,18 +22,6 @@ pub enum PipelineError {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// A topic of Casebook's own has more partitions than it was first used with.
-    #[error(
-        "topic `{topic}` has {found} partitions now and had {expected} at start; stop all workers before changing that"
-    )]
-    Repartitioned {
-        /// The topic.
-        topic: String,
-        /// Partitions at start.
-        expected: i32,
-        /// Partitions now.
-        found: i32,
-    },
     /// A consumer stopped.
     #[error(transparent)]
     Consumer(#[from] casebook_ingest::ConsumerError),
@@ -88,6 +76,9 @@ pub enum PipelineError {
         /// Why.
         source: std::io::Error,
     },
+    /// A worker that was asked to stop did not come to an end in time.
+    #[error("the last commits took longer than {0:?}; what was not committed is read again by whoever goes on")]
+    ShutdownDeadline(std::time::Duration),
     /// A thread or task of the pipeline panicked: a bug.
     #[error("the {0} stage panicked")]
     StagePanicked(&'static str),

@@ -18,19 +18,26 @@ mod cold_store;
 mod commit_stage;
 mod config;
 mod correlate_stage;
+mod correlate_state;
 mod correlation_state;
 mod detect_stage;
+mod doctor;
 mod duration;
 mod error;
 #[cfg(test)]
 mod flood;
+mod health;
+mod kafka_config;
 mod progress;
 mod replay;
+mod role;
 mod rule_files;
 mod rule_reload;
 mod rule_test;
 mod run;
 mod signal_topic;
+mod staged;
+mod stall;
 mod telemetry;
 mod topics;
 mod watermark;
@@ -43,13 +50,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub use backtest::{Backtest, BacktestCounts, BacktestReport};
 pub use clock::now;
 pub use config::{
-    CommitConfig, Config, ConfigError, KafkaConfig, LatenessConfig, SourceKindConfig, StateConfig, TopicConfig,
+    CommitConfig, Config, ConfigError, DEFAULT_SHUTDOWN_DEADLINE, DEFAULT_STALL_AFTER, LatenessConfig, StateConfig,
 };
 pub use correlation_state::{StateOfPartition, pending_groups, worker_groups};
+pub use doctor::{Finding, Verdict, examine};
 pub use duration::{ConfigDuration, parse_duration};
 pub use error::PipelineError;
+pub use kafka_config::{KafkaConfig, Property, SourceKindConfig, TopicConfig};
 pub use progress::{Progress, Snapshot};
 pub use replay::{Replay, ReplayCounts, open_records};
+pub use role::Role;
 pub use rule_files::{load_rules, read_rule_files};
 pub use rule_reload::RuleReload;
 pub use rule_test::{TestFailure, TestOutcome, TestedEvent, run_rule_tests};

@@ -1,6 +1,7 @@
-//! The streaming deployment: both stages in one process, from the log topics to the tables.
+//! The streaming deployment: one process with the stages of its role, from the log topics to the tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use casebook_correlate::RuleSet;
 use casebook_event::{Partition, StartOffset};
@@ -17,11 +18,14 @@ use crate::config::Config;
 use crate::correlate_stage::{CorrelateParts, CorrelateStage, correlate_group};
 use crate::detect_stage::DetectStage;
 use crate::error::PipelineError;
+use crate::health::Health;
 use crate::progress::Progress;
+use crate::role::Role;
 use crate::rule_reload::RuleReload;
-use crate::signal_topic::{SignalWriter, producer};
-use crate::telemetry::{Metrics, serve};
-use crate::topics::ensure_topic;
+use crate::signal_topic::{Producer, SignalWriter, producer};
+use crate::stall::Stalls;
+use crate::telemetry::Metrics;
+use crate::topics::{ensure_signals_topic, ensure_topic};
 
 /// Batches of records between consumer and detection, and of events between detection and commit.
 const CHANNEL_BATCHES: usize = 4;
@@ -59,82 +63,63 @@ impl OffsetSource for TableOffsets {
 }
 
 impl Pipeline {
-    /// Starts both stages. It returns once the brokers have answered and the topics exist.
+    /// Starts the stages of `role`. It returns once the brokers have answered and the topics exist.
     ///
     /// # Errors
     /// The brokers do not answer, a topic cannot be made, or a property is refused.
-    pub async fn start(config: Config, rules: Arc<RuleSet>, store: Arc<Store>) -> Result<Self, PipelineError> {
-        let metrics = Arc::new(Metrics::default());
-        let progress = Arc::new(Progress::default());
-        let shutdown = CancellationToken::new();
+    pub async fn start(
+        config: Config,
+        role: Role,
+        rules: Arc<RuleSet>,
+        store: Arc<Store>,
+    ) -> Result<Self, PipelineError> {
         let kafka = &config.kafka;
-        let partitions = ensure_topic(kafka, &kafka.signals_topic, kafka.signals_partitions).await?;
-        for topic in [&kafka.alerts_topic, &kafka.dead_letters_topic].into_iter().flatten() {
-            ensure_topic(kafka, topic, 1).await?;
-        }
-        if let Some(address) = config.http {
-            serve(address, metrics.clone(), shutdown.clone()).await?;
-        }
         let producer = producer(kafka)?;
-
-        let mut stages = JoinSet::new();
-        let (record_sender, record_receiver) = mpsc::channel(CHANNEL_BATCHES);
-        let (detected_sender, detected_receiver) = mpsc::channel(CHANNEL_BATCHES);
-        let topics = kafka.topics.iter().map(|topic| topic.name.clone()).collect();
-        let consumer = start_consumer(&config, kafka.group.clone(), topics, &store, false, record_sender)?;
-        let (reload, reloaded) = watch::channel(rules.clone());
-        let reload = RuleReload::new(config.rules.clone(), reload, metrics.clone());
-        let (detect_rules, rules_for_detect) = watch::channel(rules.clone());
-        let detect = DetectStage::new(&config, rules_for_detect, metrics.clone());
-        let runtime = Handle::current();
-        // The thread ends when either of its channels is closed, which the stages beside it see to.
-        std::thread::Builder::new()
-            .name("detect".into())
-            .spawn(move || detect.run(&runtime, record_receiver, &detected_sender))
-            .map_err(casebook_ingest::ConsumerError::Thread)?;
-        let commit = CommitStage {
-            signals: SignalWriter::new(producer.clone(), &kafka.signals_topic, partitions),
-            producer: producer.clone(),
-            config: config.clone(),
-            store: store.clone(),
-            consumer,
-            metrics: metrics.clone(),
-            progress: progress.clone(),
-            shutdown: shutdown.clone(),
-        };
-        stages.spawn(commit.run(detected_receiver));
-
-        let (signal_sender, signal_receiver) = mpsc::channel(CHANNEL_BATCHES);
-        let group = correlate_group(&kafka.group);
-        let consumer = start_consumer(
-            &config,
-            group,
-            vec![kafka.signals_topic.clone()],
-            &store,
-            true,
-            signal_sender,
-        )?;
-        let correlate = CorrelateStage::new(CorrelateParts {
+        let partitions = ensure_signals_topic(kafka, &producer).await?;
+        for topic in [&kafka.alerts_topic, &kafka.dead_letters_topic].into_iter().flatten() {
+            ensure_topic(kafka, &producer, topic, 1, &[]).await?;
+        }
+        let parts = Parts {
             signals_partitions: partitions,
-            config,
-            rules,
-            reloaded,
-            detect_rules,
-            store,
-            consumer,
             producer,
-            metrics: metrics.clone(),
-            progress: progress.clone(),
-            shutdown: shutdown.clone(),
-        });
-        stages.spawn(correlate.run(signal_receiver));
-
-        let task = tokio::spawn(supervise(stages, shutdown.clone()));
+            store,
+            metrics: Arc::default(),
+            progress: Arc::default(),
+            stalls: Arc::default(),
+            shutdown: CancellationToken::new(),
+            config,
+        };
+        let health = Health {
+            metrics: parts.metrics.clone(),
+            stalls: parts.stalls.clone(),
+            stall_after: parts.config.stall_after.0,
+            shutdown: parts.shutdown.clone(),
+        };
+        tokio::spawn(health.clone().watch());
+        if let Some(address) = parts.config.http {
+            health.serve(address).await?;
+        }
+        let (reload, reloaded) = watch::channel(rules.clone());
+        let reload = RuleReload::new(parts.config.rules.clone(), reload, parts.metrics.clone());
+        let mut stages = JoinSet::new();
+        // Where one process does both, correlation takes new rules first and then hands them on.
+        let detect_rules = if role.correlates() {
+            let (detect_rules, rules_for_detect) = watch::channel(rules.clone());
+            stages.spawn(parts.correlate(rules, reloaded, detect_rules)?);
+            rules_for_detect
+        } else {
+            reloaded
+        };
+        if role.ingests() {
+            stages.spawn(parts.ingest(detect_rules)?);
+        }
+        let deadline = parts.config.shutdown_deadline.0;
+        let task = tokio::spawn(supervise(stages, parts.shutdown.clone(), deadline));
         Ok(Self {
             task,
-            shutdown,
-            progress,
-            metrics,
+            shutdown: parts.shutdown,
+            progress: parts.progress,
+            metrics: parts.metrics,
             reload,
         })
     }
@@ -168,37 +153,125 @@ impl Pipeline {
     }
 }
 
-fn start_consumer(
-    config: &Config,
-    group: String,
-    topics: Vec<String>,
-    store: &Arc<Store>,
-    alerts: bool,
-    events: mpsc::Sender<casebook_ingest::ConsumerEvent>,
-) -> Result<Consumer, PipelineError> {
-    let offsets = TableOffsets {
-        store: store.clone(),
-        group: group.clone(),
-        alerts,
-        runtime: Handle::current(),
-    };
-    let mut consumer = ConsumerConfig::new(&config.kafka.brokers, group, topics);
-    consumer.properties.clone_from(&config.kafka.properties);
-    Ok(Consumer::start(consumer, Arc::new(offsets), events)?)
+/// What the stages share.
+struct Parts {
+    config: Config,
+    signals_partitions: i32,
+    producer: Producer,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    progress: Arc<Progress>,
+    stalls: Arc<Stalls>,
+    shutdown: CancellationToken,
 }
 
-/// Waits for all stages. One that fails stops the others, which then commit what they hold.
+impl Parts {
+    /// The logs to events and signals.
+    fn ingest(
+        &self,
+        rules: watch::Receiver<Arc<RuleSet>>,
+    ) -> Result<impl Future<Output = Result<(), PipelineError>> + Send + use<>, PipelineError> {
+        let kafka = &self.config.kafka;
+        let (record_sender, record_receiver) = mpsc::channel(CHANNEL_BATCHES);
+        let (detected_sender, detected_receiver) = mpsc::channel(CHANNEL_BATCHES);
+        let topics = kafka.topics.iter().map(|topic| topic.name.clone()).collect();
+        let consumer = self.consumer(kafka.group.clone(), topics, false, record_sender)?;
+        let detect = DetectStage::new(&self.config, rules, self.metrics.clone(), self.stalls.clone());
+        let runtime = Handle::current();
+        // The thread ends when either of its channels is closed, which the stages beside it see to.
+        std::thread::Builder::new()
+            .name("detect".into())
+            .spawn(move || detect.run(&runtime, record_receiver, &detected_sender))
+            .map_err(casebook_ingest::ConsumerError::Thread)?;
+        let commit = CommitStage {
+            signals: SignalWriter::new(self.producer.clone(), &kafka.signals_topic, self.signals_partitions),
+            producer: self.producer.clone(),
+            config: self.config.clone(),
+            store: self.store.clone(),
+            consumer,
+            metrics: self.metrics.clone(),
+            progress: self.progress.clone(),
+            stalls: self.stalls.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        Ok(commit.run(detected_receiver))
+    }
+
+    /// The signals to alerts.
+    fn correlate(
+        &self,
+        rules: Arc<RuleSet>,
+        reloaded: watch::Receiver<Arc<RuleSet>>,
+        detect_rules: watch::Sender<Arc<RuleSet>>,
+    ) -> Result<impl Future<Output = Result<(), PipelineError>> + Send + use<>, PipelineError> {
+        let kafka = &self.config.kafka;
+        let (sender, receiver) = mpsc::channel(CHANNEL_BATCHES);
+        let topics = vec![kafka.signals_topic.clone()];
+        let consumer = self.consumer(correlate_group(&kafka.group), topics, true, sender)?;
+        let correlate = CorrelateStage::new(CorrelateParts {
+            signals_partitions: self.signals_partitions,
+            config: self.config.clone(),
+            rules,
+            reloaded,
+            detect_rules,
+            store: self.store.clone(),
+            consumer,
+            producer: self.producer.clone(),
+            metrics: self.metrics.clone(),
+            progress: self.progress.clone(),
+            stalls: self.stalls.clone(),
+            shutdown: self.shutdown.clone(),
+        });
+        Ok(correlate.run(receiver))
+    }
+
+    fn consumer(
+        &self,
+        group: String,
+        topics: Vec<String>,
+        alerts: bool,
+        events: mpsc::Sender<casebook_ingest::ConsumerEvent>,
+    ) -> Result<Consumer, PipelineError> {
+        let kafka = &self.config.kafka;
+        let offsets = TableOffsets {
+            store: self.store.clone(),
+            group: group.clone(),
+            alerts,
+            runtime: Handle::current(),
+        };
+        let mut consumer = ConsumerConfig::new(&kafka.brokers, group, topics);
+        let properties = kafka.properties();
+        consumer.properties = properties
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        consumer.token = kafka.token();
+        Ok(Consumer::start(consumer, Arc::new(offsets), events)?)
+    }
+}
+
+/// Waits for all stages. One that fails stops the others, which then commit what they hold. Those that take longer for it
+/// than `deadline` are left: what they did not commit is read again by whoever goes on.
 async fn supervise(
     mut stages: JoinSet<Result<(), PipelineError>>,
     shutdown: CancellationToken,
+    deadline: Duration,
 ) -> Result<(), PipelineError> {
     let mut outcome = Ok(());
-    while let Some(ended) = stages.join_next().await {
+    let expired = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(deadline).await;
+    };
+    tokio::pin!(expired);
+    loop {
+        let ended = tokio::select! {
+            ended = stages.join_next() => ended,
+            () = &mut expired => return outcome.and(Err(PipelineError::ShutdownDeadline(deadline))),
+        };
+        let Some(ended) = ended else { return outcome };
         let ended = ended.unwrap_or(Err(PipelineError::StagePanicked("pipeline")));
         if ended.is_err() && outcome.is_ok() {
             outcome = ended;
         }
         shutdown.cancel();
     }
-    outcome
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use casebook_event::{Partition, SignalMessage};
+use casebook_ingest::TokenContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use crate::config::KafkaConfig;
 use crate::error::PipelineError;
+use crate::kafka_config::KafkaConfig;
 use crate::topics::client_config;
 
 /// Wait when librdkafka's queue is full, before it is tried again.
@@ -16,14 +17,17 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_millis(5);
 /// Messages on their way before new ones wait for them.
 const MAX_IN_FLIGHT_MESSAGES: usize = 20_000;
 
+/// The client that writes to Casebook's own topics.
+pub(crate) type Producer = FutureProducer<TokenContext>;
+
 /// Makes a producer that neither loses nor reorders what it is given.
-pub(crate) fn producer(kafka: &KafkaConfig) -> Result<FutureProducer, PipelineError> {
+pub(crate) fn producer(kafka: &KafkaConfig) -> Result<Producer, PipelineError> {
     client_config(kafka)
         .set("enable.idempotence", "true")
         .set("linger.ms", "5")
         .set("compression.type", "lz4")
         .set("queue.buffering.max.kbytes", "32768")
-        .create()
+        .create_with_context(TokenContext::new(kafka.token()))
         .map_err(|source| PipelineError::Brokers {
             brokers: kafka.brokers.clone(),
             source,
@@ -57,13 +61,13 @@ impl Deliveries {
 
 /// Writes to one topic, in order within each partition.
 pub(crate) struct TopicWriter {
-    producer: FutureProducer,
+    producer: Producer,
     topic: String,
     deliveries: Deliveries,
 }
 
 impl TopicWriter {
-    pub(crate) fn new(producer: FutureProducer, topic: &str) -> Self {
+    pub(crate) fn new(producer: Producer, topic: &str) -> Self {
         let deliveries = Deliveries {
             futures: Vec::new(),
             topic: topic.to_owned(),
@@ -123,7 +127,7 @@ pub(crate) struct SignalWriter {
 }
 
 impl SignalWriter {
-    pub(crate) fn new(producer: FutureProducer, topic: &str, partitions: i32) -> Self {
+    pub(crate) fn new(producer: Producer, topic: &str, partitions: i32) -> Self {
         Self {
             writer: TopicWriter::new(producer, topic),
             partitions,

@@ -1,58 +1,26 @@
-//! Metrics in Prometheus form, and the health endpoints.
+//! Metrics in Prometheus form.
+
+mod labels;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
 use casebook_correlate::CorrelationStats;
 use casebook_event::{Alert, AlertStatus, EventBatch, Partition, Timestamp};
 use casebook_store::Committed;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use tokio_util::sync::CancellationToken;
 
+use self::labels::{
+    LevelLabel, PartitionLabel, PlaceLabel, ReasonLabel, RuleLabel, SourceLabel, StageLabel, StallLabel, StatusLabel,
+    label, stage_label,
+};
 use crate::clock;
-use crate::error::PipelineError;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SourceLabel {
-    source: &'static str,
-}
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PartitionLabel {
-    topic: String,
-    partition: i32,
-}
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LevelLabel {
-    level: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StatusLabel {
-    status: &'static str,
-}
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PlaceLabel {
-    topic: String,
-    partition: i32,
-    place: &'static str,
-}
+use crate::stall::{Stage, Stall, Stalls};
 
 /// The counters of one process.
 #[derive(Debug)]
@@ -71,14 +39,24 @@ pub struct Metrics {
     watermark_lag: Family<PartitionLabel, Gauge>,
     late_events: Family<SourceLabel, Gauge>,
     commits: Counter,
+    staged: Counter,
     commit_failures: Counter,
     commit_seconds: Histogram,
     stored_bytes: Counter,
     lag: Family<PartitionLabel, Gauge>,
+    lag_seconds: Family<PartitionLabel, Gauge>,
+    signals_lag: Family<PartitionLabel, Gauge>,
+    lost_records: Family<PartitionLabel, Counter>,
+    rule_matches: Family<RuleLabel, Counter>,
+    foreign_signals: Family<PartitionLabel, Gauge>,
+    alert_delay: Histogram,
+    fenced: Family<StageLabel, Counter>,
+    last_commit: Family<StageLabel, Gauge>,
+    partitions: Family<StageLabel, Gauge>,
+    stalled: Family<StallLabel, Gauge>,
+    resident_bytes: Gauge,
     rules: Gauge,
     rules_refused: Counter,
-    /// Nanoseconds since the epoch of the last commit; 0 before the first.
-    last_commit: AtomicI64,
 }
 
 impl Default for Metrics {
@@ -98,13 +76,24 @@ impl Default for Metrics {
             watermark_lag: Family::default(),
             late_events: Family::default(),
             commits: Counter::default(),
+            staged: Counter::default(),
             commit_failures: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 12)),
             stored_bytes: Counter::default(),
             lag: Family::default(),
+            lag_seconds: Family::default(),
+            signals_lag: Family::default(),
+            lost_records: Family::default(),
+            rule_matches: Family::default(),
+            foreign_signals: Family::default(),
+            alert_delay: Histogram::new(exponential_buckets(0.025, 2.0, 17)),
+            fenced: Family::default(),
+            last_commit: Family::default(),
+            partitions: Family::default(),
+            stalled: Family::default(),
+            resident_bytes: Gauge::default(),
             rules: Gauge::default(),
             rules_refused: Counter::default(),
-            last_commit: AtomicI64::new(0),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -161,6 +150,11 @@ impl Default for Metrics {
         );
         registry.register("store_commits", "Commits of the events table", metrics.commits.clone());
         registry.register(
+            "store_staged_batches",
+            "Batches that were written to files ahead of their commit, since the log is slow or busy",
+            metrics.staged.clone(),
+        );
+        registry.register(
             "store_commit_failures",
             "Commits that failed and were begun again",
             metrics.commit_failures.clone(),
@@ -179,6 +173,61 @@ impl Default for Metrics {
             "ingest_lag_records",
             "Records between what was read and the end of the partition",
             metrics.lag.clone(),
+        );
+        registry.register(
+            "ingest_lag_seconds",
+            "How long ago the record was written that was read last; 0 where all is read",
+            metrics.lag_seconds.clone(),
+        );
+        registry.register(
+            "retention_lost_records",
+            "Records that retention deleted before they were read",
+            metrics.lost_records.clone(),
+        );
+        registry.register(
+            "rule_matches",
+            "Matches told to correlation, by the base rule",
+            metrics.rule_matches.clone(),
+        );
+        registry.register(
+            "correlate_lag_records",
+            "Messages between what was applied and the end of the partition of the signals",
+            metrics.signals_lag.clone(),
+        );
+        registry.register(
+            "correlate_foreign_signals",
+            "Matches of rules that this worker does not have, or has with another group: ingest runs other rules",
+            metrics.foreign_signals.clone(),
+        );
+        registry.register(
+            "correlate_alert_delay_seconds",
+            "From the writing of the signal that caused a report to the commit of the report",
+            metrics.alert_delay.clone(),
+        );
+        registry.register(
+            "commit_fenced",
+            "Commits that found another worker's offsets, and were dropped",
+            metrics.fenced.clone(),
+        );
+        registry.register(
+            "last_commit_timestamp_seconds",
+            "When something was committed last, in seconds since the epoch",
+            metrics.last_commit.clone(),
+        );
+        registry.register(
+            "partitions",
+            "Partitions that are read here",
+            metrics.partitions.clone(),
+        );
+        registry.register(
+            "stalled",
+            "1 for a partition that makes no progress although there is something to read",
+            metrics.stalled.clone(),
+        );
+        registry.register(
+            "process_resident_memory_bytes",
+            "Memory of the process",
+            metrics.resident_bytes.clone(),
         );
         registry.register("rules", "Rules that are applied", metrics.rules.clone());
         registry.register(
@@ -221,7 +270,54 @@ impl Metrics {
         self.commits.inc();
         self.commit_seconds.observe(took.as_secs_f64());
         self.stored_bytes.inc_by(committed.stored_bytes);
-        self.last_commit.store(clock::now().as_nanos(), Ordering::Relaxed);
+        self.committed_now(Stage::Ingest);
+    }
+
+    /// Takes note of when a stage committed last.
+    pub(crate) fn committed_now(&self, stage: Stage) {
+        let seconds = clock::now().as_nanos().div_euclid(1_000_000_000);
+        self.last_commit.get_or_create(&stage_label(stage)).set(seconds);
+    }
+
+    pub(crate) fn fenced(&self, stage: Stage) {
+        self.fenced.get_or_create(&stage_label(stage)).inc();
+    }
+
+    /// Matches of base rules, by rule.
+    pub(crate) fn rule_matches<'a>(&self, matches: impl Iterator<Item = &'a str>) {
+        for rule_id in matches {
+            let label = RuleLabel {
+                rule_id: rule_id.to_owned(),
+            };
+            self.rule_matches.get_or_create(&label).inc();
+        }
+    }
+
+    pub(crate) fn lost_records(&self, partition: &Partition, records: i64) {
+        self.lost_records
+            .get_or_create(&label(partition))
+            .inc_by(records.unsigned_abs());
+    }
+
+    /// What the stages read, and which partitions stand.
+    pub(crate) fn progress(&self, stalls: &Stalls, stalled: &[Stall]) {
+        for stage in [Stage::Ingest, Stage::Correlate] {
+            let count = i64::try_from(stalls.partitions(stage)).unwrap_or(i64::MAX);
+            self.partitions.get_or_create(&stage_label(stage)).set(count);
+        }
+        self.stalled.clear();
+        for Stall { stage, partition, .. } in stalled {
+            let label = StallLabel {
+                stage: stage.name(),
+                topic: partition.topic.to_string(),
+                partition: partition.partition,
+            };
+            self.stalled.get_or_create(&label).set(1);
+        }
+    }
+
+    pub(crate) fn staged(&self) {
+        self.staged.inc();
     }
 
     pub(crate) fn commit_failed(&self) {
@@ -256,10 +352,14 @@ impl Metrics {
                 let lag = clock::now().as_nanos().saturating_sub(stats.watermark.as_nanos());
                 self.watermark_lag.get_or_create(&of_partition).set(lag / 1_000_000_000);
             }
+            let foreign = i64::try_from(stats.foreign_signals).unwrap_or(i64::MAX);
+            self.foreign_signals.get_or_create(&of_partition).set(foreign);
             for (source, count) in &stats.late_events {
                 *late.entry(source.name()).or_default() += count;
             }
         }
+        // A partition that went to another worker took its count along.
+        self.late_events.clear();
         for (source, count) in late {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.late_events.get_or_create(&SourceLabel { source }).set(count);
@@ -276,6 +376,8 @@ impl Metrics {
                 place,
             });
         }
+        self.signals_lag.remove(&of_partition);
+        self.foreign_signals.remove(&of_partition);
         self.group_bytes.remove(&of_partition);
         self.waiting_events.remove(&of_partition);
         self.watermark_lag.remove(&of_partition);
@@ -306,12 +408,33 @@ impl Metrics {
         self.lag.get_or_create(&label(partition)).set(records);
     }
 
+    /// `written` is when the record was written that was read last; `None` where all is read.
+    pub(crate) fn lag_seconds(&self, partition: &Partition, written: Option<Timestamp>) {
+        let seconds = written.map_or(0, |written| {
+            let nanos = clock::now().as_nanos().saturating_sub(written.as_nanos());
+            nanos.div_euclid(1_000_000_000).max(0)
+        });
+        self.lag_seconds.get_or_create(&label(partition)).set(seconds);
+    }
+
+    pub(crate) fn signals_lag(&self, partition: &Partition, messages: i64) {
+        self.signals_lag.get_or_create(&label(partition)).set(messages);
+    }
+
+    /// A report is committed; the signal that caused it was written at `written`.
+    pub(crate) fn alert_delay(&self, written: Timestamp) {
+        let nanos = clock::now().as_nanos().saturating_sub(written.as_nanos()).max(0);
+        self.alert_delay.observe(nanos as f64 / 1e9);
+    }
+
     pub(crate) fn forget_partition(&self, partition: &Partition) {
         self.lag.remove(&label(partition));
+        self.lag_seconds.remove(&label(partition));
     }
 
     /// The metrics in OpenMetrics text form.
     pub fn text(&self) -> String {
+        self.resident_bytes.set(resident_bytes());
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -319,48 +442,11 @@ impl Metrics {
     }
 }
 
-fn label(partition: &Partition) -> PartitionLabel {
-    PartitionLabel {
-        topic: partition.topic.to_string(),
-        partition: partition.partition,
-    }
-}
-
-/// Serves `/metrics`, `/healthz` (the process runs) and `/readyz` (its stages run) until `shutdown`.
-pub(crate) async fn serve(
-    address: SocketAddr,
-    metrics: Arc<Metrics>,
-    shutdown: CancellationToken,
-) -> Result<(), PipelineError> {
-    let failed = |source| PipelineError::Http { address, source };
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
-    let ready = shutdown.clone();
-    let router = Router::new()
-        .route(
-            "/metrics",
-            get(|| async move {
-                (
-                    [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0")],
-                    metrics.text(),
-                )
-            }),
-        )
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            get(|| async move {
-                if ready.is_cancelled() {
-                    (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
-                } else {
-                    "ok\n".into_response()
-                }
-            }),
-        );
-    tokio::spawn(async move {
-        let stopped = shutdown.cancelled_owned();
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::warn!(%error, "http server stopped");
-        }
-    });
-    Ok(())
+/// Memory of this process by the kernel; 0 where it does not say.
+fn resident_bytes() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    kib.and_then(|kib| kib.trim().trim_end_matches(" kB").parse::<i64>().ok())
+        .unwrap_or(0)
+        .saturating_mul(1024)
 }

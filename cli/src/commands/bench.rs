@@ -11,9 +11,7 @@ use casebook_corpus::{Corpus, CorpusConfig};
 use casebook_correlate::{RuleFile, RuleSet};
 use casebook_event::{Source, Timestamp, Value};
 use casebook_ingest::SourceKind;
-use casebook_pipeline::{
-    CommitConfig, Config, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, StateConfig, TopicConfig,
-};
+use casebook_pipeline::{CommitConfig, Config, KafkaConfig, Pipeline, Role, Snapshot, SourceKindConfig, TopicConfig};
 use casebook_store::{Store, StoreConfig};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -26,6 +24,8 @@ use crate::{exit_code, progress_bar, rules};
 
 /// Longest time a measurement may take.
 const DEADLINE: Duration = Duration::from_secs(3600);
+/// Time between two looks at how far the pipelines have come.
+const TICK: Duration = Duration::from_millis(20);
 /// The seed of the corpus, so that figures of two runs are of the same bytes.
 const SEED: u64 = 42;
 
@@ -57,27 +57,40 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
 
     forget_peak_memory();
     let (started, cpu) = (Instant::now(), cpu_seconds());
-    let pipeline = Pipeline::start(config, rule_set, store).await?;
-    let mut progress = pipeline.progress().subscribe();
-    // A pipeline that fails stops itself, and `wait` says why.
-    let stopped = pipeline.shutdown();
-    let outcome = tokio::select! {
-        () = stopped.cancelled() => {
-            pipeline.wait().await?;
-            bail!("the pipeline stopped early");
+    let mut pipelines = vec![Pipeline::start(config.clone(), Role::All, rule_set.clone(), store).await?];
+    for _ in 1..args.workers {
+        // A view of the tables of its own, as another process would have.
+        let store = Arc::new(Store::open(&directory.path.to_string_lossy(), StoreConfig::default()).await?);
+        pipelines.push(Pipeline::start(config.clone(), Role::All, rule_set.clone(), store).await?);
+    }
+    let mut ticks = tokio::time::interval(TICK);
+    let done = loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
         }
-        outcome = tokio::time::timeout(DEADLINE, progress.wait_for(|snapshot| reached(&snapshot.logs, &ends))) => outcome.map(|done| done.is_ok()),
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        let sum = sum(&pipelines);
+        if reached(&sum.logs, &ends) {
+            break sum;
+        }
+        // A pipeline that fails stops itself, and `wait` says why.
+        if pipelines.iter().any(|pipeline| pipeline.shutdown().is_cancelled()) {
+            for pipeline in pipelines {
+                pipeline.shutdown().cancel();
+                pipeline.wait().await?;
+            }
+            bail!("a pipeline stopped early");
+        }
+        if started.elapsed() > DEADLINE {
+            bail!("the pipelines did not finish within {} s", DEADLINE.as_secs());
+        }
     };
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     let peak = peak_memory_mib();
-    match outcome {
-        Ok(_) => {}
-        Err(_) => bail!("the pipeline did not finish within {} s", DEADLINE.as_secs()),
+    for pipeline in pipelines {
+        pipeline.shutdown().cancel();
+        pipeline.wait().await?;
     }
-    let done = pipeline.progress().subscribe().borrow().clone();
-    pipeline.shutdown().cancel();
-    pipeline.wait().await?;
 
     let mib = bytes as f64 / f64::from(1 << 20);
     let mut rows = Rows::new(&["measure", "value", "unit"]);
@@ -102,6 +115,23 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
     row("peak resident memory", peak, "MiB");
     output::print(&rows, args.output.output)?;
     Ok(exit_code::OK)
+}
+
+/// What all pipelines have committed.
+fn sum(pipelines: &[Pipeline]) -> Snapshot {
+    let mut sum = Snapshot::default();
+    for pipeline in pipelines {
+        let one = pipeline.progress().subscribe().borrow().clone();
+        for (partition, next) in one.logs {
+            let known = sum.logs.entry(partition).or_default();
+            *known = next.max(*known);
+        }
+        sum.events += one.events;
+        sum.raw_bytes += one.raw_bytes;
+        sum.stored_bytes += one.stored_bytes;
+        sum.commits += one.commits;
+    }
+    sum
 }
 
 /// Where the tables go; removed at the end unless it is to be kept.
@@ -213,22 +243,18 @@ fn config(brokers: &str, run: &str, topics: &[(String, Source)], store: &Path, c
     if let Some(mib) = commit_mib {
         commit.max_bytes = mib << 20;
     }
+    let kafka = KafkaConfig {
+        group: run.to_owned(),
+        signals_topic: format!("{run}.signals"),
+        alerts_topic: Some(format!("{run}.alerts")),
+        dead_letters_topic: Some(format!("{run}.dead-letters")),
+        replication: 1,
+        ..KafkaConfig::new(brokers, topics)
+    };
     Config {
-        store: store.to_string_lossy().into_owned(),
-        rules: Vec::new(),
         rules_reload: None,
-        kafka: KafkaConfig {
-            group: run.to_owned(),
-            signals_topic: format!("{run}.signals"),
-            alerts_topic: Some(format!("{run}.alerts")),
-            dead_letters_topic: Some(format!("{run}.dead-letters")),
-            replication: 1,
-            ..KafkaConfig::new(brokers, topics)
-        },
-        lateness: LatenessConfig::default(),
-        correlation: StateConfig::default(),
         commit,
-        http: None,
+        ..Config::new(&store.to_string_lossy(), kafka)
     }
 }
 

@@ -9,8 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use casebook_event::{Alert, AlertStatus};
 use casebook_ingest::SourceKind;
 use casebook_pipeline::{
-    CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, SourceKindConfig, StateConfig,
-    TopicConfig,
+    CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, Role, SourceKindConfig, TopicConfig,
 };
 use casebook_store::{AlertFilter, SearchRequest, Store, StoreConfig};
 use rdkafka::mocking::MockCluster;
@@ -85,7 +84,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     );
 
     let signals_topic = config.kafka.signals_topic.clone();
-    let pipeline = Pipeline::start(config.clone(), rules.clone(), store.clone()).await?;
+    let pipeline = Pipeline::start(config.clone(), Role::All, rules.clone(), store.clone()).await?;
     eprintln!("The pipeline reads them with {} rules …", rules.rules().count());
     // A pipeline that fails stops itself, and `wait` below says why.
     let stopped = pipeline.shutdown();
@@ -130,27 +129,23 @@ fn config(brokers: &str, store: &str) -> Config {
             source: SourceKindConfig(SourceKind::Source(source)),
         })
         .collect();
+    let kafka = KafkaConfig {
+        // A new broker begins at offset 0: an earlier demo's positions in the same store are not its own.
+        group: format!("demo-{}", casebook_pipeline::now().as_nanos()),
+        signals_partitions: 1,
+        ..KafkaConfig::new(brokers, topics)
+    };
     Config {
-        store: store.to_owned(),
-        rules: Vec::new(),
         rules_reload: None,
-        kafka: KafkaConfig {
-            // A new broker begins at offset 0: an earlier demo's positions in the same store are not its own.
-            group: format!("demo-{}", casebook_pipeline::now().as_nanos()),
-            signals_partitions: 1,
-            ..KafkaConfig::new(brokers, topics)
-        },
         lateness: LatenessConfig {
             idle: Some(ConfigDuration(Duration::from_secs(1))),
             ..LatenessConfig::default()
         },
-        correlation: StateConfig::default(),
         commit: CommitConfig {
             interval: ConfigDuration(Duration::from_secs(1)),
-            alert_interval: ConfigDuration(Duration::from_millis(500)),
             ..CommitConfig::default()
         },
-        http: None,
+        ..Config::new(store, kafka)
     }
 }
 

@@ -4,6 +4,7 @@ mod alert;
 mod bench;
 mod correlation;
 mod demo;
+mod doctor;
 mod normalize;
 mod replay;
 mod rule;
@@ -21,6 +22,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(args).await,
         Command::Run(args) => run::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Replay(args) => replay::run(&args),
         Command::Normalize(args) => normalize::run(&args),
         Command::Search(args) => search::run(args).await,

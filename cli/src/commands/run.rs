@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use casebook_pipeline::{Config, Pipeline};
-use casebook_store::{Store, StoreConfig};
+use casebook_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
@@ -17,8 +17,9 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
     if let Some(store) = args.store {
         config.store = store;
     }
+    let role = args.role;
     let rules = rules::load(&config.rules, false)?;
-    let store = Arc::new(Store::open(&config.store, StoreConfig::default()).await?);
+    let store = Arc::new(Store::open(&config.store, config.store_config()).await?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     info!(
@@ -26,11 +27,12 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
         brokers = config.kafka.brokers,
         group = config.kafka.group,
         rules = rules.rules().count(),
+        %role,
         "starting"
     );
     let mut hangup = signal(SignalKind::hangup())?;
     let interval = config.rules_reload.map(|interval| interval.0);
-    let pipeline = Pipeline::start(config, rules, store).await?;
+    let pipeline = Pipeline::start(config, role, rules, store).await?;
     let mut reload = pipeline.reload();
     tokio::spawn(async move {
         loop {

@@ -1,0 +1,77 @@
+//! What the program says of itself: logs to stderr, and spans to an OpenTelemetry collector where the configuration names one.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
+
+/// Longest time of one request to the collector.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What sends spans, until it is dropped: then it sends what it still has.
+#[derive(Debug, Default)]
+pub struct Traces(Option<SdkTracerProvider>);
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Some(provider) = self.0.take()
+            && let Err(error) = provider.shutdown()
+        {
+            eprintln!("casebook: the last spans were not sent: {error}");
+        }
+    }
+}
+
+/// Logs go to stderr: warnings by default, more with `CASEBOOK_LOG=info` (tracing-subscriber's filter syntax), as JSON lines
+/// with `CASEBOOK_LOG_FORMAT=json`. Spans go to `traces`, the base URL of a collector that takes OTLP over HTTP.
+///
+/// # Errors
+/// The URL cannot be used.
+pub fn init(traces: Option<&str>) -> Result<Traces> {
+    let filter = EnvFilter::try_from_env("CASEBOOK_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,casebook_pipeline=info,casebook_ingest=info"));
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let lines = if std::env::var("CASEBOOK_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        lines.json().boxed()
+    } else {
+        lines.boxed()
+    };
+    let provider = traces.map(provider).transpose()?;
+    // A span for each batch, and none for what libraries do inside of it.
+    let spans = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("casebook"))
+            .with_filter(
+                Targets::new()
+                    .with_target("casebook_pipeline", LevelFilter::INFO)
+                    .with_target("casebook_store", LevelFilter::INFO),
+            )
+    });
+    registry().with(lines.with_filter(filter)).with(spans).init();
+    Ok(Traces(provider))
+}
+
+fn provider(base: &str) -> Result<SdkTracerProvider> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_endpoint(format!("{}/v1/traces", base.trim_end_matches('/')))
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()
+        .with_context(|| format!("traces: {base}"))?;
+    let resource = Resource::builder().with_service_name("casebook").build();
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .build())
+}
