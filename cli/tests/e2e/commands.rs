@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::{casebook, json_lines, run, stdout};
+use crate::support::{casebook, json_lines, run, stdout};
 
 /// Ten failed logins and a success from one address, in the real format of an auth log.
 fn brute_force() -> String {

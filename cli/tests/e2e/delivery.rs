@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::kafka::{self, Producer};
-use crate::worker::Worker;
-use crate::{json_lines, run};
+use crate::support::kafka::{self, Producer};
+use crate::support::worker::Worker;
+use crate::support::{json_lines, run};
 
 pub const PARTITIONS: i32 = 4;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{json_lines, run};
+use crate::support::{json_lines, run};
 
 fn shared(test: &str, path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -11,7 +11,7 @@ fn shared(test: &str, path: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    crate::skipped(test, &format!("{} is absent", path.display()));
+    crate::support::skipped(test, &format!("{} is absent", path.display()));
     None
 }
 

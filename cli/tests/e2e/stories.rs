@@ -11,9 +11,9 @@ use casebook_ingest::{Decoder, SourceKind};
 use serde_json::Value;
 
 use crate::delivery::{Cluster, PARTITIONS};
-use crate::kafka::Producer;
-use crate::worker::Worker;
-use crate::{json_lines, run};
+use crate::support::kafka::Producer;
+use crate::support::worker::Worker;
+use crate::support::{json_lines, run};
 
 /// Lines of one source that belong together, and the time of what they tell.
 #[derive(Clone)]

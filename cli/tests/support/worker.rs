@@ -18,8 +18,15 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker with a configuration file.
     pub fn start(config: &Path) -> Self {
-        let mut child = crate::casebook()
-            .args(["run", "--config", config.to_str().unwrap()])
+        Self::start_with(config, "all", "", &[])
+    }
+
+    /// Starts a worker in a role, with failures armed and more in its environment.
+    pub fn start_with(config: &Path, role: &str, failpoints: &str, environment: &[(String, String)]) -> Self {
+        let mut child = super::casebook()
+            .args(["run", "--config", config.to_str().unwrap(), "--role", role])
+            .env("CASEBOOK_FAILPOINTS", failpoints)
+            .envs(environment.iter().cloned())
             .env("CASEBOOK_LOG", "warn,casebook_pipeline=debug,casebook_ingest=debug")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -74,6 +81,33 @@ impl Worker {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Checks that it was killed by the failpoint that was armed, and by nothing else.
+    pub fn assert_killed_at(&mut self, place: &str) {
+        use std::os::unix::process::ExitStatusExt as _;
+        while self.next_line(DEADLINE).is_some() {}
+        let signal = self.ended().and_then(|status| status.signal());
+        let said = self.log();
+        assert!(
+            signal == Some(9) && said.contains(&format!("killed by a failpoint place=\"{place}\"")),
+            "{place}: {signal:?}\n{said}"
+        );
+    }
+
+    /// SIGSTOP: it stands still, as a machine does that is paused.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal("-CONT");
     }
 
     /// SIGHUP.

@@ -1,0 +1,41 @@
+//! A store in a bucket: several workers commit to it, one dies in a commit, and requests fail, before they are served or
+//! after.
+
+use crate::deployment::{Deployment, Settings, undisturbed};
+use crate::input::{Topics, write_demo};
+use crate::outcome::Place;
+use crate::support::worker::Worker;
+use crate::support::{kafka, s3};
+
+#[test]
+fn a_store_in_a_bucket_that_fails_at_times_is_that_of_an_undisturbed_run_on_a_disk() {
+    let Some(brokers) = kafka::brokers("bucket") else {
+        return;
+    };
+    let Some(environment) = s3::start("bucket", 4) else {
+        return;
+    };
+    let topics = Topics::create(&brokers, &format!("bucket-{}", std::process::id()));
+    write_demo(&topics);
+    let settings = Settings {
+        // Every request is a round trip: fewer and larger commits than elsewhere.
+        commit_bytes: 262_144,
+        ..Settings::default()
+    };
+    let want = undisturbed(&topics, &settings);
+    let place = Place {
+        url: "s3://casebook/cluster-1".into(),
+        environment,
+    };
+    let deployment = Deployment::at(&topics, "bucket", &settings, tempfile::tempdir().unwrap(), place);
+    let mut first = deployment.worker("all", "store.entry-written=kill@3");
+    let second = deployment.worker("ingest", "");
+    let third = deployment.worker("correlate", "");
+    while first.ended().is_none() {
+        first.next_line(std::time::Duration::from_millis(200));
+    }
+    first.assert_killed_at("store.entry-written");
+    let mut workers: Vec<Worker> = vec![second, third];
+    deployment.wait_for(&want, &mut workers.iter_mut().collect::<Vec<_>>());
+    deployment.finish(workers, &want);
+}
