@@ -41,6 +41,7 @@ fn steps(broker: Broker) -> Vec<Step> {
     vec![
         step("format", &["cargo", "fmt", "--all", "--check"]),
         step("house", &["cargo", "xtask", "house"]),
+        step("deploy", &["deploy/check"]),
         step(
             "clippy",
             &[

@@ -15,8 +15,10 @@ impl SourceFile {
             .rev()
             .skip(1)
             .any(|part| part == "tests" || part == "benches");
-        // The corpus crate lives in the folder `benches`, and its own sources are no bench.
-        let in_corpus = self.path.starts_with("benches/src/");
+        // The corpus crate lives in the folder `benches`, and its own sources are no bench. Neither are the programs that run
+        // beside others: the clock is what they measure by.
+        let programs = ["benches/src/", "benches/vs/", "benches/floor/"];
+        let in_corpus = programs.iter().any(|folder| self.path.starts_with(folder));
         let name = self.path.rsplit('/').next().unwrap_or_default();
         (in_test_folder && !in_corpus) || name == "tests.rs" || name.ends_with("_tests.rs")
     }
