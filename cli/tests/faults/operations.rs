@@ -93,7 +93,7 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
     let (status, body) = get(http, "/healthz").unwrap();
     assert_eq!(status, 503, "{body}");
     assert!(
-        body.contains(&topics.names()[0]) && body.contains("no space left on device"),
+        body.contains(&topics.name) && body.contains("no space left on device"),
         "{body}"
     );
     let (_, metrics) = get(http, "/metrics").unwrap();
