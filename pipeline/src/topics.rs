@@ -17,6 +17,9 @@ use crate::signal_topic::Producer;
 /// Longest wait for the brokers at start.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Longest wait for a topic's settings. Brokers that do not tell them, as the demo's own, must not hold up a start.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long a signals topic that Casebook creates keeps what is in it, in milliseconds: 7 days. Correlation that was down for
 /// longer has missed signals.
 const SIGNALS_RETENTION_MS: &str = "604800000";
@@ -123,7 +126,7 @@ pub(crate) async fn ensure_topic(
         new = new.set(name, value);
     }
     let results = admin
-        .create_topics([&new], &options())
+        .create_topics([&new], &options(METADATA_TIMEOUT))
         .await
         .map_err(|error| failed(error.to_string()))?;
     for result in results {
@@ -164,17 +167,17 @@ pub(crate) fn admin(kafka: &KafkaConfig) -> Result<Option<AdminClient<DefaultCli
     Ok(Some(admin))
 }
 
-fn options() -> AdminOptions {
+fn options(timeout: Duration) -> AdminOptions {
     AdminOptions::new()
-        .operation_timeout(Some(METADATA_TIMEOUT))
-        .request_timeout(Some(METADATA_TIMEOUT))
+        .operation_timeout(Some(timeout))
+        .request_timeout(Some(timeout))
 }
 
-/// The settings of a topic; `None` where they may not be asked for.
+/// The settings of a topic; `None` where they may not be asked for, or are not told in time.
 pub(crate) async fn topic_settings(kafka: &KafkaConfig, topic: &str) -> Option<BTreeMap<String, String>> {
     let admin = admin(kafka).ok().flatten()?;
     let described = admin
-        .describe_configs([&ResourceSpecifier::Topic(topic)], &options())
+        .describe_configs([&ResourceSpecifier::Topic(topic)], &options(SETTINGS_TIMEOUT))
         .await
         .ok()?;
     let resource = described.into_iter().next()?.ok()?;

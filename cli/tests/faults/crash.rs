@@ -109,10 +109,11 @@ fn kill_at(topics: &Topics, settings: &Settings, place: &str, nth: u32, want: &O
         if second.ended().is_some() {
             second.assert_killed_at(place);
             kills += 1;
-            workers.push(deployment.worker("all", ""));
         } else {
-            workers.push(second);
+            // It did not come by, and might when it is told to stop.
+            second.kill();
         }
+        workers.push(deployment.worker("all", ""));
     }
     deployment.wait_for(want, &mut workers.iter_mut().collect::<Vec<_>>());
     deployment.finish(workers, want);

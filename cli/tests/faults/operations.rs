@@ -111,9 +111,7 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
     }
     assert_eq!(get(http, "/healthz"), Some((200, "ok\n".into())));
     assert_eq!(get(http, "/readyz"), Some((200, "ok\n".into())));
-    let (status, metrics) = get(http, "/metrics").unwrap();
-    assert_eq!(status, 200);
-    for name in [
+    let names = [
         "casebook_ingest_records_total",
         "casebook_ingest_lag_records{",
         "casebook_ingest_lag_seconds{",
@@ -125,8 +123,17 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
         "casebook_last_commit_timestamp_seconds{stage=\"correlate\"}",
         "casebook_partitions{stage=\"ingest\"} 20",
         "casebook_process_resident_memory_bytes",
-    ] {
-        assert!(metrics.contains(name), "{name} is not in\n{metrics}");
+    ];
+    // What the brokers tell of the ends of partitions comes once a second.
+    loop {
+        let (status, metrics) = get(http, "/metrics").unwrap();
+        assert_eq!(status, 200);
+        let missing: Vec<&str> = names.into_iter().filter(|name| !metrics.contains(name)).collect();
+        if missing.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{missing:?} is not in\n{metrics}");
+        well.next_line(Duration::from_millis(200));
     }
     assert!(well.stop().success());
     let (mut paths, mut bodies) = (Vec::new(), Vec::new());
