@@ -157,7 +157,8 @@ impl Deployment {
     pub fn finish(&self, workers: Vec<Worker>, want: &Outcome) {
         let logs: Vec<String> = workers.iter().map(Worker::log).collect();
         for worker in workers {
-            assert!(worker.stop().success(), "{}", self.group);
+            let status = worker.stop();
+            assert!(status.success(), "{}: {status}\n{}", self.group, logs.join("\n----\n"));
         }
         let difference = self.outcome().difference(want);
         assert!(
