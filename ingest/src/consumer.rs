@@ -352,7 +352,11 @@ impl Poller {
             .and_then(|list| self.consumer.seek_partitions(list, BROKER_TIMEOUT))
             .and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
         match result {
-            Ok(()) => self.emit(ConsumerEvent::Restarted(to)),
+            Ok(()) => {
+                let sought = to.iter().map(|(partition, _)| partition);
+                self.consumer.context().forget_polled(sought);
+                self.emit(ConsumerEvent::Restarted(to))
+            }
             Err(source) => {
                 self.emit(ConsumerEvent::Failed(ConsumerError::Kafka {
                     group: self.config.group.clone(),
@@ -376,9 +380,15 @@ impl Poller {
             return CONTINUE;
         }
         fail_point!("ingest.polled");
+        let records = self.take_records();
+        self.emit(records)
+    }
+
+    fn take_records(&mut self) -> ConsumerEvent {
         let records = std::mem::take(&mut self.records);
         let bytes = std::mem::take(&mut self.bytes);
-        self.emit(ConsumerEvent::Records { records, bytes })
+        self.consumer.context().handed_on(&records);
+        ConsumerEvent::Records { records, bytes }
     }
 
     /// Hands an event on, and then whatever was reported while it waited.
@@ -443,9 +453,8 @@ impl Poller {
         let reported = self.consumer.context().take_events();
         if !reported.is_empty() {
             if !self.records.is_empty() {
-                let records = std::mem::take(&mut self.records);
-                let bytes = std::mem::take(&mut self.bytes);
-                self.backlog.push_back(ConsumerEvent::Records { records, bytes });
+                let records = self.take_records();
+                self.backlog.push_back(records);
             }
             self.backlog.extend(reported);
         }

@@ -1,9 +1,9 @@
 //! Rebalances and statistics: what librdkafka calls back with, kept until the poll that caused it returns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use casebook_event::{Partition, StartOffset};
+use casebook_event::{Partition, RawRecord, StartOffset};
 use fail::fail_point;
 use rdkafka::client::OAuthToken;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
@@ -30,6 +30,8 @@ struct State {
     events: Vec<ConsumerEvent>,
     /// Partitions now assigned.
     assigned: BTreeSet<Partition>,
+    /// The offset after the last record that was polled of each, since it was assigned or sought.
+    polled: BTreeMap<Partition, i64>,
     /// Seeks asked for while the poller was waiting for its reader.
     deferred_seeks: Vec<Vec<(Partition, StartOffset)>>,
 }
@@ -55,6 +57,29 @@ impl RebalanceContext {
 
     pub(crate) fn assigned(&self) -> BTreeSet<Partition> {
         self.state().assigned.clone()
+    }
+
+    /// Takes note of records that are handed on.
+    pub(crate) fn handed_on(&self, records: &[RawRecord]) {
+        let mut state = self.state();
+        let same = |a: &RawRecord, b: &RawRecord| {
+            a.position.partition == b.position.partition && a.position.topic == b.position.topic
+        };
+        // Records of one partition come in a row.
+        for run in records.chunk_by(same) {
+            if let Some(RawRecord { position, .. }) = run.last() {
+                let partition = Partition::new(position.topic.clone(), position.partition);
+                state.polled.insert(partition, position.offset + 1);
+            }
+        }
+    }
+
+    /// These partitions are read from elsewhere now.
+    pub(crate) fn forget_polled<'a>(&self, partitions: impl Iterator<Item = &'a Partition>) {
+        let mut state = self.state();
+        for partition in partitions {
+            state.polled.remove(partition);
+        }
     }
 
     pub(crate) fn defer_seek(&self, to: Vec<(Partition, StartOffset)>) {
@@ -93,6 +118,9 @@ impl RebalanceContext {
                 .map_err(kafka)?;
                 Ok(assigned)
             });
+        if let Ok(assigned) = &result {
+            self.forget_polled(assigned.iter().map(|(partition, _)| partition));
+        }
         let mut state = self.state();
         match result {
             Ok(assigned) => {
@@ -187,11 +215,15 @@ impl ClientContext for RebalanceContext {
                 if partition.hi_offset < 0 || !assigned.contains(&key) {
                     continue;
                 }
+                // What librdkafka says of a partition that it does not fetch is from before.
+                if partition.fetch_state != "active" || partition.broker < 0 {
+                    continue;
+                }
                 // What lies between the last record and the end may be no records: marks of transactions, or what
                 // retention deleted. Once all is fetched and handed on, the last record is the end.
                 let all_read = partition.fetchq_cnt == 0 && partition.next_offset >= partition.hi_offset;
                 let end = if all_read {
-                    partition.app_offset.clamp(0, partition.hi_offset)
+                    self.state().polled.get(&key).copied().unwrap_or(0)
                 } else {
                     partition.hi_offset
                 };

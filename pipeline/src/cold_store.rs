@@ -53,8 +53,8 @@ impl DiskStore {
         let Ok(entries) = std::fs::read_dir(parent) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
-            let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-            // One that has no owner yet is being made.
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_ours = name.starts_with(PREFIX) && !name.ends_with(".begun");
             let Some(owner) = is_ours.then(|| File::open(path.join(OWNER)).ok()).flatten() else {
                 continue;
             };
@@ -72,9 +72,12 @@ impl DiskStore {
 
     fn opened(&mut self) -> Result<&mut Open, fjall::Error> {
         if self.open.is_none() {
-            std::fs::create_dir_all(&self.directory)?;
-            let owner = File::create(self.directory.join(OWNER))?;
+            // Locked before it has its name: whoever looks for leftovers must not find one that nobody seems to hold.
+            let begun = self.directory.with_extension("begun");
+            std::fs::create_dir_all(&begun)?;
+            let owner = File::create(begun.join(OWNER))?;
             owner.try_lock().map_err(std::io::Error::from)?;
+            std::fs::rename(&begun, &self.directory)?;
             let database = Database::builder(self.directory.join("groups"))
                 .cache_size(CACHE_BYTES)
                 .max_journaling_size(MAX_JOURNAL_BYTES)

@@ -36,6 +36,8 @@ const MAX_FAILED_COMMITS: u32 = 30;
 /// Time between two commits, as a multiple of what the log took for the last one: where many workers share a log, or its store
 /// is slow, each commits less often, and more at a time.
 const LOG_TIME_FACTOR: u32 = 10;
+/// The pace is a fourth of the time that makes a stall at most: waiting for one's turn is none.
+const PACE_SHARE: u32 = 4;
 /// Rows that a batch gathers whatever their size: what is kept of each beyond its bytes is bounded by this.
 const MAX_BATCH_ROWS: usize = 400_000;
 
@@ -277,7 +279,9 @@ impl Running {
                 raw_bytes,
             } => {
                 self.failed_commits = 0;
-                self.not_before = Instant::now() + committed.log_time * LOG_TIME_FACTOR;
+                self.hurry = false;
+                let pace = (committed.log_time * LOG_TIME_FACTOR).min(self.stage.config.stall_after.0 / PACE_SHARE);
+                self.not_before = Instant::now() + pace;
                 fail_point!("events.landed");
                 self.stage.stalls.committed(Stage::Ingest, &checkpoint, Instant::now());
                 self.stage.progress.logs_committed(&checkpoint, &committed, raw_bytes);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, RuleSet};
 use casebook_event::{Alert, Checkpoint, Partition, RawRecord, StartOffset};
 use casebook_ingest::{Consumer, ConsumerEvent, EndOffset};
-use casebook_store::{AlertsCommit, CommitError, Store};
+use casebook_store::{AlertsCommit, CommitError, Store, StoreError};
 use fail::fail_point;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,8 @@ const STATE_TIME_FACTOR: u32 = 10;
 
 /// Time between two commits, as a multiple of what the log took for the last one.
 const LOG_TIME_FACTOR: u32 = 10;
+/// That time at most: alerts wait for it.
+const MAX_PACE: Duration = Duration::from_secs(5);
 
 pub(crate) struct CorrelateStage {
     config: Config,
@@ -208,6 +210,9 @@ impl CorrelateStage {
         match event {
             ConsumerEvent::Assigned(partitions) => {
                 for (partition, start) in partitions {
+                    let next = start.map_or(0, |start| start.next);
+                    self.stalls
+                        .assigned(Stage::Correlate, partition.clone(), next, Instant::now());
                     self.restore(partition, start).await?;
                 }
             }
@@ -223,6 +228,8 @@ impl CorrelateStage {
             }
             ConsumerEvent::Restarted(partitions) => {
                 for (partition, start) in partitions {
+                    self.stalls
+                        .restarted(Stage::Correlate, &partition, start.next, Instant::now());
                     self.restore(partition, Some(start)).await?;
                 }
             }
@@ -254,7 +261,13 @@ impl CorrelateStage {
     async fn restore(&mut self, partition: Partition, start: Option<StartOffset>) -> Result<(), PipelineError> {
         let group = correlate_group(&self.config.kafka.group);
         let engine = loop {
-            let parts = self.store.correlation_state(&group, &partition).await?;
+            let parts = match self.store.correlation_state(&group, &partition).await {
+                Ok(parts) => parts,
+                Err(error) => {
+                    self.wait_after(error).await?;
+                    continue;
+                }
+            };
             let store = Box::new(DiskStore::below(&self.spill_directory));
             let engine = CorrelationEngine::new(&self.rules, CorrelationConfig::default())
                 .with_cold_store(store, self.memory_bytes);
@@ -270,9 +283,6 @@ impl CorrelateStage {
             }
         };
         fail_point!("correlate.restored");
-        let next = start.map_or(0, |start| start.next);
-        self.stalls
-            .assigned(Stage::Correlate, partition.clone(), next, Instant::now());
         let state = PartitionState {
             engine,
             alerts: Vec::new(),
@@ -347,7 +357,15 @@ impl CorrelateStage {
                 .max(state.state_took * STATE_TIME_FACTOR);
             if state.state_is_due || state.state_since.elapsed() >= interval {
                 let begun = Instant::now();
-                let parts = write_state(&self.store, &partition, state, committed_alerts).await?;
+                let parts = match write_state(&self.store, &partition, state, committed_alerts).await {
+                    Ok(parts) => parts,
+                    Err(PipelineError::Store(error)) => {
+                        self.pending = 0;
+                        self.wait_after(error).await?;
+                        return self.restart().await;
+                    }
+                    Err(error) => return Err(error),
+                };
                 (state.state_since, state.state_took) = (Instant::now(), begun.elapsed());
                 states.push((partition, parts));
             } else {
@@ -375,7 +393,7 @@ impl CorrelateStage {
         let span = info_span!("commit_alerts", alerts = alerts.len());
         match self.store.commit_alerts(commit).instrument(span).await {
             Ok(committed) => {
-                self.not_before = Instant::now() + committed.log_time * LOG_TIME_FACTOR;
+                self.not_before = Instant::now() + (committed.log_time * LOG_TIME_FACTOR).min(MAX_PACE);
                 fail_point!("alerts.landed");
                 self.failed_commits = 0;
                 self.stalls.committed(Stage::Correlate, &next, Instant::now());
@@ -407,22 +425,35 @@ impl CorrelateStage {
                 self.metrics.fenced(Stage::Correlate);
                 self.restart().await
             }
-            Err(CommitError::Store(error)) if self.failed_commits < MAX_FAILED_COMMITS => {
-                self.failed_commits += 1;
-                self.metrics.commit_failed();
-                self.stalls.failed(Stage::Correlate, &error);
-                error!(%error, attempt = self.failed_commits, "commit of alerts failed; reading again from the table's positions");
-                tokio::time::sleep(RETRY_WAIT).await;
+            Err(CommitError::Store(error)) => {
+                self.wait_after(error).await?;
                 self.restart().await
             }
-            Err(CommitError::Store(error)) => Err(error.into()),
         }
+    }
+
+    /// Takes note of a failure of the store and waits before the next try; gives up after too many in a row.
+    async fn wait_after(&mut self, error: StoreError) -> Result<(), PipelineError> {
+        if self.failed_commits >= MAX_FAILED_COMMITS {
+            return Err(error.into());
+        }
+        self.failed_commits += 1;
+        self.metrics.commit_failed();
+        self.stalls.failed(Stage::Correlate, &error);
+        error!(%error, attempt = self.failed_commits, "the alerts table failed; trying again");
+        tokio::time::sleep(RETRY_WAIT).await;
+        Ok(())
     }
 
     /// Forgets what is not committed; the partitions come back when the consumer says that it reads them again.
     async fn restart(&mut self) -> Result<(), PipelineError> {
         let group = correlate_group(&self.config.kafka.group);
-        let offsets = self.store.signal_offsets(&group).await?;
+        let offsets = loop {
+            match self.store.signal_offsets(&group).await {
+                Ok(offsets) => break offsets,
+                Err(error) => self.wait_after(error).await?,
+            }
+        };
         let to = self
             .partitions
             .keys()

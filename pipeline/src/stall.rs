@@ -41,7 +41,7 @@ struct Standing {
 
 impl Standing {
     fn is_done(&self) -> bool {
-        self.end.is_none_or(|end| end <= self.committed)
+        self.end.is_none_or(|end| end <= self.committed) && self.read <= self.committed
     }
 }
 
@@ -104,6 +104,19 @@ impl Stalls {
         self.state().partitions.insert((stage, partition), standing);
     }
 
+    /// A partition is read again from `next`, which is where the table stands: further than was known, if a commit landed that
+    /// nobody heard of.
+    pub(crate) fn restarted(&self, stage: Stage, partition: &Partition, next: i64, now: Instant) {
+        if let Some(standing) = self.state().partitions.get_mut(&(stage, partition.clone())) {
+            if next > standing.committed {
+                standing.committed = next;
+                standing.since = now;
+            }
+            // What was read already is still to be committed.
+            standing.read = standing.read.max(next);
+        }
+    }
+
     pub(crate) fn revoked(&self, stage: Stage, partition: &Partition) {
         self.state().partitions.remove(&(stage, partition.clone()));
     }
@@ -129,11 +142,10 @@ impl Stalls {
         let mut state = self.state();
         state.errors.remove(&stage);
         for (partition, next) in next {
-            if let Some(standing) = state.partitions.get_mut(&(stage, partition.clone())) {
-                if *next > standing.committed {
-                    standing.since = now;
-                }
+            let standing = state.partitions.get_mut(&(stage, partition.clone()));
+            if let Some(standing) = standing.filter(|standing| *next > standing.committed) {
                 standing.committed = *next;
+                standing.since = now;
             }
         }
     }
@@ -153,10 +165,10 @@ impl Stalls {
         let state = self.state();
         let stalled = state.partitions.iter().filter_map(|((stage, partition), standing)| {
             let stood = now.saturating_duration_since(standing.since);
-            let end = standing.end?;
             if standing.is_done() || stood < after {
                 return None;
             }
+            let end = standing.end.unwrap_or(standing.read);
             let why = match state.errors.get(stage) {
                 Some(error) => error.clone(),
                 None if standing.read > standing.committed => format!(
@@ -208,7 +220,10 @@ mod tests {
         stalls.committed(Stage::Ingest, &[(partition.clone(), 11)], at(361));
         assert!(stalls.look(after, at(400)).is_empty(), "it moved");
         assert_eq!(stalls.look(after, at(421)).len(), 1);
-        stalls.committed(Stage::Ingest, &[(partition.clone(), 12)], at(422));
+        // Reading again from the same place is no progress; from a commit that nobody heard of, it is.
+        stalls.restarted(Stage::Ingest, &partition, 11, at(421));
+        assert_eq!(stalls.look(after, at(421)).len(), 1);
+        stalls.restarted(Stage::Ingest, &partition, 12, at(422));
         assert!(stalls.look(after, at(999)).is_empty());
         assert_eq!(
             (stalls.partitions(Stage::Ingest), stalls.partitions(Stage::Correlate)),

@@ -4,14 +4,14 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    ClientOptions, Error as ObjectError, ObjectStore, ObjectStoreExt as _, ObjectStoreScheme, PutMode, PutOptions,
+    ClientConfigKey, Error as ObjectError, ObjectStore, ObjectStoreExt as _, ObjectStoreScheme, PutMode, PutOptions,
     RetryConfig,
 };
 use url::Url;
@@ -19,7 +19,7 @@ use url::Url;
 use crate::StoreError;
 
 /// Longest time of one request to an object store, the transfer of a data file included.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+const REQUEST_TIMEOUT: &str = "120s";
 /// Longest time that a request is tried again: after it, a commit fails and is begun anew.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most tries of a request.
@@ -95,19 +95,15 @@ impl Location {
                 ),
             )
         })?;
-        let client = ClientOptions::new().with_timeout(REQUEST_TIMEOUT);
         let retry = RetryConfig {
             max_retries: MAX_RETRIES,
             retry_timeout: RETRY_TIMEOUT,
             ..RetryConfig::default()
         };
-        // What the environment says of the client (AWS_ALLOW_HTTP and its like) would be lost with options of ours.
-        let allow_http = url.scheme() == "s3" && std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value == "true");
-        let client = client.with_allow_http(allow_http);
         let files: Arc<dyn ObjectStore> = match scheme {
             ObjectStoreScheme::AmazonS3 => Arc::new(
                 AmazonS3Builder::from_env()
-                    .with_client_options(client)
+                    .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT)
                     .with_retry(retry)
                     .with_url(url.as_str())
                     .build()
@@ -115,7 +111,7 @@ impl Location {
             ),
             ObjectStoreScheme::GoogleCloudStorage => Arc::new(
                 GoogleCloudStorageBuilder::from_env()
-                    .with_client_options(client)
+                    .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT)
                     .with_retry(retry)
                     .with_url(url.as_str())
                     .build()
@@ -123,7 +119,7 @@ impl Location {
             ),
             ObjectStoreScheme::MicrosoftAzure => Arc::new(
                 MicrosoftAzureBuilder::from_env()
-                    .with_client_options(client)
+                    .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT)
                     .with_retry(retry)
                     .with_url(url.as_str())
                     .build()
@@ -157,7 +153,11 @@ impl Location {
             };
             self.files.put_opts(&path, "probe".into(), options).await
         };
-        put().await.map_err(|error| refusal(&self.text, error))?;
+        match put().await {
+            // Nobody else uses this name: a put that was tried again had landed at first.
+            Ok(_) | Err(ObjectError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(refusal(&self.text, error)),
+        }
         let again = put().await;
         if let Err(error) = self.files.delete(&path).await {
             tracing::debug!(%path, %error, "cannot delete a probe");

@@ -13,6 +13,10 @@ use crate::args::RunArgs;
 use crate::{exit_code, rules};
 
 pub async fn run(args: RunArgs) -> Result<ExitCode> {
+    // Before all else: one that is told to stop while it starts is to say so, not to die of it.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut config = Config::read(&args.config)?;
     if let Some(store) = args.store {
         config.store = store;
@@ -20,8 +24,6 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
     let role = args.role;
     let rules = rules::load(&config.rules, false)?;
     let store = Arc::new(Store::open(&config.store, config.store_config()).await?);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     info!(
         store = config.store,
         brokers = config.kafka.brokers,
@@ -30,7 +32,6 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
         %role,
         "starting"
     );
-    let mut hangup = signal(SignalKind::hangup())?;
     let interval = config.rules_reload.map(|interval| interval.0);
     let pipeline = Pipeline::start(config, role, rules, store).await?;
     let mut reload = pipeline.reload();

@@ -113,7 +113,10 @@ fn kill_at(topics: &Topics, settings: &Settings, place: &str, nth: u32, want: &O
             // It did not come by, and might when it is told to stop.
             second.kill();
         }
-        workers.push(deployment.worker("all", ""));
+        // All may be there already: this one is to read on from it, not to be told to stop before it begins.
+        let mut third = deployment.worker("all", "");
+        third.wait_for("partitions assigned");
+        workers.push(third);
     }
     deployment.wait_for(want, &mut workers.iter_mut().collect::<Vec<_>>());
     deployment.finish(workers, want);

@@ -217,7 +217,8 @@ fn disturb(
                 workers.push(deployment.worker(role, ILL[random.below(ILL.len())]));
             }
             "killed" => workers.remove(which).kill(),
-            "stopped" => drop(workers.remove(which).stop()),
+            // On a full disk it may not end well.
+            "stopped" => drop(workers.remove(which).terminate()),
             "paused" => {
                 let worker = workers.remove(which);
                 worker.pause();

@@ -121,12 +121,22 @@ impl Worker {
         assert!(kill.status().unwrap().success());
     }
 
-    /// SIGTERM, and its end.
-    pub fn stop(mut self) -> ExitStatus {
+    /// SIGTERM, and how it ended.
+    pub fn terminate(&mut self) -> ExitStatus {
         self.signal("-TERM");
         // Its log must be read on, or a full pipe would hold it up.
-        while self.lines.recv_timeout(DEADLINE).is_ok() {}
+        while self.next_line(DEADLINE).is_some() {}
         self.child.wait().unwrap()
+    }
+
+    /// SIGTERM, after which it is to end well.
+    pub fn stop(mut self) {
+        let status = self.terminate();
+        assert!(
+            status.success(),
+            "a worker ended badly when told to stop, {status}\n{}",
+            self.log()
+        );
     }
 }
 
