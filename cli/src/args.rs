@@ -31,7 +31,7 @@ pub enum Command {
     /// Print files as ECS events, one JSON object a line
     Normalize(NormalizeArgs),
     /// Find events
-    Search(SearchArgs),
+    Search(crate::commands::search::SearchArgs),
     /// Query the tables `events`, `alerts` and `dead_letters` with SQL
     Sql(SqlArgs),
     /// Look at alerts
@@ -45,6 +45,8 @@ pub enum Command {
     Correlation(CorrelationCommand),
     /// Measure the way from Kafka to committed tables and indexes
     Bench(BenchArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +61,7 @@ pub enum OutputFormat {
     /// Aligned columns
     Table,
     /// One JSON object a line
+    #[value(alias = "ndjson", alias = "jsonl")]
     Json,
     /// Comma-separated values with a header (RFC 4180)
     Csv,
@@ -73,14 +76,14 @@ pub struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub struct TimeArgs {
-    /// Only from this long ago on: 90s, 15m, 2h, 7d
-    #[arg(long, value_name = "DURATION", conflicts_with = "from")]
+    /// Only from this long ago on (90s, 15m, 2h, 7d), or from a time on
+    #[arg(long, value_name = "DURATION", conflicts_with = "from", allow_hyphen_values = true)]
     pub since: Option<String>,
-    /// Only from this time on: 2026-11-24, 2026-11-24T10:00, or RFC 3339; UTC where no offset is said
-    #[arg(long, value_name = "TIME")]
+    /// Only from this time on: 2026-11-24, "2026-11-24 10:00", 10:30 (today), yesterday, now-2h, RFC 3339 or seconds since 1970; UTC where no offset is said
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,
     /// Only before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub to: Option<String>,
 }
 
@@ -154,31 +157,15 @@ pub struct NormalizeArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct SearchArgs {
-    /// What to find: words, "phrases", field:value, ranges, AND, OR, NOT, ( ), * and ?; see docs/query-language.md
-    #[arg(required = true, value_name = "QUERY")]
-    pub query: Vec<String>,
-    #[command(flatten)]
-    pub store: StoreArgs,
-    #[command(flatten)]
-    pub time: TimeArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Only these sources
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub source: Vec<String>,
-    /// Only these fields, by ECS name
-    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
-    pub fields: Vec<String>,
-    /// Print at most so many events, newest first
-    #[arg(long, default_value_t = 50)]
-    pub limit: usize,
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
 pub struct SqlArgs {
-    /// One SELECT statement
-    pub query: String,
+    /// One SELECT statement; without one, a prompt
+    pub query: Option<String>,
     #[command(flatten)]
     pub store: StoreArgs,
     #[command(flatten)]

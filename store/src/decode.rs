@@ -8,7 +8,7 @@ use arrow::array::{
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use casebook_event::{EventId, FieldId, FieldType, Position, Source, Timestamp, Value};
 
-use crate::query::FoundEvent;
+use crate::query::{Column, FoundEvent};
 
 /// The columns of a batch that was read, found by name once. Columns that were not read leave their part of the event
 /// empty.
@@ -68,6 +68,34 @@ impl<'a> EventColumns<'a> {
         Timestamp::from_nanos(self.nanos.map_or(0, |nanos| nanos.value(row)))
     }
 
+    /// The record of a row.
+    pub fn raw(&self, row: usize) -> &'a str {
+        self.raw.map_or("", |column| column.value(row))
+    }
+
+    /// Calls `each` with every value that a row has in a column that was read.
+    pub fn visit(&self, column: Column, row: usize, each: &mut dyn FnMut(&str)) {
+        match column {
+            Column::Field(id) => {
+                let Ok(at) = self.fields.binary_search_by_key(&id, |(id, _)| *id) else {
+                    return;
+                };
+                self.fields[at].1.visit(row, each);
+            }
+            Column::Source => self.source.iter().for_each(|column| each(column.value(row))),
+            Column::EventId => self.event_id.iter().for_each(|column| each(column.value(row))),
+            Column::Topic => self.topic.iter().for_each(|column| each(column.value(row))),
+            Column::Partition => self
+                .partition
+                .iter()
+                .for_each(|column| each(&column.value(row).to_string())),
+            Column::Offset => self
+                .offset
+                .iter()
+                .for_each(|column| each(&column.value(row).to_string())),
+        }
+    }
+
     /// The event of a row.
     ///
     /// # Errors
@@ -105,6 +133,20 @@ impl<'a> EventColumns<'a> {
 }
 
 impl FieldColumn<'_> {
+    fn visit(&self, row: usize, each: &mut dyn FnMut(&str)) {
+        match self {
+            Self::Text(column) if column.is_valid(row) => each(column.value(row)),
+            Self::Long(column) if column.is_valid(row) => each(&column.value(row).to_string()),
+            Self::Texts(column) if column.is_valid(row) => {
+                let items = column.value(row);
+                if let Some(items) = items.as_string_opt::<i32>() {
+                    items.iter().flatten().for_each(each);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn value(&self, row: usize) -> Option<Value> {
         match self {
             Self::Text(column) => column.is_valid(row).then(|| Value::str(column.value(row))),

@@ -14,8 +14,10 @@
 mod alerts;
 mod commit;
 mod config;
+mod coverage;
 mod decode;
 mod error;
+mod export;
 mod index;
 pub mod limits;
 mod location;
@@ -33,8 +35,13 @@ mod write;
 pub use alerts::{AlertFilter, AlertsCommit};
 pub use commit::{Committed, EventsCommit, StagedFiles};
 pub use config::*;
+pub use coverage::{Coverage, DeadLetterCount, SourceCoverage};
 pub use error::{CommitError, QueryError, StoreError};
-pub use query::{ALIASES, FieldAlias, FoundEvent, SearchAnswer, SearchRequest, check_query, query_matches};
+pub use export::to_parquet;
+pub use query::{
+    ALIASES, FieldAlias, FilesRead, Follow, FoundEvent, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow,
+    check_query, query_matches,
+};
 pub use sql::SqlAnswer;
 pub use state::StatePart;
 pub use store::{Store, TableStatus};

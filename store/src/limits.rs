@@ -54,3 +54,13 @@ pub const MAX_SQL_MEMORY_BYTES: usize = 512 << 20;
 
 /// Largest part of a correlation state snapshot, in bytes. A larger one is refused, and so is its commit.
 pub const MAX_STATE_PART_BYTES: usize = 1 << 30;
+
+/// Most groups that a tally tells; events of further ones are counted together.
+pub const MAX_TALLY_GROUPS: usize = 1_000_000;
+
+/// Most combinations of values that one event is counted by, where several fields are counted by that have several values each.
+pub const MAX_TALLY_COMBINATIONS: usize = 64;
+
+/// Most files of dead letters that are read to say what an answer lacks, by topic and reason; the letters of further ones are
+/// only counted.
+pub const MAX_COVERAGE_FILES: usize = 64;

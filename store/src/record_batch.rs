@@ -9,7 +9,7 @@ use arrow::array::{
 use casebook_event::{DeadLetter, Event, FieldId, FieldType, Timestamp, Value};
 
 use crate::schema::TableSchema;
-use crate::table::StatsBuilder;
+use crate::table::{SourceCount, StatsBuilder};
 use crate::{StoreError, TableName};
 
 /// Entity columns whose bounds go into the log, so that whole files can be left out of a search.
@@ -147,6 +147,7 @@ pub(crate) fn event_stats(stats: &mut StatsBuilder, events: &[&Event]) {
     for event in events {
         stats.row(event.time);
         stats.text("source", event.source.name());
+        stats.source(event.source.name(), &SourceCount::of(event));
         stats.text("kafka_topic", &event.position.topic);
         stats.number("kafka_offset", event.position.offset);
         for &id in BOUNDED_FIELDS {

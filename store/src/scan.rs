@@ -89,3 +89,13 @@ pub(crate) fn select(rows: impl IntoIterator<Item = u32>) -> RowSelection {
     }
     RowSelection::from(selectors)
 }
+
+/// The same for a file of so many rows, of which the selection says what is to become of each.
+pub(crate) fn select_of(rows: impl IntoIterator<Item = u32>, total: usize) -> RowSelection {
+    let mut selectors: Vec<RowSelector> = select(rows).into();
+    let said: usize = selectors.iter().map(|selector| selector.row_count).sum();
+    if said < total {
+        selectors.push(RowSelector::skip(total - said));
+    }
+    RowSelection::from(selectors)
+}

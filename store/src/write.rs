@@ -167,8 +167,8 @@ pub(crate) async fn put_file(
         size: i64::try_from(size).unwrap_or(i64::MAX),
         modification_time: now.as_nanos().div_euclid(1_000_000),
         data_change: true,
+        tags: stats.tags(),
         stats: Some(stats.finish()),
-        tags: None,
         deletion_vector: None,
     })
 }

@@ -2,6 +2,7 @@
 
 mod alert;
 mod bench;
+mod completions;
 mod correlation;
 mod demo;
 mod doctor;
@@ -9,7 +10,7 @@ mod normalize;
 mod replay;
 mod rule;
 mod run;
-mod search;
+pub mod search;
 mod sql;
 
 use std::process::ExitCode;
@@ -31,5 +32,6 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Rule(command) => rule::run(command).await,
         Command::Correlation(command) => correlation::run(command).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Completions(args) => completions::run(&args),
     }
 }

@@ -6,9 +6,11 @@ use anyhow::Result;
 
 use super::{Rows, escape};
 
-pub fn write(rows: &Rows, out: &mut impl Write) -> Result<()> {
+pub fn write(rows: &Rows, header: bool, out: &mut impl Write) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(&rows.columns)?;
+    if header {
+        writer.write_record(&rows.columns)?;
+    }
     for row in &rows.rows {
         writer.write_record(row.iter().map(|value| cell(&value.to_text())))?;
     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use anyhow::Result;
 use casebook_event::Timestamp;
 
+const MINUTE: i64 = 60 * 1_000_000_000;
 const HOUR: i64 = 3_600 * 1_000_000_000;
 const DAY: i64 = 24 * HOUR;
 /// Widths of a bar, the smallest first.
@@ -30,11 +31,23 @@ pub fn write(times: impl Iterator<Item = Timestamp>, out: &mut impl Write) -> Re
     for time in times {
         *counts.entry(time.div_euclid(unit)).or_default() += 1;
     }
+    write_counts(&counts, unit, out)
+}
+
+/// Draws counts by the number of their unit of so many nanoseconds, with those between them of which there are none.
+pub fn write_counts(counts: &BTreeMap<i64, u64>, unit: i64, out: &mut impl Write) -> Result<()> {
+    let (Some((&first, _)), Some((&last, _))) = (counts.first_key_value(), counts.last_key_value()) else {
+        return Ok(());
+    };
     let highest = counts.values().max().copied().unwrap_or(1);
-    for bar in first.div_euclid(unit)..=last.div_euclid(unit) {
+    for bar in first..=last {
         let count = counts.get(&bar).copied().unwrap_or(0);
         let start = Timestamp::from_nanos(bar.saturating_mul(unit)).to_string();
-        let label = if unit == HOUR { &start[..16] } else { &start[..10] };
+        let label = match unit {
+            unit if unit % DAY == 0 => &start[..10],
+            unit if unit % MINUTE == 0 => &start[..16],
+            _ => start.as_str(),
+        };
         writeln!(out, "  {label} {count:>8} {}", blocks(count, highest))?;
     }
     Ok(())

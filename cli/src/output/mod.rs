@@ -6,6 +6,7 @@ pub mod explained;
 pub mod histogram;
 mod json_format;
 pub mod junit;
+pub mod pager;
 pub mod sarif;
 mod table_format;
 
@@ -36,16 +37,27 @@ impl Rows {
     }
 }
 
-/// Prints rows to stdout.
+/// Prints rows to stdout: on a terminal through a pager, where they are more than it shows.
 pub fn print(rows: &Rows, format: OutputFormat) -> Result<()> {
+    let mut text = Vec::new();
+    write(rows, format, true, &mut text)?;
+    pager::show(&text)
+}
+
+/// Prints rows to stdout at once, with a header where `header` is given.
+pub fn print_on(rows: &Rows, format: OutputFormat, header: bool) -> Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    match format {
-        OutputFormat::Table => table_format::write(rows, &mut out)?,
-        OutputFormat::Json => json_format::write_rows(rows, &mut out)?,
-        OutputFormat::Csv => csv_format::write(rows, &mut out)?,
-    }
+    write(rows, format, header, &mut out)?;
     out.flush()?;
     Ok(())
+}
+
+fn write(rows: &Rows, format: OutputFormat, header: bool, out: &mut impl Write) -> Result<()> {
+    match format {
+        OutputFormat::Table => table_format::write(rows, header, out),
+        OutputFormat::Json => json_format::write_rows(rows, out),
+        OutputFormat::Csv => csv_format::write(rows, header, out),
+    }
 }
 
 /// Writes one value as one line of JSON.

@@ -10,7 +10,7 @@ use super::{Rows, escape};
 /// Widest cell on a terminal; elsewhere nothing is cut.
 const MAX_CELL_COLUMNS: usize = 60;
 
-pub fn write(rows: &Rows, out: &mut impl Write) -> Result<()> {
+pub fn write(rows: &Rows, with_header: bool, out: &mut impl Write) -> Result<()> {
     let terminal = std::io::stdout().is_terminal();
     let last = rows.columns.len().saturating_sub(1);
     let cells: Vec<Vec<String>> = rows
@@ -45,13 +45,15 @@ pub fn write(rows: &Rows, out: &mut impl Write) -> Result<()> {
         .enumerate()
         .map(|(n, name)| width(n).max(name.width()))
         .collect();
-    let header: Vec<String> = rows.columns.iter().map(|name| name.to_uppercase()).collect();
-    if terminal {
-        write!(out, "\x1b[1m")?;
-    }
-    write_row(&header, &widths, out)?;
-    if terminal {
-        write!(out, "\x1b[0m")?;
+    if with_header {
+        let header: Vec<String> = rows.columns.iter().map(|name| name.to_uppercase()).collect();
+        if terminal {
+            write!(out, "\x1b[1m")?;
+        }
+        write_row(&header, &widths, out)?;
+        if terminal {
+            write!(out, "\x1b[0m")?;
+        }
     }
     for row in &cells {
         write_row(row, &widths, out)?;

@@ -56,6 +56,20 @@ pub(crate) enum Column {
     Offset,
 }
 
+impl Column {
+    /// Its name in the events table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Field(id) => id.info().column,
+            Self::Source => "source",
+            Self::EventId => "event_id",
+            Self::Topic => "kafka_topic",
+            Self::Partition => "kafka_partition",
+            Self::Offset => "kafka_offset",
+        }
+    }
+}
+
 /// What a query's field name stands for.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {

@@ -8,20 +8,28 @@
 mod ast;
 mod candidates;
 mod field;
+mod file_matches;
+mod follow;
 mod lexer;
 mod matches;
 mod native;
 mod parser;
+mod plan;
 mod range;
 mod row;
 mod row_set;
 mod search;
+mod tally;
 mod wildcard;
 
+pub(crate) use ast::Column;
 pub use field::{ALIASES, FieldAlias};
+pub use follow::Follow;
+pub(crate) use native::{parse as parse_native, visit as native_values};
 pub use row::FoundEvent;
 pub(crate) use row_set::RowSet;
-pub use search::{SearchAnswer, SearchRequest};
+pub use search::{FilesRead, SearchAnswer, SearchRequest};
+pub use tally::{Tally, TallyBy, TallyRow};
 
 use crate::QueryError;
 

@@ -45,11 +45,16 @@ impl From<&Event> for FoundEvent {
 impl FoundEvent {
     /// The event in ECS form: see [`Event::to_ecs`].
     pub fn to_ecs(&self) -> Value {
+        self.to_event().to_ecs()
+    }
+
+    /// The event as it was stored: without the source's own record, which is to be decoded again.
+    pub fn to_event(&self) -> Event {
         let mut fields = Fields::new();
         for (id, value) in &self.fields {
             fields.set(*id, value.clone());
         }
-        let event = Event {
+        Event {
             id: self.event_id,
             time: self.time,
             ingested: self.ingested,
@@ -58,8 +63,7 @@ impl FoundEvent {
             fields,
             native: Native::NONE,
             raw: self.raw.as_str().into(),
-        };
-        event.to_ecs()
+        }
     }
 
     /// The value of a normalized field.

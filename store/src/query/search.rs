@@ -1,27 +1,22 @@
 //! The search: leave files out, ask their indexes, read the rows that may match, and keep the newest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use casebook_event::{Source, Timestamp};
-use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
-use object_store::{Error as ObjectError, ObjectStoreExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::task::JoinHandle;
 
 use super::RowSet;
-use super::ast::{Column, Query, Target, ValueTest};
-use super::candidates::candidates;
+use super::file_matches::{Looked, Wanted, unreadable};
 use super::matches::matches;
-use super::parser::parse;
+use super::plan::Plan;
 use super::row::{FoundEvent, Row};
 use crate::decode::EventColumns;
-use crate::index::{Bundle, BundleBytes, Found, IndexReader, bundle_path};
-use crate::limits::{MAX_ANSWER_ROWS, MAX_BUNDLE_BYTES};
+use crate::limits::{MAX_ANSWER_ROWS, MAX_FILE_ROWS};
 use crate::scan::{scan, scan_rows, select};
 use crate::schema::TableSchema;
-use crate::table::DataFile;
+use crate::table::{DataFile, Snapshot};
 use crate::{Store, StoreError, TableName};
 
 /// What to look for. `SearchRequest::default()` asks for the hundred newest events.
@@ -64,121 +59,37 @@ pub struct SearchAnswer {
     /// Whether every file that may hold a match was looked at, so that `matched` is the number of all matches. A search
     /// stops when no further file can hold an event that belongs into the answer.
     pub counted_all: bool,
+    /// What was read for it.
+    pub files: FilesRead,
+}
+
+/// What was read for an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FilesRead {
     /// Files of the table.
-    pub files_total: u64,
+    pub total: u64,
     /// Files left out by what the log says of their times and sources.
-    pub files_pruned: u64,
+    pub pruned: u64,
     /// Files whose index was asked.
-    pub files_indexed: u64,
+    pub indexed: u64,
     /// Files without a usable index, of which every row was looked at.
-    pub files_scanned: u64,
+    pub scanned: u64,
     /// Files that were not looked at since the answer was complete without them.
-    pub files_unread: u64,
-    /// Rows that were read to see whether they match.
+    pub unread: u64,
+    /// Rows that were read to see whether they match, or for what is told of them.
     pub rows_read: u64,
+}
+
+impl FilesRead {
+    pub(super) fn add(&mut self, looked: &Looked) {
+        self.indexed += u64::from(looked.indexed);
+        self.scanned += u64::from(!looked.indexed);
+        self.rows_read += looked.rows_read;
+    }
 }
 
 /// A match: its time, and where it is.
 type Hit = (Timestamp, u32);
-
-/// What looking at one file gave.
-struct FileHits {
-    hits: Vec<Hit>,
-    matched: u64,
-    indexed: bool,
-    rows_read: u64,
-}
-
-/// A query with what was taken out of it to leave files out.
-#[derive(Debug)]
-struct Plan {
-    query: Query,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-    sources: Vec<Source>,
-    /// Columns that the query looks at.
-    columns: Vec<&'static str>,
-    /// Whether times are needed: not where matches are only counted.
-    hits_wanted: bool,
-}
-
-impl Plan {
-    fn new(request: &SearchRequest) -> Result<Self, StoreError> {
-        let mut plan = Self {
-            query: Query::All,
-            from: request.from,
-            to: request.to,
-            sources: request.sources.clone(),
-            columns: Vec::new(),
-            hits_wanted: request.limit > 0,
-        };
-        let mut parts = Vec::new();
-        plan.take(parse(&request.query)?, &mut parts);
-        if !plan.sources.is_empty() {
-            let any = plan.sources.iter().map(|source| {
-                let is = ValueTest::Equals(source.name().to_owned());
-                Query::Field(Target::First(vec![Column::Source]), is)
-            });
-            parts.push(Query::Or(any.collect()));
-        }
-        plan.query = if parts.is_empty() {
-            Query::All
-        } else {
-            Query::And(parts)
-        };
-        let mut columns = BTreeSet::new();
-        add_columns(&plan.query, &mut columns);
-        plan.columns = columns.into_iter().collect();
-        Ok(plan)
-    }
-
-    /// Moves times that every match must have into `from` and `to`, and the rest into `parts`.
-    fn take(&mut self, query: Query, parts: &mut Vec<Query>) {
-        match query {
-            Query::All => {}
-            Query::And(inner) => inner.into_iter().for_each(|part| self.take(part, parts)),
-            Query::Time(from, to) => {
-                self.from = self.from.max(from);
-                self.to = match (self.to, to) {
-                    (Some(a), Some(b)) => Some(a.min(b)),
-                    (a, b) => a.or(b),
-                };
-            }
-            other => parts.push(other),
-        }
-    }
-
-    fn may_hold(&self, file: &DataFile) -> bool {
-        file.stats.may_hold_time(self.from, self.to)
-            && (self.sources.is_empty() || self.sources.iter().any(|s| file.stats.may_hold("source", s.name())))
-    }
-
-    fn within(&self, time: Timestamp) -> bool {
-        self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
-    }
-}
-
-/// The columns of the events table that a query looks at.
-fn add_columns(query: &Query, out: &mut BTreeSet<&'static str>) {
-    match query {
-        Query::All | Query::Time(_, _) => {}
-        Query::And(parts) | Query::Or(parts) => parts.iter().for_each(|part| add_columns(part, out)),
-        Query::Not(part) => add_columns(part, out),
-        Query::Text(_) | Query::Field(Target::Native(_), _) => {
-            out.insert("raw");
-        }
-        Query::Field(Target::First(columns) | Target::Any(columns), _) => {
-            out.extend(columns.iter().map(|column| match column {
-                Column::Field(id) => id.info().column,
-                Column::Source => "source",
-                Column::EventId => "event_id",
-                Column::Topic => "kafka_topic",
-                Column::Partition => "kafka_partition",
-                Column::Offset => "kafka_offset",
-            }));
-        }
-    }
-}
 
 /// A task that ends with whoever waits for it.
 struct Task<T>(JoinHandle<T>);
@@ -190,27 +101,65 @@ impl<T> Drop for Task<T> {
 }
 
 impl Store {
+    /// The files that may hold a match, at the table's latest version, in the order of the table.
+    pub(super) async fn files_of(&self, plan: &Plan) -> Result<(Vec<Arc<DataFile>>, FilesRead), StoreError> {
+        let snapshot = self.events.snapshot().await?;
+        let files = snapshot.files.values().filter(|file| plan.may_hold(file));
+        let files: Vec<Arc<DataFile>> = files.cloned().collect();
+        let total = snapshot.files.len() as u64;
+        let read = FilesRead {
+            total,
+            pruned: total - files.len() as u64,
+            ..FilesRead::default()
+        };
+        Ok((files, read))
+    }
+
+    /// What `look` finds in each file, in their order; some are looked at at the same time.
+    pub(super) fn each_file<T, Found>(
+        &self,
+        files: &[Arc<DataFile>],
+        look: impl Fn(Self, Arc<DataFile>) -> Found,
+    ) -> impl Stream<Item = Result<T, StoreError>>
+    where
+        T: Send + 'static,
+        Found: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let tasks = files.iter().cloned().map(move |file| {
+            let found = look(self.clone(), file);
+            async move {
+                let mut task = Task(tokio::spawn(found));
+                (&mut task.0).await.map_err(|_| StoreError::Cancelled)?
+            }
+        });
+        futures::stream::iter(tasks).buffered(self.config.search_files.max(1))
+    }
+
     /// Searches the events table at its latest version.
     ///
     /// # Errors
     /// The query is not understood, or a file cannot be read. A broken index is no error: its file is read instead.
     pub async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, StoreError> {
+        let plan = Arc::new(Plan::new(&request)?);
+        let (files, read) = self.files_of(&plan).await?;
+        self.search_files(&request, plan, files, read).await
+    }
+
+    /// Searches these files.
+    pub(super) async fn search_files(
+        &self,
+        request: &SearchRequest,
+        plan: Arc<Plan>,
+        mut files: Vec<Arc<DataFile>>,
+        read: FilesRead,
+    ) -> Result<SearchAnswer, StoreError> {
         let limit = request.limit.min(MAX_ANSWER_ROWS);
         let newest_first = request.newest_first;
-        let plan = Arc::new(Plan::new(&request)?);
-        let snapshot = self.events.snapshot().await?;
         let mut answer = SearchAnswer {
             counted_all: true,
+            files: read,
             ..SearchAnswer::default()
         };
-        let mut files: Vec<Arc<DataFile>> = snapshot
-            .files
-            .values()
-            .filter(|file| plan.may_hold(file))
-            .cloned()
-            .collect();
-        answer.files_total = snapshot.files.len() as u64;
-        answer.files_pruned = answer.files_total - files.len() as u64;
         // The file that may hold the first event of the answer comes first.
         let newest = |file: &DataFile| file.stats.max_time.unwrap_or(Timestamp::MAX);
         let oldest = |file: &DataFile| file.stats.min_time.unwrap_or(Timestamp::MIN);
@@ -226,29 +175,32 @@ impl Store {
             hits: Vec::new(),
         };
         let mut looked_at = 0;
-        let mut results = futures::stream::iter(files.iter().cloned().map(|file| {
-            let (store, plan) = (self.clone(), plan.clone());
-            let mut task = Task(tokio::spawn(async move { store.search_file(&plan, &file).await }));
-            async move { (&mut task.0).await.map_err(|_| StoreError::Cancelled)? }
-        }))
-        .buffered(self.config.search_files.max(1));
+        let hits_wanted = limit > 0;
+        let mut results = std::pin::pin!(self.each_file(&files, move |store, file| {
+            let plan = plan.clone();
+            async move {
+                let mut hits: Vec<Hit> = Vec::new();
+                let wanted = if hits_wanted { Wanted::Rows(&[]) } else { Wanted::Count };
+                let looked = store
+                    .look_at(&plan, &file, wanted, &mut |found| hits.push((found.time, found.number)))
+                    .await?;
+                Ok((looked, hits))
+            }
+        }));
         while let Some(found) = results.next().await {
-            let found: FileHits = found?;
-            answer.matched += found.matched;
-            answer.files_indexed += u64::from(found.indexed);
-            answer.files_scanned += u64::from(!found.indexed);
-            answer.rows_read += found.rows_read;
-            best.add(looked_at, found.hits);
+            let (looked, hits) = found?;
+            answer.matched += looked.matched;
+            answer.files.add(&looked);
+            best.add(looked_at, hits);
             looked_at += 1;
             let Some(next) = files.get(looked_at) else { break };
             let next = if newest_first { newest(next) } else { oldest(next) };
             if limit > 0 && best.is_complete_before(next) {
                 answer.counted_all = false;
-                answer.files_unread = (files.len() - looked_at) as u64;
+                answer.files.unread = (files.len() - looked_at) as u64;
                 break;
             }
         }
-        drop(results);
         answer.rows = self.read_hits(&files, best.finish()).await?;
         Ok(answer)
     }
@@ -261,110 +213,52 @@ impl Store {
         Ok(self.search(SearchRequest { limit: 0, ..request }).await?.matched)
     }
 
-    async fn search_file(&self, plan: &Arc<Plan>, file: &Arc<DataFile>) -> Result<FileHits, StoreError> {
-        let asked = self.ask_index(plan, file).await?;
-        let indexed = asked.is_some();
-        let every_time = file.stats.is_within(plan.from, plan.to);
-        let (rows, exact) = match asked {
-            Some(found) => (Some(found.rows), found.exact),
-            None => (None, matches!(plan.query, Query::All)),
-        };
-        let mut out = FileHits {
-            hits: Vec::new(),
-            matched: 0,
-            indexed,
-            rows_read: 0,
-        };
-        if let Some(rows) = &rows {
-            if rows.is_empty() {
-                return Ok(out);
-            }
-            if exact && every_time && !plan.hits_wanted {
-                out.matched = rows.len() as u64;
-                return Ok(out);
-            }
-        }
-        let mut columns = vec!["time_nanos"];
-        if !exact {
-            columns.extend(&plan.columns);
-        }
-        let mut numbers: Box<dyn Iterator<Item = u32> + Send> = match &rows {
-            Some(rows) => Box::new(rows.iter().collect::<Vec<_>>().into_iter()),
-            None => Box::new(0..u32::MAX),
-        };
-        let selection = rows.as_ref().map(|rows| select(rows.iter()));
-        let mut batches = scan_rows(self, TableName::Events, file, &columns, selection).await?;
-        while let Some(batch) = batches.try_next().await? {
-            out.rows_read += batch.num_rows() as u64;
-            let columns = EventColumns::new(&batch);
-            for row in 0..batch.num_rows() {
-                let Some(number) = numbers.next() else { break };
-                let time = columns.time(row);
-                if !plan.within(time) {
-                    continue;
-                }
-                if !exact {
-                    let event = columns.event(row).map_err(|reason| unreadable(file, reason))?;
-                    if !matches(&plan.query, &Row::new(&event)) {
-                        continue;
+    /// The files of a snapshot in which rows match every one of the queries, with these rows. The number of a file's rows is
+    /// known where it has any.
+    pub(crate) async fn rows_that_match(
+        &self,
+        snapshot: &Snapshot,
+        queries: &[&str],
+    ) -> Result<Vec<(Arc<DataFile>, Vec<u32>)>, StoreError> {
+        let plans = queries
+            .iter()
+            .map(|query| {
+                Plan::new(&SearchRequest {
+                    query: (*query).to_owned(),
+                    ..SearchRequest::default()
+                })
+                .map(Arc::new)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let files: Vec<Arc<DataFile>> = snapshot
+            .files
+            .values()
+            .filter(|file| plans.iter().all(|plan| plan.may_hold(file)))
+            .cloned()
+            .collect();
+        let plans: Arc<[Arc<Plan>]> = plans.into();
+        let found = self.each_file(&files, move |store, file| {
+            let plans = plans.clone();
+            async move {
+                let mut rows: Option<RowSet> = None;
+                for plan in plans.iter() {
+                    let rows_of_file = file.stats.rows.unwrap_or(MAX_FILE_ROWS as u64);
+                    let mut found = RowSet::none(u32::try_from(rows_of_file).unwrap_or(u32::MAX));
+                    store
+                        .look_at(plan, &file, Wanted::Rows(&[]), &mut |one| found.insert(one.number))
+                        .await?;
+                    match &mut rows {
+                        Some(rows) => rows.intersect(&found),
+                        None => rows = Some(found),
                     }
                 }
-                out.matched += 1;
-                if plan.hits_wanted {
-                    out.hits.push((time, number));
-                }
+                let rows: Vec<u32> = rows.iter().flat_map(RowSet::iter).collect();
+                Ok((file, rows))
             }
-        }
-        Ok(out)
-    }
-
-    /// The rows that the index of a file names; `None` where it has no usable one.
-    async fn ask_index(&self, plan: &Arc<Plan>, file: &DataFile) -> Result<Option<Found>, StoreError> {
-        let path = bundle_path(&file.path);
-        let bytes = match self.location.local_path(&path) {
-            Some(_) => None,
-            None => match self.fetch(&path).await {
-                Some(bytes) => Some(bytes),
-                None => return Ok(None),
-            },
-        };
-        let local = self.location.local_path(&path);
-        let (plan, rows) = (plan.clone(), file.stats.rows);
-        let asked = tokio::task::spawn_blocking(move || -> Result<Option<Found>, crate::error::BoxError> {
-            let bytes = match (bytes, local) {
-                (Some(bytes), _) => BundleBytes::Memory(bytes),
-                (None, Some(local)) => match BundleBytes::open(&local) {
-                    Ok(bytes) => bytes,
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                    Err(error) => return Err(error.into()),
-                },
-                (None, None) => return Ok(None),
-            };
-            let index = IndexReader::open(Bundle::open(bytes)?)?;
-            if rows.is_some_and(|rows| rows != u64::from(index.rows())) {
-                return Err("it belongs to another file".into());
-            }
-            Ok(Some(candidates(&plan.query, &index)?))
         });
-        match asked.await.map_err(|_| StoreError::Cancelled)? {
-            Ok(found) => Ok(found),
-            Err(error) => {
-                tracing::warn!(path, %error, "an index is not usable; its file is read instead");
-                Ok(None)
-            }
-        }
-    }
-
-    async fn fetch(&self, path: &str) -> Option<Bytes> {
-        let object = Path::from(path);
-        let found = match self.location.files.get(&object).await {
-            Ok(found) if found.meta.size <= MAX_BUNDLE_BYTES => found.bytes().await,
-            Ok(_) | Err(ObjectError::NotFound { .. }) => return None,
-            Err(error) => Err(error),
-        };
-        found
-            .inspect_err(|error| tracing::warn!(path, %error, "cannot read an index; its file is read instead"))
-            .ok()
+        let mut found: Vec<_> = found.try_collect().await?;
+        found.retain(|(_, rows)| !rows.is_empty());
+        Ok(found)
     }
 
     /// The events of the hits, whole, in the order of the hits.
@@ -429,15 +323,6 @@ impl Store {
             }
         }
         Ok(())
-    }
-}
-
-fn unreadable(file: &DataFile, reason: String) -> StoreError {
-    StoreError::File {
-        table: TableName::Events.name(),
-        action: "read",
-        path: file.path.clone(),
-        source: reason.into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! SQL over the three tables, by DataFusion.
 
+mod functions;
 mod provider;
 mod value;
 
@@ -8,9 +9,10 @@ use std::sync::Arc;
 use casebook_event::Value;
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 
 use crate::limits::{MAX_SQL_BYTES, MAX_SQL_MEMORY_BYTES};
+use crate::sql::functions::{bind_matches, functions};
 use crate::sql::provider::TableFiles;
 use crate::{Store, StoreError, TableName};
 
@@ -45,10 +47,7 @@ impl Store {
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        let frame = context
-            .sql_with_options(sql, read_only)
-            .await
-            .map_err(|error| failed(&error))?;
+        let frame = plan(&context, sql, read_only).await.map_err(|error| failed(&error))?;
         let columns = frame
             .schema()
             .fields()
@@ -81,15 +80,28 @@ impl Store {
         let context = SessionContext::new_with_config_rt(config, runtime);
         let url = ObjectStoreUrl::parse(FILES_URL).map_err(|error| failed(&error))?;
         context.register_object_store(url.as_ref(), self.location.files.clone());
+        functions()
+            .into_iter()
+            .for_each(|function| context.register_udf(function));
         for &name in TableName::ALL {
             let snapshot = self.table(name).snapshot().await?;
-            let table = TableFiles::new(name, url.clone(), snapshot);
+            let table = TableFiles::new(self.clone(), name, url.clone(), snapshot);
             context
                 .register_table(name.name(), Arc::new(table))
                 .map_err(|error| failed(&error))?;
         }
         Ok(context)
     }
+}
+
+async fn plan(context: &SessionContext, sql: &str, allowed: SQLOptions) -> Result<DataFrame, DataFusionError> {
+    let state = context.state();
+    let dialect = state.config().options().sql_parser.dialect;
+    let mut statement = state.sql_to_statement(sql, &dialect)?;
+    bind_matches(&mut statement);
+    let plan = state.statement_to_plan(statement).await?;
+    allowed.verify_plan(&plan)?;
+    context.execute_logical_plan(plan).await
 }
 
 /// DataFusion's message without the layers it wraps around it.

@@ -7,21 +7,25 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema as ScanSchema;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use crate::TableName;
+use super::functions::matches_query;
+use crate::scan::select_of;
 use crate::schema::TableSchema;
 use crate::table::{DataFile, Snapshot};
+use crate::{Store, StoreError, TableName};
 
 #[derive(Debug)]
 pub(super) struct TableFiles {
+    store: Store,
     name: TableName,
     url: ObjectStoreUrl,
     snapshot: Arc<Snapshot>,
@@ -30,7 +34,7 @@ pub(super) struct TableFiles {
 }
 
 impl TableFiles {
-    pub(super) fn new(name: TableName, url: ObjectStoreUrl, snapshot: Arc<Snapshot>) -> Self {
+    pub(super) fn new(store: Store, name: TableName, url: ObjectStoreUrl, snapshot: Arc<Snapshot>) -> Self {
         let schema = TableSchema::of(name);
         let date: Vec<_> = schema
             .full
@@ -50,11 +54,38 @@ impl TableFiles {
             .with_table_partition_cols(date)
             .build();
         Self {
+            store,
             name,
             url,
             snapshot,
             scan,
         }
+    }
+
+    /// The files with what is to be read of them: all, or the rows that match every query.
+    async fn selected(&self, queries: &[&str]) -> Result<Vec<PartitionedFile>> {
+        if queries.is_empty() {
+            return self
+                .snapshot
+                .files
+                .values()
+                .map(|file| self.partitioned(file))
+                .collect();
+        }
+        let external = |error: StoreError| DataFusionError::External(Box::new(error));
+        let found = self
+            .store
+            .rows_that_match(&self.snapshot, queries)
+            .await
+            .map_err(external)?;
+        found
+            .into_iter()
+            .map(|(file, rows)| {
+                let total = usize::try_from(file.stats.rows.unwrap_or(0)).unwrap_or(usize::MAX);
+                let selection = ParquetRowSelection::new(select_of(rows, total));
+                Ok(self.partitioned(&file)?.with_extension(selection))
+            })
+            .collect()
     }
 
     fn partitioned(&self, file: &DataFile) -> Result<PartitionedFile> {
@@ -88,8 +119,13 @@ impl TableProvider for TableFiles {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Filters prune row groups and pages here, and are applied once more behind the scan.
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        // The index answers some conditions. The others prune row groups and pages here, and are applied once more behind
+        // the scan.
+        let support = |filter: &&Expr| match matches_query(filter) {
+            Some(_) if self.name == TableName::Events => TableProviderFilterPushDown::Exact,
+            _ => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(support).collect())
     }
 
     async fn scan(
@@ -100,15 +136,19 @@ impl TableProvider for TableFiles {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut source = ParquetSource::new(self.scan.clone());
-        if let Some(filter) = conjunction(filters.to_vec()) {
+        let (asked, filters): (Vec<&Expr>, Vec<&Expr>) = filters
+            .iter()
+            .partition(|filter| self.name == TableName::Events && matches_query(filter).is_some());
+        let queries: Vec<&str> = asked.into_iter().filter_map(matches_query).collect();
+        if let Some(filter) = conjunction(filters.into_iter().cloned()) {
             let schema = DFSchema::try_from(self.schema())?;
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
         let width = state.config().target_partitions().max(1);
         let mut groups = vec![Vec::new(); width.min(self.snapshot.files.len()).max(1)];
         let count = groups.len();
-        for (n, file) in self.snapshot.files.values().enumerate() {
-            groups[n % count].push(self.partitioned(file)?);
+        for (n, file) in self.selected(&queries).await?.into_iter().enumerate() {
+            groups[n % count].push(file);
         }
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_file_groups(groups.into_iter().map(FileGroup::new).collect())

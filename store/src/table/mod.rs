@@ -13,6 +13,7 @@ mod checkpoint;
 mod data_file;
 mod log;
 mod snapshot;
+mod source_counts;
 mod stats;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub(crate) use action::{Add, DomainMetadata, Txn};
 pub(crate) use data_file::{DataFileWriter, Encoded, file_name};
 use log::Log;
 pub(crate) use snapshot::{DataFile, Snapshot};
+pub(crate) use source_counts::SourceCount;
 pub(crate) use stats::StatsBuilder;
 
 use crate::config::StoreConfig;

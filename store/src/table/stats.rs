@@ -3,13 +3,19 @@
 //! The form is that of the Delta protocol's "Per-file Statistics": a JSON text with `numRecords`, `minValues`,
 //! `maxValues` and `nullCount`; times as RFC 3339 and texts cut short, downwards in a minimum and upwards in a maximum.
 
+use std::collections::BTreeMap;
+
 use casebook_event::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
 use super::action::Add;
+use super::source_counts::{SourceCount, SourceCounts};
 
 /// Longest text in statistics, in characters.
 const MAX_STATS_CHARS: usize = 32;
+
+/// The columns that a table's files are pruned by: each table has one of them.
+const TIME_COLUMNS: &[&str] = &["time", "ingested"];
 
 /// What the log says of a file's rows. An absent bound is unknown, so that the file must be looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,6 +25,8 @@ pub(crate) struct FileStats {
     pub max_time: Option<Timestamp>,
     /// Bounds of text columns, by column.
     texts: Vec<(String, String, String)>,
+    /// What it holds of each source. Absent in files of older versions.
+    pub sources: Option<SourceCounts>,
 }
 
 impl FileStats {
@@ -29,12 +37,16 @@ impl FileStats {
             .as_deref()
             .and_then(|text| serde_json::from_str::<Json>(text).ok())
         else {
-            return Self::default();
+            return Self {
+                sources: SourceCounts::of(add),
+                ..Self::default()
+            };
         };
         let bound = |side: &str, column: &str| stats.get(side)?.get(column)?.as_str().map(str::to_owned);
+        let time = |side: &str| TIME_COLUMNS.iter().find_map(|column| bound(side, column));
         let mut texts = Vec::new();
         if let Some(Json::Object(columns)) = stats.get("minValues") {
-            for column in columns.keys().filter(|column| *column != "time") {
+            for column in columns.keys().filter(|column| !TIME_COLUMNS.contains(&column.as_str())) {
                 if let (Some(min), Some(max)) = (bound("minValues", column), bound("maxValues", column)) {
                     texts.push((column.clone(), min, max));
                 }
@@ -42,12 +54,13 @@ impl FileStats {
         }
         Self {
             rows: stats.get("numRecords").and_then(Json::as_u64),
-            min_time: bound("minValues", "time").and_then(|text| Timestamp::parse_rfc3339(&text)),
+            min_time: time("minValues").and_then(|text| Timestamp::parse_rfc3339(&text)),
             // A writer may have cut the time to whole milliseconds.
-            max_time: bound("maxValues", "time")
+            max_time: time("maxValues")
                 .and_then(|text| Timestamp::parse_rfc3339(&text))
                 .map(|time| time.saturating_add_nanos(999_999)),
             texts,
+            sources: SourceCounts::of(add),
         }
     }
 
@@ -91,6 +104,7 @@ pub(crate) struct StatsBuilder {
     time: Option<(Timestamp, Timestamp)>,
     texts: Vec<TextBounds>,
     numbers: Vec<(&'static str, i64, i64)>,
+    sources: SourceCounts,
 }
 
 #[derive(Debug)]
@@ -109,6 +123,7 @@ impl StatsBuilder {
             time: None,
             texts: Vec::new(),
             numbers: Vec::new(),
+            sources: SourceCounts::default(),
         }
     }
 
@@ -152,6 +167,16 @@ impl StatsBuilder {
             Some((_, min, max)) => (*min, *max) = ((*min).min(value), (*max).max(value)),
             None => self.numbers.push((column, value, value)),
         }
+    }
+
+    /// Notes what the row counted last is of its source.
+    pub fn source(&mut self, source: &str, count: &SourceCount) {
+        self.sources.add(source, count);
+    }
+
+    /// The tags of the add action.
+    pub fn tags(&self) -> Option<BTreeMap<String, Option<String>>> {
+        self.sources.tags()
     }
 
     /// The JSON text for the add action.

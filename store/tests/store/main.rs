@@ -11,3 +11,4 @@ mod alerts;
 mod commit;
 mod search;
 mod support;
+mod tallies;

@@ -1,6 +1,6 @@
 //! The search: what it finds is what the meaning of the query says, whether by index or by reading everything.
 
-use crate::support;
+use crate::{support, tallies};
 
 use casebook_event::{Event, FieldId, Source, Timestamp, Value};
 use casebook_store::{FoundEvent, SearchRequest, Store, StoreConfig, query_matches};
@@ -99,7 +99,7 @@ async fn what_queries_find() {
         found.sort_unstable();
         assert_eq!(found, want, "{query}");
         assert_eq!(
-            (answer.files_indexed + answer.files_pruned, answer.files_scanned),
+            (answer.files.indexed + answer.files.pruned, answer.files.scanned),
             (1, 0),
             "{query}"
         );
@@ -205,7 +205,7 @@ async fn the_newest_and_the_oldest_come_first_and_files_are_left_out() {
         newest.rows.iter().map(|r| r.position.offset).collect::<Vec<_>>(),
         [5, 4]
     );
-    assert!(!newest.counted_all && newest.files_unread > 0, "{newest:?}");
+    assert!(!newest.counted_all && newest.files.unread > 0, "{newest:?}");
     let oldest = store
         .search(SearchRequest {
             limit: 2,
@@ -232,7 +232,7 @@ async fn the_newest_and_the_oldest_come_first_and_files_are_left_out() {
         [2, 1]
     );
     assert_eq!(
-        (answer.files_total, answer.files_pruned, answer.counted_all),
+        (answer.files.total, answer.files.pruned, answer.counted_all),
         (6, 4, true)
     );
     let auth = SearchRequest {
@@ -240,7 +240,7 @@ async fn the_newest_and_the_oldest_come_first_and_files_are_left_out() {
         ..some
     };
     let answer = store.search(auth.clone()).await.unwrap();
-    assert_eq!((answer.rows.len(), answer.files_pruned), (1, 5));
+    assert_eq!((answer.rows.len(), answer.files.pruned), (1, 5));
     assert_eq!(offsets(&store, auth).await, [2]);
 }
 
@@ -269,7 +269,7 @@ async fn a_file_without_a_usable_index_is_read() {
         std::fs::write(&changed, &bytes).unwrap();
         let answer = store.search(ask("row11 OR user:alice")).await.unwrap();
         assert_eq!(answer.matched, 6, "damage {damage}");
-        assert_eq!((answer.files_indexed, answer.files_scanned), (1, 2), "damage {damage}");
+        assert_eq!((answer.files.indexed, answer.files.scanned), (1, 2), "damage {damage}");
     }
     // The bundle of another file is none of this one.
     store
@@ -488,18 +488,19 @@ proptest! {
                     .map(|event| event.position.offset)
                     .collect();
                 let answer = store.search(ask(query)).await.unwrap();
-                assert_eq!(answer.files_scanned, 0);
+                assert_eq!(answer.files.scanned, 0);
                 assert_eq!(answer.matched as usize, want.len(), "{query}");
                 let mut got: Vec<i64> = answer.rows.iter().map(|row| row.position.offset).collect();
                 got.sort_unstable();
                 assert_eq!(got, want, "{query}");
                 assert_eq!(store.count(ask(query)).await.unwrap() as usize, want.len(), "{query}");
+                tallies::check(&store, query, &answer.rows).await;
                 answers.push(answer.rows);
             }
             std::fs::remove_dir_all(dir.path().join("events/_casebook_index")).unwrap();
             for (query, rows) in queries.iter().zip(answers) {
                 let answer = store.search(ask(query)).await.unwrap();
-                assert_eq!(answer.files_indexed, 0);
+                assert_eq!(answer.files.indexed, 0);
                 assert_eq!(answer.rows, rows, "{query}");
             }
         });

@@ -1,0 +1,146 @@
+//! What an answer could have found: how far each source is known, and what is known to be missing.
+
+use std::collections::BTreeMap;
+
+use casebook_event::{Source, Timestamp};
+use futures::TryStreamExt as _;
+
+use arrow::array::AsArray as _;
+
+use crate::limits::MAX_COVERAGE_FILES;
+use crate::scan::scan;
+use crate::table::SourceCount;
+use crate::{Store, StoreError, TableName};
+
+/// How far the events table is known, by its log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Each source of which there is an event, by name.
+    pub sources: Vec<SourceCoverage>,
+    /// What was read since the beginning of the range and could not become an event, by topic and reason.
+    pub dead_letters: Vec<DeadLetterCount>,
+    /// Dead letters that are counted in none of those, since they are in more than [`MAX_COVERAGE_FILES`] files.
+    pub other_dead_letters: u64,
+    /// Files that an older version has written, which do not say what they hold of each source.
+    pub uncounted_files: u64,
+}
+
+/// How far a source is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceCoverage {
+    /// Its name.
+    pub source: String,
+    /// Its events in the files that the range touches: as many as there are in the range, or more.
+    pub events: u64,
+    /// The time of its first event in the table.
+    pub first: Timestamp,
+    /// The time of its last event in the table: what happened later is not here, or nothing did.
+    pub last: Timestamp,
+    /// When the last of them was read.
+    pub ingested: Timestamp,
+    /// Those of `events` in which a secret was masked: its text cannot be searched for.
+    pub masked: u64,
+    /// Those of `events` that are audit events without request and response, since the cluster's policy says so.
+    pub metadata_only: u64,
+}
+
+/// Dead letters of one topic for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterCount {
+    /// The topic.
+    pub topic: String,
+    /// The reason (`docs/dead-letters.md`).
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+impl Store {
+    /// How far the sources (all where none is named) are known, for a question about `from` (inclusive) to `to` (exclusive).
+    ///
+    /// # Errors
+    /// A log or a file of dead letters cannot be read.
+    pub async fn coverage(
+        &self,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        sources: &[Source],
+    ) -> Result<Coverage, StoreError> {
+        let snapshot = self.events.snapshot().await?;
+        let mut coverage = Coverage::default();
+        let mut known: BTreeMap<&str, SourceCount> = BTreeMap::new();
+        let mut within: BTreeMap<&str, SourceCount> = BTreeMap::new();
+        for file in snapshot.files.values() {
+            let Some(counts) = &file.stats.sources else {
+                coverage.uncounted_files += 1;
+                continue;
+            };
+            for (source, count) in &counts.0 {
+                if !sources.is_empty() && !sources.iter().any(|one| one.name() == source) {
+                    continue;
+                }
+                let add = |map: &mut BTreeMap<_, SourceCount>| {
+                    map.entry(source.as_str())
+                        .and_modify(|known| known.add(count))
+                        .or_insert(*count);
+                };
+                add(&mut known);
+                if from.is_none_or(|from| count.last >= from) && to.is_none_or(|to| count.first < to) {
+                    add(&mut within);
+                }
+            }
+        }
+        coverage.sources = known
+            .into_iter()
+            .map(|(source, count)| {
+                let asked = within.get(source);
+                let number = |of: fn(&SourceCount) -> u64| asked.map_or(0, of);
+                SourceCoverage {
+                    source: source.to_owned(),
+                    events: number(|count| count.rows),
+                    first: count.first,
+                    last: count.last,
+                    ingested: count.ingested,
+                    masked: number(|count| count.masked),
+                    metadata_only: number(|count| count.metadata_only),
+                }
+            })
+            .collect();
+        self.count_dead_letters(from, &mut coverage).await?;
+        Ok(coverage)
+    }
+
+    /// What is read before the range begins cannot be of it, unless a clock is wrong.
+    async fn count_dead_letters(&self, from: Option<Timestamp>, coverage: &mut Coverage) -> Result<(), StoreError> {
+        let snapshot = self.dead_letters.snapshot().await?;
+        let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
+        // The newest first: what is not looked into is the oldest.
+        let of_range = snapshot
+            .files
+            .values()
+            .rev()
+            .filter(|file| file.stats.may_hold_time(from, None));
+        for (n, file) in of_range.enumerate() {
+            if n >= MAX_COVERAGE_FILES {
+                coverage.other_dead_letters += file.stats.rows.unwrap_or(0);
+                continue;
+            }
+            let mut batches = scan(self, TableName::DeadLetters, file, &["topic", "reason"]).await?;
+            while let Some(batch) = batches.try_next().await? {
+                let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+                let (Some(topics), Some(reasons)) = (text("topic"), text("reason")) else {
+                    continue;
+                };
+                for row in 0..batch.num_rows() {
+                    let key = (topics.value(row).to_owned(), reasons.value(row).to_owned());
+                    *counts.entry(key).or_default() += 1;
+                }
+            }
+        }
+        coverage.dead_letters = counts
+            .into_iter()
+            .map(|((topic, reason), count)| DeadLetterCount { topic, reason, count })
+            .collect();
+        Ok(())
+    }
+}
