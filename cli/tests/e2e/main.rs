@@ -10,6 +10,7 @@
 mod commands;
 mod delivery;
 mod samples;
+mod search;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;
