@@ -8,6 +8,9 @@
 )]
 
 mod alerts;
+mod answers;
+mod care;
 mod commit;
 mod search;
 mod support;
+mod verify;
