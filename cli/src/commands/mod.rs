@@ -11,6 +11,7 @@ mod rule;
 mod run;
 mod search;
 mod sql;
+pub mod store;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Normalize(args) => normalize::run(&args),
         Command::Search(args) => search::run(args).await,
         Command::Sql(args) => sql::run(args).await,
+        Command::Store(command) => store::run(command).await,
         Command::Alert(command) => alert::run(command).await,
         Command::Rule(command) => rule::run(command).await,
         Command::Correlation(command) => correlation::run(command).await,
