@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::store::StoreCommand;
+
 /// Detection and investigation for Kubernetes security incidents.
 #[derive(Debug, Parser)]
 #[command(
@@ -11,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     about,
     max_term_width = 110,
-    after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert, no event that matches); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines."
+    after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert, no event that matches, a problem in a store); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -34,6 +36,9 @@ pub enum Command {
     Search(crate::commands::search::SearchArgs),
     /// Query the tables `events`, `alerts` and `dead_letters` with SQL
     Sql(SqlArgs),
+    /// Care for a store: compaction, retention, verification
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Look at alerts
     #[command(subcommand)]
     Alert(AlertCommand),

@@ -134,6 +134,7 @@ impl Store {
         txns.append(&mut resume_txns(&before, group, &checkpoint, now));
         let proposal = Proposal {
             adds,
+            removes: Vec::new(),
             txns,
             domains,
             now,

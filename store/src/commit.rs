@@ -199,6 +199,7 @@ impl Store {
         fail_point!("store.files-written");
         let proposal = Proposal {
             adds: written.adds.clone(),
+            removes: Vec::new(),
             txns,
             domains: Vec::new(),
             now,
@@ -277,6 +278,7 @@ impl Store {
             let written: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
             let proposal = Proposal {
                 adds,
+                removes: Vec::new(),
                 txns: txns_forward(group, checkpoint, &standing, now),
                 domains: Vec::new(),
                 now,

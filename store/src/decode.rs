@@ -6,7 +6,7 @@ use arrow::array::{
     Array, AsArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use casebook_event::{EventId, FieldId, FieldType, Position, Source, Timestamp, Value};
+use casebook_event::{Event, EventId, FieldId, FieldType, Fields, Native, Position, Source, Timestamp, Value};
 
 use crate::query::{Column, FoundEvent};
 
@@ -128,6 +128,30 @@ impl<'a> EventColumns<'a> {
                 .filter_map(|(id, column)| Some((*id, column.value(row)?)))
                 .collect(),
             raw: text(self.raw).unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+impl EventColumns<'_> {
+    /// The event of a row as it was when it was written, but for its native record, which is in the raw one.
+    ///
+    /// # Errors
+    /// As [`EventColumns::event`].
+    pub fn whole_event(&self, row: usize) -> Result<Event, String> {
+        let found = self.event(row)?;
+        let mut fields = Fields::new();
+        for (id, value) in found.fields {
+            fields.set(id, value);
+        }
+        Ok(Event {
+            id: found.event_id,
+            time: found.time,
+            ingested: found.ingested,
+            source: found.source,
+            position: found.position,
+            fields,
+            native: Native::NONE,
+            raw: found.raw.into(),
         })
     }
 }

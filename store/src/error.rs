@@ -96,6 +96,22 @@ pub enum StoreError {
         /// The bound, in bytes.
         limit: usize,
     },
+    /// A file that was to be replaced belongs to the table no more: another compaction or expiry was first.
+    #[error("table {table}: {path} belongs to the table no more: other maintenance was first; run the command again")]
+    Replaced {
+        /// `events`, `alerts` or `dead_letters`.
+        table: &'static str,
+        /// The file, relative to the table.
+        path: String,
+    },
+    /// What is asked for would break a promise of the table.
+    #[error("table {table}: {reason}")]
+    Refused {
+        /// `events`, `alerts` or `dead_letters`.
+        table: &'static str,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A background task was cancelled: the process is shutting down.
     #[error("the work was cancelled while the process shuts down")]
     Cancelled,

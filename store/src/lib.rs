@@ -12,11 +12,13 @@
 //! No type of arrow, parquet, datafusion, object_store or tantivy is part of this crate's interface.
 
 mod alerts;
+mod care;
 mod commit;
 mod config;
 mod coverage;
 mod decode;
 mod error;
+mod events_file;
 mod export;
 mod index;
 pub mod limits;
@@ -33,6 +35,10 @@ mod table;
 mod write;
 
 pub use alerts::{AlertFilter, AlertsCommit};
+pub use care::{
+    CareProgress, Compacted, DateCounts, ExpireRequest, Expired, OnProgress, Problem, Rebuilt, SourceCounts,
+    TableCounts, VacuumRequest, Vacuumed, Verified,
+};
 pub use commit::{Committed, EventsCommit, StagedFiles};
 pub use config::*;
 pub use coverage::{Coverage, DeadLetterCount, SourceCoverage};

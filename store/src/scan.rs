@@ -7,8 +7,9 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection, RowSelector};
+use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use crate::object_reader::ObjectReader;
 use crate::table::DataFile;
@@ -37,6 +38,47 @@ pub(crate) async fn scan_rows(
     columns: &[&str],
     selection: Option<RowSelection>,
 ) -> Result<Batches, StoreError> {
+    open(store, table, file, Some(columns), selection, BATCH_ROWS).await
+}
+
+/// Reads every column that the file has, in batches of at most `batch_rows` rows.
+pub(crate) async fn scan_whole(
+    store: &Store,
+    table: TableName,
+    file: &DataFile,
+    batch_rows: usize,
+) -> Result<Batches, StoreError> {
+    open(store, table, file, None, None, batch_rows).await
+}
+
+/// Reads what a file says of itself at its end.
+pub(crate) async fn footer(
+    store: &Store,
+    table: TableName,
+    file: &DataFile,
+) -> Result<Arc<ParquetMetaData>, StoreError> {
+    let path = format!("{}/{}", table.name(), file.path);
+    let mut reader = ObjectReader {
+        files: store.location.files.clone(),
+        path: Path::from(path.as_str()),
+        size: file.add.size.unsigned_abs(),
+    };
+    reader.get_metadata(None).await.map_err(|error| StoreError::File {
+        table: table.name(),
+        action: "read",
+        path,
+        source: Box::new(error),
+    })
+}
+
+async fn open(
+    store: &Store,
+    table: TableName,
+    file: &DataFile,
+    columns: Option<&[&str]>,
+    selection: Option<RowSelection>,
+    batch_rows: usize,
+) -> Result<Batches, StoreError> {
     let path = format!("{}/{}", table.name(), file.path);
     let failed: Arc<dyn Fn(parquet::errors::ParquetError) -> StoreError + Send + Sync> = {
         let path = path.clone();
@@ -64,8 +106,11 @@ pub(crate) async fn scan_rows(
     let mut builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
         .map_err(|error| failed(error))?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder = builder.with_projection(mask);
+    }
+    builder = builder.with_batch_size(batch_rows);
     if let Some(selection) = selection {
         builder = builder.with_row_selection(selection);
     }

@@ -13,7 +13,7 @@ use crate::table::{DomainMetadata, Snapshot};
 use crate::{Store, StoreError, TableName};
 
 /// The folder of the snapshots in the alerts table; Delta readers and cleaners leave folders with `_` alone.
-const FOLDER: &str = "_casebook_state";
+pub(crate) const FOLDER: &str = "_casebook_state";
 
 /// A file of a state snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

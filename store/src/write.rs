@@ -9,10 +9,11 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::config::StoreConfig;
+use crate::events_file::{EncodedEvents, EventsFile};
 use crate::index::{IndexWriter, bundle_path};
 use crate::limits::MAX_FILE_ROWS;
 use crate::schema::TableSchema;
-use crate::table::{Add, DataFileWriter, Encoded, StatsBuilder, file_name};
+use crate::table::{Add, Encoded, StatsBuilder, file_name};
 use crate::{StoreError, TableName, record_batch};
 
 /// Rows of one record batch on the way into a data file.
@@ -63,9 +64,9 @@ pub(crate) async fn write_events(
             let (events, heap_bytes) = (events.clone(), config.index_heap_bytes);
             tokio::task::spawn_blocking(move || index_events(&events, heap_bytes))
         });
-        let (encoded, stats) = encode.await.map_err(|_| StoreError::Cancelled)??;
-        written.rows += encoded.rows as u64;
-        let add = put_file(files, TableName::Events, &path, &date, encoded, stats, now).await?;
+        let encoded = encode.await.map_err(|_| StoreError::Cancelled)??;
+        written.rows += encoded.encoded.rows as u64;
+        let add = encoded.put(files, &path, &date, now).await?;
         written.stored_bytes += add.size.unsigned_abs();
         written.adds.push(add);
         fail_point!("store.index");
@@ -116,15 +117,13 @@ fn chunks(config: &StoreConfig, events: Vec<Event>) -> Vec<(String, Vec<Event>)>
     chunks
 }
 
-fn encode_events(config: &StoreConfig, events: &[Event]) -> Result<(Encoded, StatsBuilder), StoreError> {
-    let mut writer = DataFileWriter::new(TableName::Events, config, events.len())?;
-    let mut stats = StatsBuilder::new("time");
+fn encode_events(config: &StoreConfig, events: &[Event]) -> Result<EncodedEvents, StoreError> {
+    let mut file = EventsFile::new(config, events.len())?;
     for chunk in events.chunks(BATCH_ROWS) {
         let chunk: Vec<&Event> = chunk.iter().collect();
-        writer.write(&record_batch::events(&chunk)?)?;
-        record_batch::event_stats(&mut stats, &chunk);
+        file.write(&record_batch::events(&chunk)?, &chunk)?;
     }
-    Ok((writer.finish()?, stats))
+    file.finish()
 }
 
 fn index_events(events: &[Event], heap_bytes: usize) -> Result<Vec<u8>, crate::error::BoxError> {

@@ -12,6 +12,7 @@ mod rule;
 mod run;
 pub mod search;
 mod sql;
+pub mod store;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Normalize(args) => normalize::run(&args),
         Command::Search(args) => search::run(args).await,
         Command::Sql(args) => sql::run(args).await,
+        Command::Store(command) => store::run(command).await,
         Command::Alert(command) => alert::run(command).await,
         Command::Rule(command) => rule::run(command).await,
         Command::Correlation(command) => correlation::run(command).await,

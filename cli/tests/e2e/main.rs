@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod care;
 mod commands;
 mod delivery;
 mod samples;

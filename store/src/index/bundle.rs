@@ -28,6 +28,9 @@ pub(crate) const BUNDLE_VERSION: u32 = 2;
 /// Bytes that have one checksum.
 const BLOCK_BYTES: u64 = 32 * 1024;
 
+/// Bytes that are read at once where all are verified: a multiple of [`BLOCK_BYTES`].
+const VERIFIED_AT_ONCE: u64 = 64 * BLOCK_BYTES;
+
 /// Directory length, checksum of the directory, version, magic.
 const FOOTER_BYTES: u64 = 4 + 8 + 4 + 4;
 
@@ -190,6 +193,17 @@ impl Bundle {
     /// First byte and length of a file.
     pub fn file(&self, name: &str) -> Option<(u64, u64)> {
         self.directory.files.get(name).copied()
+    }
+
+    /// Reads the whole body, and verifies every block of it.
+    ///
+    /// # Errors
+    /// As [`Bundle::read`].
+    pub fn verify(&self) -> io::Result<()> {
+        for start in (0..self.body).step_by(VERIFIED_AT_ONCE as usize) {
+            self.read(start..self.body.min(start + VERIFIED_AT_ONCE))?;
+        }
+        Ok(())
     }
 
     /// Reads a range of the body, and verifies every block that it touches.

@@ -19,7 +19,7 @@ use casebook_event::{FieldId, FieldType, Indexed};
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 
 /// The folder of the bundles in the events table; Delta readers and cleaners leave folders with `_` alone.
-const FOLDER: &str = "_casebook_index";
+pub(crate) const FOLDER: &str = "_casebook_index";
 
 /// Where the bundle of a data file is, relative to the events table.
 pub(crate) fn bundle_name(data_file: &str) -> String {
@@ -52,7 +52,7 @@ const UNINDEXED_PROSE: &[FieldId] = &[FieldId::Message, FieldId::ErrorMessage, F
 const OWN_COLUMNS: &[&str] = &["source", "event_id"];
 
 /// The indexed columns, in the order of their codes.
-fn indexed_columns() -> impl Iterator<Item = &'static str> {
+pub(crate) fn indexed_columns() -> impl Iterator<Item = &'static str> {
     let fields = FieldId::ALL
         .iter()
         .map(|id| id.info())

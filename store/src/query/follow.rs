@@ -41,8 +41,7 @@ impl Follow {
         let new = snapshot
             .files
             .values()
-            // What only moves rows from file to file has no new ones.
-            .filter(|file| file.add.data_change && !self.seen.contains(&file.path) && self.plan.may_hold(file));
+            .filter(|file| !file.add.is_rewritten() && !self.seen.contains(&file.path) && self.plan.may_hold(file));
         let files: Vec<_> = new.cloned().collect();
         let answer = match files.is_empty() {
             true => return Ok(Vec::new()),

@@ -41,6 +41,16 @@ pub fn check_query(text: &str) -> Result<(), QueryError> {
     parser::parse(text).map(|_| ())
 }
 
+/// The rows of a file that its index names for a query.
+///
+/// # Errors
+/// The text is no query, or the index is broken.
+pub(crate) fn candidate_rows(text: &str, index: &crate::index::IndexReader) -> Result<RowSet, String> {
+    let query = parser::parse(text).map_err(|error| error.to_string())?;
+    let found = candidates::candidates(&query, index).map_err(|error| error.to_string())?;
+    Ok(found.rows)
+}
+
 /// Whether an event matches a query: the meaning of the language, one event at a time, without an index.
 ///
 /// # Errors

@@ -42,6 +42,12 @@ impl RowSet {
         }
     }
 
+    /// Whether it has a row.
+    pub fn contains(&self, row: u32) -> bool {
+        let word = self.bits.get(row as usize / 64);
+        word.is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
     /// Keeps the rows that `other` has too.
     pub fn intersect(&mut self, other: &Self) {
         for (a, b) in self.bits.iter_mut().zip(&other.bits) {

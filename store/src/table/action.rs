@@ -167,6 +167,22 @@ pub(crate) struct Add {
     pub deletion_vector: Option<serde_json::Value>,
 }
 
+/// The tag of a file whose rows were in other files before.
+const REWRITTEN: &str = "casebook.rewritten";
+
+impl Add {
+    /// Says that the file's rows are not new: they were in other files.
+    pub fn mark_rewritten(&mut self) {
+        let tags = self.tags.get_or_insert_default();
+        tags.insert(REWRITTEN.to_owned(), Some("true".to_owned()));
+    }
+
+    /// Whether its rows were in other files before.
+    pub fn is_rewritten(&self) -> bool {
+        self.tags.as_ref().is_some_and(|tags| tags.contains_key(REWRITTEN))
+    }
+}
+
 /// A data file that belongs to it no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -16,12 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::log::Log;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, TOMBSTONE_RETENTION_MS};
 use crate::StoreError;
 use crate::error::BoxError;
-
-/// How long a checkpoint carries on what was removed, in milliseconds: a week, as `delta.deletedFileRetentionDuration`.
-const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 
 /// The content of `_delta_log/_last_checkpoint`.
 #[derive(Serialize, Deserialize)]

@@ -74,6 +74,16 @@ impl Log {
             .is_some())
     }
 
+    /// Bytes of what is in the log's folder.
+    pub async fn bytes(&self) -> Result<u64, StoreError> {
+        let folder = self.folder();
+        self.files
+            .list(Some(&folder))
+            .try_fold(0, |sum, meta| std::future::ready(Ok(sum + meta.size)))
+            .await
+            .map_err(self.failed("list", &folder))
+    }
+
     /// Writes the entry of `version`; `false` if that version already exists.
     pub async fn put(&self, version: u64, entry: Bytes) -> Result<bool, StoreError> {
         let path = self.entry_path(version);

@@ -25,10 +25,10 @@ use object_store::ObjectStore;
 use serde_json::json;
 
 use action::{Action, Format, MetaData, Protocol};
-pub(crate) use action::{Add, DomainMetadata, Txn};
+pub(crate) use action::{Add, DomainMetadata, Remove, Txn};
 pub(crate) use data_file::{DataFileWriter, Encoded, file_name};
 use log::Log;
-pub(crate) use snapshot::{DataFile, Snapshot};
+pub(crate) use snapshot::{DataFile, Snapshot, TOMBSTONE_RETENTION_MS};
 pub(crate) use source_counts::SourceCount;
 pub(crate) use stats::StatsBuilder;
 
@@ -63,10 +63,12 @@ impl TableName {
     }
 }
 
-/// What one commit adds to a table.
+/// What one commit changes in a table.
 #[derive(Debug, Default)]
 pub(crate) struct Proposal {
     pub adds: Vec<Add>,
+    /// Data files that belong to the table no more. They stay on the disk: whoever reads an older version still needs them.
+    pub removes: Vec<Remove>,
     pub txns: Vec<Txn>,
     pub domains: Vec<DomainMetadata>,
     /// The time to write into the log.
@@ -215,11 +217,17 @@ impl Table {
     }
 
     fn entry(&self, proposal: Proposal, commit_id: &str) -> Result<(bytes::Bytes, Vec<Action>), StoreError> {
+        // The names that Delta gives to an append, to a compaction, and to rows that go.
+        let (operation, parameters) = match proposal.removes.as_slice() {
+            [] => ("WRITE", json!({"mode": "Append"})),
+            removes if removes.iter().any(|remove| remove.data_change) => ("DELETE", json!({})),
+            _ => ("OPTIMIZE", json!({})),
+        };
         let info = json!({
             "timestamp": proposal.now.as_nanos().div_euclid(1_000_000),
-            "operation": "WRITE",
-            "operationParameters": {"mode": "Append"},
-            "isBlindAppend": true,
+            "operation": operation,
+            "operationParameters": parameters,
+            "isBlindAppend": proposal.removes.is_empty(),
             "engineInfo": concat!("casebook/", env!("CARGO_PKG_VERSION")),
             "txnId": commit_id,
         });
@@ -233,6 +241,10 @@ impl Table {
         }));
         actions.extend(proposal.domains.into_iter().map(|domain| Action {
             domain_metadata: Some(domain),
+            ..Action::default()
+        }));
+        actions.extend(proposal.removes.into_iter().map(|remove| Action {
+            remove: Some(remove),
             ..Action::default()
         }));
         actions.extend(proposal.adds.into_iter().map(|add| Action {
@@ -289,6 +301,11 @@ impl Table {
                 tracing::warn!(%error, "cannot write a checkpoint");
             }
         });
+    }
+
+    /// Bytes of the log: its entries and checkpoints.
+    pub async fn log_bytes(&self) -> Result<u64, StoreError> {
+        self.log.bytes().await
     }
 
     /// Writes a checkpoint of the latest version now.

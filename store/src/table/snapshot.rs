@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::action::{Action, Add, DomainMetadata, MetaData, Protocol, Remove, Txn, decode_path};
 use super::stats::FileStats;
 
+/// How long a table remembers what was removed, in milliseconds: a week, as `delta.deletedFileRetentionDuration`.
+pub(crate) const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
+
 /// A data file of a table.
 #[derive(Debug)]
 pub(crate) struct DataFile {
@@ -27,8 +30,9 @@ pub(crate) struct Snapshot {
     pub files: BTreeMap<String, Arc<DataFile>>,
     pub txns: BTreeMap<String, Txn>,
     pub domains: BTreeMap<String, DomainMetadata>,
-    /// Removed files that other readers may still hold; checkpoints carry them on.
-    pub tombstones: BTreeMap<String, Remove>,
+    /// Removed files that other readers may still hold; checkpoints carry them on. Shared between versions: most commits
+    /// remove nothing.
+    pub tombstones: Arc<BTreeMap<String, Remove>>,
 }
 
 impl Snapshot {
@@ -37,6 +41,7 @@ impl Snapshot {
     /// # Errors
     /// The table asks for something that this version of the store does not support.
     pub fn apply(&mut self, version: u64, actions: impl IntoIterator<Item = Action>) -> Result<(), String> {
+        let mut newest_removal = None;
         for action in actions {
             if let Some(protocol) = action.protocol {
                 protocol.check()?;
@@ -58,7 +63,8 @@ impl Snapshot {
             if let Some(remove) = action.remove {
                 let path = decode_path(&remove.path);
                 self.files.remove(&path);
-                self.tombstones.insert(path, remove);
+                newest_removal = newest_removal.max(remove.deletion_timestamp);
+                Arc::make_mut(&mut self.tombstones).insert(path, remove);
             }
             if let Some(add) = action.add {
                 if add.deletion_vector.is_some() {
@@ -68,10 +74,18 @@ impl Snapshot {
                     ));
                 }
                 let path = decode_path(&add.path);
-                self.tombstones.remove(&path);
+                if self.tombstones.contains_key(&path) {
+                    Arc::make_mut(&mut self.tombstones).remove(&path);
+                }
                 let stats = FileStats::of(&add);
                 self.files.insert(path.clone(), Arc::new(DataFile { path, add, stats }));
             }
+        }
+        if let Some(newest) = newest_removal {
+            // A process that lives for months would else remember every file that ever was.
+            let oldest = newest.saturating_sub(TOMBSTONE_RETENTION_MS);
+            Arc::make_mut(&mut self.tombstones)
+                .retain(|_, remove| remove.deletion_timestamp.is_none_or(|time| time >= oldest));
         }
         self.version = version;
         Ok(())
@@ -80,5 +94,36 @@ impl Snapshot {
     /// The next offset that `app_id` has reached.
     pub fn txn(&self, app_id: &str) -> Option<i64> {
         self.txns.get(app_id).map(|txn| txn.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn removed(path: &str, deletion_timestamp: i64) -> Action {
+        Action {
+            remove: Some(Remove {
+                path: path.to_owned(),
+                deletion_timestamp: Some(deletion_timestamp),
+                data_change: false,
+                extended_file_metadata: None,
+                partition_values: None,
+                size: None,
+            }),
+            ..Action::default()
+        }
+    }
+
+    #[test]
+    fn what_was_removed_is_remembered_for_a_week() {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(1, [removed("a", 0), removed("b", 1)]).unwrap();
+        let before = snapshot.clone();
+        snapshot.apply(2, [removed("c", TOMBSTONE_RETENTION_MS)]).unwrap();
+        assert_eq!(snapshot.tombstones.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        snapshot.apply(3, [removed("d", TOMBSTONE_RETENTION_MS + 1)]).unwrap();
+        assert_eq!(snapshot.tombstones.keys().collect::<Vec<_>>(), ["b", "c", "d"]);
+        assert_eq!(before.tombstones.len(), 2, "an older version stays as it was");
     }
 }

@@ -76,6 +76,17 @@ impl FileStats {
             && to.is_none_or(|to| self.max_time.is_some_and(|max| max < to))
     }
 
+    /// The text columns that have bounds.
+    pub fn bounded_columns(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(|(name, _, _)| name.as_str())
+    }
+
+    /// The one text that every row has in `column`, where the bounds say so. A text that was cut short is none.
+    pub fn only_text(&self, column: &str) -> Option<&str> {
+        let (_, min, max) = self.texts.iter().find(|(name, _, _)| name == column)?;
+        (min == max).then_some(min)
+    }
+
     /// Whether a row of the file may hold a text that begins with `prefix` in `column`.
     pub fn may_begin(&self, column: &str, prefix: &str) -> bool {
         self.texts

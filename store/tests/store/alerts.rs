@@ -10,7 +10,7 @@ use casebook_event::{
 use casebook_store::{AlertFilter, AlertsCommit, CommitError, StatePart, Store, StoreConfig, StoreError, TableName};
 use support::{at, files, open, range};
 
-fn alert(id: &str, revision: u32, status: AlertStatus, seconds: i64) -> Alert {
+pub fn alert(id: &str, revision: u32, status: AlertStatus, seconds: i64) -> Alert {
     Alert {
         alert: AlertHead {
             id: id.into(),

@@ -8,7 +8,10 @@
 )]
 
 mod alerts;
+mod answers;
+mod care;
 mod commit;
 mod search;
 mod support;
 mod tallies;
+mod verify;

@@ -332,7 +332,7 @@ fn word() -> impl Strategy<Value = String> {
     ]
 }
 
-fn arbitrary_event() -> impl Strategy<Value = Event> {
+pub fn arbitrary_event() -> impl Strategy<Value = Event> {
     let fields = proptest::collection::vec(
         (
             proptest::sample::select(
@@ -451,7 +451,7 @@ fn leaf() -> impl Strategy<Value = String> {
     ]
 }
 
-fn query() -> impl Strategy<Value = String> {
+pub fn query() -> impl Strategy<Value = String> {
     leaf().prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} AND {b})")),

@@ -1,0 +1,56 @@
+//! `casebook store vacuum`: room on the disk.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use casebook_store::{Problem, Store, TableName, VacuumRequest, Vacuumed};
+use clap::Args;
+
+use super::{age, bytes, tell};
+use crate::args::StoreArgs;
+use crate::stores;
+
+/// How long files stay that no log entry names, where nothing else is said.
+pub const DEFAULT_AGE: &str = "24h";
+
+#[derive(Debug, Args)]
+pub struct VacuumArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Only files that were replaced, or written without a commit, so long ago; 7d at most. Searches that run longer, and
+    /// workers whose commits wait longer, would miss files
+    #[arg(long, value_name = "AGE", default_value = DEFAULT_AGE)]
+    older_than: String,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub async fn run(args: VacuumArgs) -> Result<ExitCode> {
+    let older_than = age("--older-than", &args.older_than)?;
+    let store = stores::open_existing(&args.store).await?;
+    Ok(tell(&sweep(&store, older_than, args.dry_run).await?))
+}
+
+/// Vacuums every table, and says on stderr what went.
+pub async fn sweep(store: &Store, older_than: Duration, dry_run: bool) -> Result<Vec<Problem>> {
+    let request = VacuumRequest {
+        older_than,
+        dry_run,
+        now: casebook_pipeline::now(),
+    };
+    let mut all = Vacuumed::default();
+    for &table in TableName::ALL {
+        all.add(store.vacuum(table, request).await?);
+    }
+    eprintln!(
+        "casebook: {} {} in {} files that no table names; {} in {} files are too young",
+        if dry_run { "would delete" } else { "deleted" },
+        bytes(all.bytes),
+        all.files,
+        bytes(all.kept_bytes),
+        all.kept_files,
+    );
+    Ok(all.problems)
+}
