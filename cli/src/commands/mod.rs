@@ -5,12 +5,15 @@ mod bench;
 mod correlation;
 mod demo;
 mod doctor;
+pub mod entity;
+pub mod evidence;
 mod normalize;
 mod replay;
 mod rule;
 mod run;
 mod search;
 mod sql;
+pub mod timeline;
 
 use std::process::ExitCode;
 
@@ -28,6 +31,8 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Search(args) => search::run(args).await,
         Command::Sql(args) => sql::run(args).await,
         Command::Alert(command) => alert::run(command).await,
+        Command::Timeline(args) => timeline::run(args).await,
+        Command::Entity(command) => entity::run(command).await,
         Command::Rule(command) => rule::run(command).await,
         Command::Correlation(command) => correlation::run(command).await,
         Command::Bench(args) => bench::run(args).await,
