@@ -104,8 +104,8 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
         neighbours.count(&event);
     })
     .await?;
-    let mut alerts = timeline::alerts(&store, &scope, &ids, &query).await?;
-    alert::sort(&mut alerts);
+    let alerts = timeline::alerts(&store, &scope, &ids, &query).await?;
+
     let names = learned.names_of(&entity);
     let profile = Profile {
         bindings: learned.pairs_of(&names),
@@ -114,7 +114,7 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
         seen,
         days,
         alerts,
-        neighbours: neighbours.top(MOST_NEIGHBOURS, &entity.value),
+        neighbours: neighbours_of(&neighbours, &entity),
         entity,
     };
     if profile.read.events == 0 && profile.alerts.is_empty() {
@@ -134,6 +134,19 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
     }
     go_on(&profile, &args.store);
     Ok(exit_code::OK)
+}
+
+/// The neighbours with the most events, without the entity under another form of its name.
+fn neighbours_of(neighbours: &Neighbours, entity: &EntityName) -> Vec<Neighbour> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut top = neighbours.top(MOST_NEIGHBOURS + 1, &entity.value);
+    top.retain(|neighbour| {
+        let count = counts.entry(neighbour.kind).or_default();
+        let own = pivot(neighbour).is_some_and(|name| name == entity.to_string());
+        *count += usize::from(!own);
+        !own && *count <= MOST_NEIGHBOURS
+    });
+    top
 }
 
 fn go_on(profile: &Profile, store: &StoreArgs) {
@@ -157,6 +170,7 @@ fn pivot(neighbour: &Neighbour) -> Option<String> {
     let kind = match neighbour.kind {
         "user" => match value.strip_prefix("system:serviceaccount:") {
             Some(_) => Kind::ServiceAccount,
+            None if value.starts_with("system:node:") => Kind::Node,
             None => Kind::User,
         },
         "source ip" => Kind::Ip,
@@ -385,6 +399,7 @@ mod tests {
             Some("serviceaccount:prod/web"),
         );
         check("user", "alice", Some("user:alice"));
+        check("user", "system:node:n1", Some("node:n1"));
         check("destination", "10.0.0.1", Some("ip:10.0.0.1"));
         check("destination", "sts.amazonaws.com", None);
         check("pod", "prod/web-1", Some("pod:prod/web-1"));

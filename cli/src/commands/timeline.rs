@@ -9,6 +9,7 @@ use casebook_store::{AlertFilter, SearchRequest, Store};
 use clap::Args;
 
 use crate::args::{OutputArgs, OutputFormat, StoreArgs, TimeArgs};
+use crate::commands::alert;
 use crate::commands::evidence::short;
 use crate::exit_code::{self, usage};
 use crate::investigate::alerts::{cited, concerns};
@@ -90,10 +91,7 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
         nothing_found(&entity, &args);
         return Ok(exit_code::NO.into());
     }
-    let gravest = alerts
-        .iter()
-        .max_by_key(|alert| alert.rule.level)
-        .map(|alert| short(alert).to_owned());
+    let gravest = alerts.first().map(|alert| short(alert).to_owned());
     let alert_count = alerts.len();
     let mut lines = tell(entries, alerts, args.all);
     let limit = args
@@ -153,7 +151,7 @@ fn also_asked_about(entity: &EntityName, learned: &Learned, hints: &mut Hints) {
     const MOST: usize = 4;
     let wanted = |id: &casebook_event::Identifier| match (entity.kind, id.kind) {
         (Kind::Ip | Kind::Container | Kind::ServiceAccount, Id::PodName) => Some(format!("pod:{}", id.value)),
-        (Kind::Ip | Kind::Pod, Id::NodeName) => Some(format!("node:{}", id.value)),
+        (Kind::Ip | Kind::Pod | Kind::Container, Id::NodeName) => Some(format!("node:{}", id.value)),
         (Kind::Pod, Id::ServiceAccount) => Some(format!("sa:{}", id.value)),
         _ => None,
     };
@@ -273,7 +271,14 @@ pub async fn named(
         "casebook: `{}` is taken for {} ({})",
         escape(text),
         escape(&meant.entity.to_string()),
-        counted(usize::try_from(meant.count).unwrap_or(usize::MAX), "event")
+        counted(
+            usize::try_from(meant.count).unwrap_or(usize::MAX),
+            if meant.entity.kind == Kind::Alert {
+                "alert"
+            } else {
+                "event"
+            }
+        )
     );
     if !meant.others.is_empty() {
         let mut hints = Hints::new(place);
@@ -292,7 +297,7 @@ pub async fn named(
     Ok(Some(meant.entity))
 }
 
-/// The alerts of a range of time that concern an entity.
+/// The alerts of a range of time that concern an entity, the gravest first.
 pub async fn alerts(
     store: &Store,
     scope: &Scope,
@@ -306,6 +311,7 @@ pub async fn alerts(
     };
     let mut alerts = store.alerts(filter).await?;
     alerts.retain(|alert| concerns(alert, events, query));
+    alert::sort(&mut alerts);
     Ok(alerts)
 }
 
@@ -336,13 +342,13 @@ pub fn events_rows(lines: &[Line]) -> Rows {
                     Value::from(wording::what(group)),
                 ]
             }
-            Line::Alert(alert) => vec![
-                Value::from(wording::brief(alert.alert.time)),
+            Line::Alert(raised) => vec![
+                Value::from(wording::brief(line.time())),
                 text("ALERT"),
-                text(short(alert)),
+                text(short(&raised.first)),
                 text(""),
                 text(""),
-                Value::from(wording::alert(alert)),
+                Value::from(wording::alert(raised)),
             ],
             Line::Gap(from, to) => {
                 let mut cells = vec![text(""); 5];
@@ -385,12 +391,13 @@ fn whole_rows(lines: &[Line]) -> Rows {
                     Value::Bool(entry.cited),
                 ]
             }
-            Line::Alert(alert) => {
+            Line::Alert(raised) => {
+                let alert = &raised.first;
                 let mut cells = vec![
                     Value::str("alert"),
                     Value::from(alert.alert.time.to_string()),
-                    Value::from(alert.window.to.to_string()),
-                    Value::Int(i64::try_from(alert.evidence_total).unwrap_or(i64::MAX)),
+                    Value::from(raised.last.to_string()),
+                    Value::Int(i64::try_from(raised.count).unwrap_or(i64::MAX)),
                     Value::Null,
                     Value::str(&alert.alert.id),
                     Value::Null,

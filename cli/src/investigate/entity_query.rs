@@ -371,7 +371,11 @@ pub fn by_all_names(entity: &EntityName, learned: &Learned) -> EntityQuery {
 /// What may tell of other names of an entity: whatever names it, and whatever has its name in its text, as lists of pods do.
 pub fn that_tells_of(entity: &EntityName) -> EntityQuery {
     let mut query = by_name(entity);
-    query.texts.extend(name_in_texts(entity));
+    // Lists of pods and slices of endpoints have names and addresses in their texts alone; a user's name is a word that is
+    // everywhere.
+    if matches!(entity.kind, Kind::Pod | Kind::Node | Kind::Ip | Kind::ServiceAccount) {
+        query.texts.extend(name_in_texts(entity));
+    }
     query
 }
 

@@ -48,7 +48,8 @@ impl Entry {
         let method = text(FieldId::HttpRequestMethod).filter(|_| event.source != Source::KubernetesAudit);
         let action = text(FieldId::EventAction).or_else(|| method.clone());
         let kind = kind(&text);
-        let object = object(&text).or_else(|| method.and_then(|_| text(FieldId::UrlOriginal)));
+        let object = object(&text)
+            .or_else(|| method.and_then(|_| text(FieldId::UrlOriginal).or_else(|| text(FieldId::UrlPath))));
         let outcome = outcome(&text);
         let told = detail(event, &text);
         let routine = is_routine(event, user.as_deref(), &text);

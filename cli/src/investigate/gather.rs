@@ -112,7 +112,11 @@ pub async fn learn(store: &Store, entity: &EntityName, scope: &Scope) -> Result<
         sources: Vec::new(),
     };
     let query = entity_query::that_tells_of(entity);
-    let mut take = |event: FoundEvent| learned.learn(&casebook_pipeline::revive(event).0);
+    let mut known: HashSet<EventId> = HashSet::new();
+    let mut take = |event: FoundEvent| {
+        known.insert(event.event_id);
+        learned.learn(&casebook_pipeline::revive(event).0);
+    };
     let mut read = visit(store, &query, &scope, MAX_LEARNED_EVENTS, &mut take).await?;
     // Who had its addresses before and after is told by events about others.
     let addresses: Vec<String> = learned
@@ -127,7 +131,11 @@ pub async fn learn(store: &Store, entity: &EntityName, scope: &Scope) -> Result<
             about.texts.push(address);
         }
     }
-    let mut take = |event: FoundEvent| learned.learn(&casebook_pipeline::revive(event).0);
+    let mut take = |event: FoundEvent| {
+        if known.insert(event.event_id) {
+            learned.learn(&casebook_pipeline::revive(event).0);
+        }
+    };
     let more = visit(store, &about, &scope, MAX_LEARNED_EVENTS, &mut take).await?;
     read.events += more.events;
     read.cut |= more.cut;

@@ -111,11 +111,6 @@ impl Learned {
         }
     }
 
-    /// Whether nothing was told.
-    pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
-    }
-
     /// Every name of the entity that was told of, its own among them: of a pod its uids, names and containers, of a node
     /// its machines and addresses, of an account the sessions that it took on.
     pub fn names_of(&self, entity: &EntityName) -> BTreeSet<Identifier> {
@@ -158,7 +153,13 @@ impl Learned {
                 .collect();
             names.extend(more.into_iter().take(MAX_NAMES));
         }
-        let belongs = [ContainerId, InstanceId, NodeIp, RoleSession];
+        // A node's containers are told of it, and none of its names.
+        let belongs: &[IdentifierKind] = match entity.kind {
+            Kind::Pod => &[ContainerId, RoleSession],
+            Kind::Node => &[InstanceId, NodeIp],
+            Kind::ServiceAccount | Kind::User => &[RoleSession],
+            _ => &[],
+        };
         let owned: Vec<Identifier> = self
             .pairs
             .keys()
@@ -249,8 +250,18 @@ impl Learned {
             .map(|pair| pair.to.clone())
             .filter(|id| id.kind == IdentifierKind::Workload)
             .collect();
-        let above = self.pairs.values().filter(|pair| workloads.contains(&pair.from));
-        pairs.extend(above.cloned());
+        let uids: BTreeSet<Identifier> = pairs
+            .iter()
+            .flat_map(|pair| [&pair.from, &pair.to])
+            .filter(|id| id.kind == IdentifierKind::PodUid)
+            .cloned()
+            .collect();
+        let more = self.pairs.values().filter(|pair| {
+            workloads.contains(&pair.from) || (uids.contains(&pair.from) && pair.to.kind == IdentifierKind::PodName)
+        });
+        pairs.extend(more.cloned());
+        // What stands for each other is said once.
+        pairs.retain(|pair| pair.from < pair.to || !self.pairs.contains_key(&(pair.to.clone(), pair.from.clone())));
         for pair in &mut pairs {
             let ended = self.ends_of(pair).filter(|end| *end >= pair.last).min();
             pair.ended = ended;
@@ -305,6 +316,13 @@ mod tests {
             .map(|span| (span.from.as_nanos() / 1_000_000_000, span.to.as_nanos() / 1_000_000_000))
             .collect();
         assert_eq!(spans, [(100, 1_000)]);
+        let (query, cut) = crate::investigate::entity_query::by_all_names(&pod, &learned).write();
+        casebook_store::check_query(&query).unwrap();
+        let address = "(ip:\"10.0.0.5\" AND time:[1970-01-01T00:01:40Z TO 1970-01-01T00:16:40Z})";
+        assert!(
+            !cut && query.contains(address) && query.ends_with("OR \"u1\""),
+            "{query}"
+        );
         let pairs = learned.pairs_of(&names);
         assert_eq!(pairs.len(), 3, "{pairs:?}");
         let address = pairs.iter().find(|pair| pair.from.kind == PodIp).unwrap();

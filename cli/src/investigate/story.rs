@@ -61,13 +61,24 @@ impl Group {
     }
 }
 
+/// Alerts of one rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raised {
+    /// The first of them.
+    pub first: Alert,
+    /// The time of the last of them.
+    pub last: Timestamp,
+    /// How many they are.
+    pub count: u64,
+}
+
 /// A line of the story.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line {
     /// One event, or several that are alike.
     Events(Group),
-    /// An alert.
-    Alert(Box<Alert>),
+    /// An alert, or several of one rule about the same group.
+    Alert(Box<Raised>),
     /// No event between these times.
     Gap(Timestamp, Timestamp),
 }
@@ -77,7 +88,7 @@ impl Line {
     pub fn time(&self) -> Timestamp {
         match self {
             Self::Events(group) => group.first.time,
-            Self::Alert(alert) => alert.alert.time,
+            Self::Alert(raised) => raised.first.alert.time,
             Self::Gap(from, _) => *from,
         }
     }
@@ -94,7 +105,11 @@ pub fn tell(mut entries: Vec<Entry>, alerts: Vec<Alert>, all: bool) -> Vec<Line>
         grouped(entries)
     };
     let mut lines: Vec<Line> = groups.into_iter().map(Line::Events).collect();
-    lines.extend(alerts.into_iter().map(|alert| Line::Alert(Box::new(alert))));
+    lines.extend(
+        raised(alerts, all)
+            .into_iter()
+            .map(|raised| Line::Alert(Box::new(raised))),
+    );
     // An alert comes behind the event that raised it, and a silence before the event that ended it.
     let rank = |line: &Line| match line {
         Line::Events(_) => 0,
@@ -102,8 +117,34 @@ pub fn tell(mut entries: Vec<Entry>, alerts: Vec<Alert>, all: bool) -> Vec<Line>
         Line::Gap(..) => 2,
     };
     lines.extend(gaps.into_iter().map(|(from, to)| Line::Gap(from, to)));
-    lines.sort_by_key(|line| (line.time(), rank(line)));
+    // Of the alerts of one moment, the gravest stands first.
+    let level = |line: &Line| match line {
+        Line::Alert(raised) => Some(std::cmp::Reverse(raised.first.rule.level)),
+        _ => None,
+    };
+    lines.sort_by_key(|line| (line.time(), rank(line), level(line)));
     lines
+}
+
+/// Alerts in order of time; those of one rule about one group become one.
+fn raised(mut alerts: Vec<Alert>, all: bool) -> Vec<Raised> {
+    alerts.sort_by(|a, b| (a.alert.time, &a.alert.id).cmp(&(b.alert.time, &b.alert.id)));
+    let mut told: Vec<Raised> = Vec::new();
+    for alert in alerts {
+        let same = |known: &&mut Raised| known.first.rule.id == alert.rule.id && known.first.group == alert.group;
+        match told.iter_mut().find(same).filter(|_| !all) {
+            Some(known) => {
+                known.last = alert.alert.time;
+                known.count += 1;
+            }
+            None => told.push(Raised {
+                last: alert.alert.time,
+                count: 1,
+                first: alert,
+            }),
+        }
+    }
+    told
 }
 
 /// Consecutive events of a source with one key become one; routine ones also where others stand between them.
@@ -202,7 +243,7 @@ mod tests {
                     group.first.who,
                     group.objects.join(",")
                 ),
-                Line::Alert(alert) => format!("alert {}", alert.alert.id),
+                Line::Alert(raised) => format!("alert {} ×{}", raised.first.alert.id, raised.count),
                 Line::Gap(from, to) => format!("gap {}-{}", seconds(*from), seconds(*to)),
             })
             .collect()
@@ -244,6 +285,27 @@ mod tests {
         cited.cited = true;
         let lines = tell(vec![audit(1, "a", "get", "x"), cited], Vec::new(), false);
         assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn alerts_stand_behind_their_event_and_those_of_one_rule_together() {
+        let alert = |id: &str, rule: &str, seconds: i64| -> Alert {
+            serde_json::from_value(serde_json::json!({
+                "alert": {"id": id, "revision": 1, "status": "final", "time": Timestamp::from_seconds(seconds).to_string()},
+                "rule": {"id": rule, "name": rule, "level": if rule == "r" { "low" } else { "high" },
+                         "type": "detection", "version": "1", "tags": []},
+                "group": {},
+                "window": {"from": "1970-01-01T00:00:01Z", "to": "1970-01-01T00:00:01Z"},
+                "evidence_total": 1,
+                "evidence": [],
+            }))
+            .unwrap()
+        };
+        let entries = vec![audit(1, "a", "get", "x"), audit(2, "b", "get", "x")];
+        let alerts = vec![alert("c", "r", 3), alert("a", "r", 1), alert("b", "s", 1)];
+        let lines = tell(entries.clone(), alerts.clone(), false);
+        assert_eq!(shown(&lines), ["1-1 ×1 a x", "alert b ×1", "alert a ×2", "2-2 ×1 b x"]);
+        assert_eq!(tell(entries, alerts, true).len(), 5);
     }
 
     #[test]

@@ -34,7 +34,11 @@ fn add(source: Source, text: &dyn Fn(FieldId) -> Option<String>, query: &mut Ent
             query.push(clause);
         }
     };
-    if let Some(user) = text(FieldId::UserName).filter(|user| !is_of_the_system(user)) {
+    // A name that was tried in vain is nobody yet, and a cloud role is worn by many: its key is who acted.
+    let key = text(FieldId::AwsAccessKeyId);
+    let refused = text(FieldId::EventOutcome).is_some_and(|outcome| outcome == "failure");
+    let acted = key.is_none() && !(refused && text(FieldId::SourceIp).is_some());
+    if let Some(user) = text(FieldId::UserName).filter(|user| acted && !is_of_the_system(user)) {
         let clause = Clause::any(&[FieldId::UserName], Test::Is(user));
         // `root` is someone else on every machine, and `admin` in every application.
         let place = match source {
@@ -69,7 +73,7 @@ fn add(source: Source, text: &dyn Fn(FieldId) -> Option<String>, query: &mut Ent
     if let Some(id) = text(FieldId::ContainerId) {
         push(Clause::any(&[FieldId::ContainerId], Test::Begins(short_id(&id))));
     }
-    if let Some(key) = text(FieldId::AwsAccessKeyId) {
+    if let Some(key) = key {
         push(Clause::any(&[FieldId::AwsAccessKeyId], Test::Is(key)));
     }
 }
@@ -104,6 +108,26 @@ mod tests {
             query.write().0,
             "(user.name:\"root\" AND host.name:\"bastion\") OR ip:\"203.0.113.7\" \
              OR event_id:00000000000000000000000000000001"
+        );
+        let tried = of_event(&event(
+            Source::Auth,
+            1,
+            &[
+                (FieldId::UserName, "root"),
+                (FieldId::SourceIp, "203.0.113.7"),
+                (FieldId::EventOutcome, "failure"),
+            ],
+        ));
+        assert!(tried.write().0.starts_with("ip:\"203.0.113.7\" OR event_id:"));
+        let role = of_event(&event(
+            Source::CloudTrail,
+            1,
+            &[(FieldId::UserName, "node-role"), (FieldId::AwsAccessKeyId, "ASIA1")],
+        ));
+        assert!(
+            role.write()
+                .0
+                .starts_with("aws.cloudtrail.user_identity.access_key_id:\"ASIA1\" OR event_id:")
         );
         let query = of_event(&event(
             Source::KubernetesAudit,

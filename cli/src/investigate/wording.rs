@@ -1,8 +1,8 @@
 //! The words of a story: times, silences, what a group of events did.
 
-use casebook_event::{Alert, Timestamp};
+use casebook_event::Timestamp;
 
-use super::story::Group;
+use super::story::{Group, Raised};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -78,7 +78,8 @@ pub fn objects(group: &Group) -> String {
 }
 
 /// What an alert says.
-pub fn alert(alert: &Alert) -> String {
+pub fn alert(raised: &Raised) -> String {
+    let alert = &raised.first;
     let about: Vec<String> = alert
         .group
         .iter()
@@ -93,11 +94,16 @@ pub fn alert(alert: &Alert) -> String {
         alert.rule.level.name().to_uppercase(),
         alert.rule.name
     );
-    if about.is_empty() {
-        head
-    } else {
-        format!("{head} {}", about.join(" "))
+    let mut parts = vec![head];
+    parts.extend(about);
+    if raised.count > 1 {
+        parts.push(format!(
+            "×{} until {}",
+            raised.count,
+            until(raised.last, alert.alert.time)
+        ));
     }
+    parts.join(" ")
 }
 
 /// The silence between two events.

@@ -9,6 +9,7 @@
 
 mod commands;
 mod delivery;
+mod investigate;
 mod samples;
 mod stories;
 #[path = "../support/mod.rs"]
