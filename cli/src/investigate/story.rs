@@ -76,7 +76,7 @@ pub struct Raised {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line {
     /// One event, or several that are alike.
-    Events(Group),
+    Events(Box<Group>),
     /// An alert, or several of one rule about the same group.
     Alert(Box<Raised>),
     /// No event between these times.
@@ -104,7 +104,7 @@ pub fn tell(mut entries: Vec<Entry>, alerts: Vec<Alert>, all: bool) -> Vec<Line>
     } else {
         grouped(entries)
     };
-    let mut lines: Vec<Line> = groups.into_iter().map(Line::Events).collect();
+    let mut lines: Vec<Line> = groups.into_iter().map(|group| Line::Events(Box::new(group))).collect();
     lines.extend(
         raised(alerts, all)
             .into_iter()
