@@ -42,6 +42,11 @@ pub enum Command {
     /// Look at alerts
     #[command(subcommand)]
     Alert(AlertCommand),
+    /// Tell what happened to and by a pod, user, address, … in one order, of all sources, with the alerts
+    Timeline(crate::commands::timeline::TimelineArgs),
+    /// Look at pods, users, addresses and what else logs name
+    #[command(subcommand)]
+    Entity(crate::commands::entity::EntityCommand),
     /// Check, test, explain, backtest and list rules
     #[command(subcommand)]
     Rule(RuleCommand),
@@ -186,6 +191,8 @@ pub enum AlertCommand {
     List(AlertListArgs),
     /// Show one alert with its evidence
     Show(AlertShowArgs),
+    /// Print the events that an alert cites, whole
+    Evidence(crate::commands::evidence::EvidenceArgs),
 }
 
 #[derive(Debug, Args)]

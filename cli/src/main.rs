@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod exit_code;
 mod failpoints;
+mod investigate;
 mod kafka_feed;
 mod logging;
 mod output;

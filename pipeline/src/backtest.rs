@@ -121,7 +121,7 @@ impl Backtest {
 }
 
 /// A stored event as detection saw it, and whether its record could be read again.
-pub(crate) fn revive(found: FoundEvent) -> (Event, bool) {
+pub fn revive(found: FoundEvent) -> (Event, bool) {
     let record = decode(&found);
     let whole = record.is_some();
     let (native, raw) = record.map_or_else(

@@ -8,6 +8,8 @@ use casebook_event::{Alert, Level, Value};
 use casebook_store::AlertFilter;
 
 use crate::args::{AlertCommand, AlertListArgs, AlertShowArgs, OutputFormat};
+use crate::commands::evidence;
+use crate::commands::timeline::Hints;
 use crate::exit_code::{self, usage};
 use crate::output::{self, Rows, escape};
 use crate::{stores, time_range};
@@ -16,6 +18,7 @@ pub async fn run(command: AlertCommand) -> Result<ExitCode> {
     match command {
         AlertCommand::List(args) => list(args).await,
         AlertCommand::Show(args) => show(args).await,
+        AlertCommand::Evidence(args) => evidence::run(args).await,
     }
 }
 
@@ -106,10 +109,15 @@ async fn show(args: AlertShowArgs) -> Result<ExitCode> {
     };
     match args.output.output {
         OutputFormat::Json => print_json(&[alert])?,
-        OutputFormat::Csv => output::print(&evidence(&alert), OutputFormat::Csv)?,
+        OutputFormat::Csv => output::print(&evidence_rows(&alert), OutputFormat::Csv)?,
         OutputFormat::Table => {
             print_head(&alert)?;
-            output::print(&evidence(&alert), OutputFormat::Table)?;
+            output::print(&evidence_rows(&alert), OutputFormat::Table)?;
+            let id = evidence::short(&alert);
+            let mut hints = Hints::new(&args.store);
+            hints.add(&["alert", "evidence", id]);
+            hints.add(&["timeline", &format!("alert:{id}")]);
+            hints.print();
         }
     }
     Ok(exit_code::OK)
@@ -158,7 +166,7 @@ fn print_head(alert: &Alert) -> Result<()> {
     Ok(())
 }
 
-fn evidence(alert: &Alert) -> Rows {
+fn evidence_rows(alert: &Alert) -> Rows {
     let mut rows = Rows::new(&["time", "source", "event_id", "position", "rule_id", "entities"]);
     for evidence in &alert.evidence {
         let entities: Vec<String> = evidence

@@ -6,6 +6,8 @@ mod completions;
 mod correlation;
 mod demo;
 mod doctor;
+pub mod entity;
+pub mod evidence;
 mod normalize;
 mod replay;
 mod rule;
@@ -13,6 +15,7 @@ mod run;
 pub mod search;
 mod sql;
 pub mod store;
+pub mod timeline;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,8 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Sql(args) => sql::run(args).await,
         Command::Store(command) => store::run(command).await,
         Command::Alert(command) => alert::run(command).await,
+        Command::Timeline(args) => timeline::run(args).await,
+        Command::Entity(command) => entity::run(command).await,
         Command::Rule(command) => rule::run(command).await,
         Command::Correlation(command) => correlation::run(command).await,
         Command::Bench(args) => bench::run(args).await,

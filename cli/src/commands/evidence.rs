@@ -1,0 +1,164 @@
+//! `casebook alert evidence`: the events that an alert cites, whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use casebook_event::{Alert, EventId, Value};
+use casebook_store::{FoundEvent, SearchRequest, Store};
+use clap::Args;
+
+use crate::args::{OutputArgs, OutputFormat, StoreArgs};
+use crate::commands::timeline::{Hints, events_rows};
+use crate::investigate::entry::Entry;
+use crate::investigate::story::{Line, tell};
+use crate::output::{self, Rows, counted, escape};
+use crate::{exit_code, stores};
+
+/// Ids that one query asks for: it may not be longer than 8 KiB.
+const IDS_OF_A_QUERY: usize = 150;
+
+#[derive(Debug, Args)]
+pub struct EvidenceArgs {
+    /// The alert's id, or enough of its beginning
+    pub id: String,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+pub async fn run(args: EvidenceArgs) -> Result<ExitCode> {
+    let store = stores::open_existing(&args.store).await?;
+    let Some(alert) = store.alert(&args.id).await? else {
+        eprintln!(
+            "casebook: no alert has an id that begins with `{}`; `casebook alert list` lists them",
+            escape(&args.id)
+        );
+        return Ok(exit_code::NO.into());
+    };
+    let found = fetch(&store, &alert).await?;
+    print(&alert, &found, args.output.output)?;
+    report_missing(&alert, &found);
+    if found.is_empty() {
+        return Ok(exit_code::NO.into());
+    }
+    if alert.evidence_total > alert.evidence.len() as u64 {
+        eprintln!(
+            "casebook: the alert joins {} events and cites the first {}",
+            alert.evidence_total,
+            alert.evidence.len()
+        );
+    }
+    let mut hints = Hints::new(&args.store);
+    if args.output.output == OutputFormat::Table {
+        hints.add(&["alert", "evidence", short(&alert), "--output", "json"]);
+    }
+    hints.add(&["timeline", &format!("alert:{}", short(&alert))]);
+    hints.print();
+    Ok(exit_code::OK)
+}
+
+/// Enough of an alert's id to ask for it.
+pub fn short(alert: &Alert) -> &str {
+    alert.alert.id.get(..12).unwrap_or(&alert.alert.id)
+}
+
+/// The events that an alert cites and that are in the store, in order of time.
+async fn fetch(store: &Store, alert: &Alert) -> Result<Vec<FoundEvent>> {
+    let times = || alert.evidence.iter().map(|evidence| evidence.time);
+    let ids: BTreeSet<EventId> = alert.evidence.iter().map(|evidence| evidence.event_id).collect();
+    let ids: Vec<EventId> = ids.into_iter().collect();
+    let mut found: BTreeMap<EventId, FoundEvent> = BTreeMap::new();
+    for ids in ids.chunks(IDS_OF_A_QUERY) {
+        let asked: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let request = SearchRequest {
+            query: format!("event_id:({})", asked.join(" OR ")),
+            from: times().min(),
+            to: times().max().map(|last| last.saturating_add_nanos(1)),
+            // What came twice may be there twice, and is shown once.
+            limit: casebook_store::limits::MAX_ANSWER_ROWS.min(ids.len() * 100),
+            newest_first: false,
+            ..SearchRequest::default()
+        };
+        let rows = store.search(request).await?.rows;
+        found.extend(rows.into_iter().map(|row| (row.event_id, row)));
+    }
+    let mut found: Vec<FoundEvent> = found.into_values().collect();
+    found.sort_by_key(|event| (event.time, event.event_id));
+    Ok(found)
+}
+
+fn print(alert: &Alert, found: &[FoundEvent], format: OutputFormat) -> Result<()> {
+    match format {
+        OutputFormat::Json => {
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            for event in found {
+                output::write_json(&event.to_ecs(), &mut out)?;
+            }
+            out.flush()?;
+        }
+        OutputFormat::Table => {
+            let entries = found.iter().map(Entry::of).collect();
+            let lines: Vec<Line> = tell(entries, Vec::new(), true)
+                .into_iter()
+                .filter(|line| matches!(line, Line::Events(_)))
+                .collect();
+            output::print(&events_rows(&lines), format)?;
+        }
+        OutputFormat::Csv => {
+            let rule = |event: &FoundEvent| {
+                let cited = alert
+                    .evidence
+                    .iter()
+                    .find(|evidence| evidence.event_id == event.event_id);
+                cited.map_or(Value::Null, |evidence| Value::str(&evidence.rule_id))
+            };
+            let mut rows = Rows::new(&[
+                "time", "source", "event_id", "position", "rule_id", "who", "from", "raw",
+            ]);
+            for event in found {
+                let entry = Entry::of(event);
+                rows.rows.push(vec![
+                    Value::from(event.time.to_string()),
+                    Value::str(event.source.name()),
+                    Value::from(event.event_id.to_string()),
+                    Value::from(event.position.to_string()),
+                    rule(event),
+                    Value::from(entry.who),
+                    entry.from.map_or(Value::Null, Value::from),
+                    Value::str(&event.raw),
+                ]);
+            }
+            output::print(&rows, format)?;
+        }
+    }
+    Ok(())
+}
+
+fn report_missing(alert: &Alert, found: &[FoundEvent]) {
+    let known: BTreeSet<EventId> = found.iter().map(|event| event.event_id).collect();
+    let missing: Vec<_> = alert
+        .evidence
+        .iter()
+        .filter(|evidence| !known.contains(&evidence.event_id))
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    eprintln!(
+        "casebook: {} of {} not in the store: expired, or not committed yet (then ask again in a minute)",
+        missing.len(),
+        counted(alert.evidence.len(), "cited event"),
+    );
+    for evidence in missing {
+        eprintln!(
+            "  {} {} {} {}",
+            evidence.event_id,
+            evidence.time,
+            evidence.source,
+            escape(&evidence.position.to_string())
+        );
+    }
+}

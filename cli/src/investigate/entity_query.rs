@@ -1,0 +1,462 @@
+//! Which events concern an entity: as clauses, which are written in the query language for the store, and which the
+//! evidence of alerts is held against.
+
+use std::collections::BTreeSet;
+
+use casebook_event::{FieldId, Identifier, IdentifierKind, Timestamp};
+use casebook_store::limits::{MAX_QUERY_BYTES, MAX_QUERY_TERMS};
+
+use super::entity_name::{EntityName, Kind};
+use super::learned::{Learned, Span};
+
+/// What the query language calls `ip`.
+pub const ADDRESSES: &[FieldId] = &[
+    FieldId::SourceIp,
+    FieldId::DestinationIp,
+    FieldId::HostIp,
+    FieldId::KubernetesPodIp,
+    FieldId::RelatedIps,
+];
+
+/// What a field's value must be, whatever its case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Test {
+    /// This.
+    Is(String),
+    /// It begins so.
+    Begins(String),
+    /// It ends so.
+    Ends(String),
+    /// It has this in it.
+    Holds(String),
+    /// An address of this network.
+    Within(String),
+}
+
+impl Test {
+    fn write(&self) -> String {
+        match self {
+            Self::Is(text) => quoted(text),
+            Self::Begins(text) => format!("{}*", escaped(text)),
+            Self::Ends(text) => format!("*{}", escaped(text)),
+            Self::Holds(text) => format!("*{}*", escaped(text)),
+            Self::Within(network) => network.clone(),
+        }
+    }
+
+    fn passes(&self, value: &str) -> bool {
+        let value = value.to_lowercase();
+        match self {
+            Self::Is(text) => value == text.to_lowercase(),
+            Self::Begins(text) => value.starts_with(&text.to_lowercase()),
+            Self::Ends(text) => value.ends_with(&text.to_lowercase()),
+            Self::Holds(text) => value.contains(&text.to_lowercase()),
+            // Asked of the store alone.
+            Self::Within(_) => false,
+        }
+    }
+}
+
+/// Fields of which one must pass a test.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// The fields.
+    pub fields: &'static [FieldId],
+    /// The test.
+    pub test: Test,
+}
+
+/// Parts that must all hold, within a time if one is named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Clause {
+    /// The parts.
+    pub parts: Vec<Part>,
+    /// At or after the first, before the second.
+    pub within: Option<(Timestamp, Timestamp)>,
+}
+
+impl Clause {
+    /// That one of these fields passes a test.
+    pub fn any(fields: &'static [FieldId], test: Test) -> Self {
+        Self {
+            parts: vec![Part { fields, test }],
+            within: None,
+        }
+    }
+
+    /// That one of these fields passes too.
+    pub fn and(mut self, fields: &'static [FieldId], test: Test) -> Self {
+        self.parts.push(Part { fields, test });
+        self
+    }
+
+    fn write(&self) -> String {
+        let mut parts: Vec<String> = self
+            .parts
+            .iter()
+            .map(|part| {
+                if part.fields == ADDRESSES {
+                    return format!("ip:{}", part.test.write());
+                }
+                let each = part.fields.iter().map(|field| format!("{field}:{}", part.test.write()));
+                bracketed(each.collect(), " OR ")
+            })
+            .collect();
+        if let Some((from, to)) = self.within {
+            parts.push(format!("time:[{from} TO {to}}}"));
+        }
+        bracketed(parts, " AND ")
+    }
+
+    fn terms(&self) -> usize {
+        let of_part = |part: &Part| if part.fields == ADDRESSES { 1 } else { part.fields.len() };
+        self.parts.iter().map(of_part).sum::<usize>() + usize::from(self.within.is_some())
+    }
+}
+
+/// The events that concern an entity: those for which any clause holds, with one of the ids, or with one of the texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntityQuery {
+    /// By fields.
+    pub clauses: Vec<Clause>,
+    /// By the whole ids of events.
+    pub ids: Vec<String>,
+    /// By the record's text: uids, and names where weak matches are asked for.
+    pub texts: Vec<String>,
+}
+
+impl EntityQuery {
+    /// Adds a clause, once.
+    pub fn push(&mut self, clause: Clause) {
+        if !self.clauses.contains(&clause) {
+            self.clauses.push(clause);
+        }
+    }
+
+    /// In the query language, and whether clauses were left out since it would have been longer than a query may be.
+    pub fn write(&self) -> (String, bool) {
+        let ids = self.ids.iter().map(|id| (format!("event_id:{id}"), 1));
+        let clauses = self.clauses.iter().map(|clause| (clause.write(), clause.terms()));
+        let texts = self.texts.iter().map(|text| (quoted(text), 1));
+        let (mut query, mut terms, mut cut) = (String::new(), 0, false);
+        for (part, more) in clauses.chain(texts).chain(ids) {
+            if query.len() + part.len() + 4 > MAX_QUERY_BYTES || terms + more > MAX_QUERY_TERMS {
+                cut = true;
+                continue;
+            }
+            if !query.is_empty() {
+                query.push_str(" OR ");
+            }
+            query.push_str(&part);
+            terms += more;
+        }
+        (query, cut)
+    }
+
+    /// Whether something with these fields at this time is meant by a clause.
+    pub fn names<'a>(&self, time: Timestamp, field: &dyn Fn(FieldId) -> Option<&'a str>) -> bool {
+        self.clauses.iter().any(|clause| {
+            clause.within.is_none_or(|(from, to)| time >= from && time < to)
+                && clause.parts.iter().all(|part| {
+                    let mut values = part.fields.iter().filter_map(|id| field(*id));
+                    values.any(|value| part.test.passes(value))
+                })
+        })
+    }
+}
+
+/// The parts joined, in parentheses where there are several.
+fn bracketed(parts: Vec<String>, by: &str) -> String {
+    if parts.len() == 1 {
+        parts.concat()
+    } else {
+        format!("({})", parts.join(by))
+    }
+}
+
+/// A value that means itself.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A part of a pattern that means itself.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if !c.is_alphanumeric() {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// What is known of an entity by its name alone.
+pub fn by_name(entity: &EntityName) -> EntityQuery {
+    let value = entity.value.clone();
+    let mut query = EntityQuery::default();
+    let mut any = |fields: &'static [FieldId], test: Test| query.push(Clause::any(fields, test));
+    match entity.kind {
+        Kind::Pod => return pod_by_name(entity),
+        Kind::Container => {
+            let is_id = value.len() >= 12 && value.bytes().all(|b| b.is_ascii_hexdigit());
+            if is_id {
+                any(&[FieldId::ContainerId], Test::Begins(short_id(&value)));
+            } else {
+                any(&[FieldId::ContainerName], Test::Is(value));
+            }
+        }
+        Kind::Node => {
+            any(
+                &[FieldId::KubernetesNodeName, FieldId::HostName],
+                Test::Is(value.clone()),
+            );
+            any(&[FieldId::UserName], Test::Is(format!("system:node:{value}")));
+            query.push(object("nodes", &value, None));
+        }
+        Kind::User => {
+            let names = &[
+                FieldId::UserName,
+                FieldId::UserEffectiveName,
+                FieldId::UserTargetName,
+                FieldId::UserAuditName,
+            ];
+            any(names, Test::Is(value.clone()));
+            let others = &[FieldId::UserId, FieldId::AwsUserArn, FieldId::AwsAccessKeyId];
+            any(others, Test::Is(value));
+        }
+        Kind::Ip if value.contains('/') => any(ADDRESSES, Test::Within(value)),
+        Kind::Ip => {
+            any(ADDRESSES, Test::Is(value.clone()));
+            any(&[FieldId::SourceAddress, FieldId::DestinationAddress], Test::Is(value));
+        }
+        Kind::Image => image(&value, &mut query),
+        Kind::Process => {
+            let paths = &[FieldId::ProcessExecutable, FieldId::ProcessParentExecutable];
+            if value.contains('/') {
+                any(paths, Test::Is(value));
+            } else {
+                any(paths, Test::Ends(format!("/{value}")));
+                any(&[FieldId::ProcessName, FieldId::ProcessParentName], Test::Is(value));
+            }
+        }
+        Kind::ServiceAccount => {
+            let (namespace, name) = entity.namespaced().unwrap_or(("", &value));
+            let users = &[FieldId::UserName, FieldId::UserEffectiveName, FieldId::UserTargetName];
+            any(users, Test::Is(format!("system:serviceaccount:{namespace}:{name}")));
+            any(
+                &[FieldId::KubernetesServiceAccount],
+                Test::Is(format!("{namespace}:{name}")),
+            );
+            query.push(object("serviceaccounts", name, Some(namespace)));
+        }
+        Kind::Namespace => {
+            any(&[FieldId::OrchestratorNamespace], Test::Is(value.clone()));
+            any(&[FieldId::KubernetesServiceAccount], Test::Begins(format!("{value}:")));
+            query.push(object("namespaces", &value, None));
+        }
+        // The entities of an alert or event are in its evidence or fields: see `subjects`.
+        Kind::Event => query.ids.push(format!("{value}*")),
+        Kind::Alert => {}
+    }
+    query
+}
+
+fn object(resource: &str, name: &str, namespace: Option<&str>) -> Clause {
+    let clause = Clause::any(&[FieldId::OrchestratorResourceType], Test::Is(resource.to_owned()))
+        .and(&[FieldId::OrchestratorResourceName], Test::Is(name.to_owned()));
+    match namespace {
+        Some(namespace) => clause.and(&[FieldId::OrchestratorNamespace], Test::Is(namespace.to_owned())),
+        None => clause,
+    }
+}
+
+fn pod_by_name(entity: &EntityName) -> EntityQuery {
+    let mut query = EntityQuery::default();
+    if entity.is_pod_uid() {
+        let is = Test::Is(entity.value.clone());
+        query.push(Clause::any(&[FieldId::KubernetesPodUid], is));
+        // A uid is never given twice: whatever has it in its text is about the pod.
+        query.texts.push(entity.value.clone());
+        return query;
+    }
+    let (namespace, name) = match entity.namespaced() {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, entity.value.as_str()),
+    };
+    query.push(object("pods", name, namespace));
+    let named = || Clause::any(&[FieldId::KubernetesPodName], Test::Is(name.to_owned()));
+    match namespace {
+        None => query.push(named()),
+        Some(namespace) => {
+            query.push(named().and(&[FieldId::OrchestratorNamespace], Test::Is(namespace.to_owned())));
+            // What a pod asks of the API server is about objects of any namespace: its account's is its own.
+            let account = Test::Begins(format!("{namespace}:"));
+            query.push(named().and(&[FieldId::KubernetesServiceAccount], account));
+        }
+    }
+    query
+}
+
+fn image(value: &str, query: &mut EntityQuery) {
+    const IMAGES: &[FieldId] = &[FieldId::ContainerImageName, FieldId::PodImages];
+    let last = value.rsplit_once('/').map_or(value, |(_, last)| last);
+    let tagged = last.contains([':', '@']);
+    query.push(Clause::any(IMAGES, Test::Is(value.to_owned())));
+    if !tagged {
+        query.push(Clause::any(IMAGES, Test::Begins(format!("{value}:"))));
+        query.push(Clause::any(IMAGES, Test::Begins(format!("{value}@"))));
+    }
+    // `alpine` is `docker.io/library/alpine`, and people leave registries out.
+    query.push(Clause::any(IMAGES, Test::Ends(format!("/{value}"))));
+    if !tagged {
+        query.push(Clause::any(IMAGES, Test::Holds(format!("/{value}:"))));
+    }
+}
+
+/// What concerns an entity by all the names that were learned of it, each in its time.
+pub fn by_all_names(entity: &EntityName, learned: &Learned) -> EntityQuery {
+    let mut query = by_name(entity);
+    let names = learned.names_of(entity);
+    let of_kind =
+        |kind: IdentifierKind| -> BTreeSet<&Identifier> { names.iter().filter(|id| id.kind == kind).collect() };
+    let is = |id: &Identifier| Test::Is(id.value.to_string());
+    match entity.kind {
+        Kind::Pod => {
+            for uid in of_kind(IdentifierKind::PodUid) {
+                query.push(Clause::any(&[FieldId::KubernetesPodUid], is(uid)));
+                if !query.texts.contains(&uid.value.to_string()) {
+                    query.texts.push(uid.value.to_string());
+                }
+            }
+            for name in of_kind(IdentifierKind::PodName) {
+                let whole = EntityName {
+                    kind: Kind::Pod,
+                    value: name.value.to_string(),
+                };
+                by_name(&whole)
+                    .clauses
+                    .into_iter()
+                    .for_each(|clause| query.push(clause));
+            }
+            for container in of_kind(IdentifierKind::ContainerId) {
+                query.push(Clause::any(
+                    &[FieldId::ContainerId],
+                    Test::Begins(container.value.to_string()),
+                ));
+            }
+            for Span { id, from, to } in learned.addresses_of(&names) {
+                let mut clause = Clause::any(ADDRESSES, is(&id));
+                clause.within = Some((from, to));
+                query.push(clause);
+            }
+        }
+        Kind::Node => {
+            for id in of_kind(IdentifierKind::InstanceId) {
+                query.push(Clause::any(&[FieldId::CloudInstanceId, FieldId::HostId], is(id)));
+            }
+        }
+        Kind::ServiceAccount | Kind::User => {}
+        _ => return query,
+    }
+    for session in of_kind(IdentifierKind::RoleSession) {
+        query.push(Clause::any(
+            &[FieldId::AwsAccessKeyId, FieldId::AwsUserArn],
+            is(session),
+        ));
+    }
+    query
+}
+
+/// What may tell of other names of an entity: whatever names it, and whatever has its name in its text, as lists of pods do.
+pub fn that_tells_of(entity: &EntityName) -> EntityQuery {
+    let mut query = by_name(entity);
+    // Lists of pods and slices of endpoints have names and addresses in their texts alone; a user's name is a word that is
+    // everywhere.
+    if matches!(entity.kind, Kind::Pod | Kind::Node | Kind::Ip | Kind::ServiceAccount) {
+        query.texts.extend(name_in_texts(entity));
+    }
+    query
+}
+
+/// The name as records write it in their texts.
+pub fn name_in_texts(entity: &EntityName) -> Option<String> {
+    match entity.kind {
+        Kind::Alert | Kind::Event => None,
+        Kind::Pod => Some(entity.namespaced().map_or(&*entity.value, |(_, name)| name).to_owned()),
+        Kind::ServiceAccount => entity
+            .namespaced()
+            .map(|(namespace, name)| format!("{namespace}:{name}")),
+        _ => Some(entity.value.clone()),
+    }
+}
+
+/// The form that every source has a container's id in: its first twelve characters.
+pub fn short_id(id: &str) -> String {
+    id.chars().take(12).collect::<String>().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::investigate::entity_name::{Asked, parse};
+
+    fn named(text: &str) -> EntityName {
+        match parse(text) {
+            Ok(Asked::Named(name)) => name,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn written(text: &str) -> String {
+        let (query, cut) = by_name(&named(text)).write();
+        assert!(!cut);
+        casebook_store::check_query(&query).unwrap();
+        query
+    }
+
+    #[test]
+    fn queries_are_of_the_language_and_name_the_fields() {
+        assert_eq!(
+            written("pod:prod/web-1"),
+            "(orchestrator.resource.type:\"pods\" AND orchestrator.resource.name:\"web-1\" AND orchestrator.namespace:\"prod\") \
+             OR (kubernetes.pod.name:\"web-1\" AND orchestrator.namespace:\"prod\") \
+             OR (kubernetes.pod.name:\"web-1\" AND kubernetes.service_account.name:prod\\:*)"
+        );
+        assert_eq!(written("container:0123456789abcdef0123"), "container.id:0123456789ab*");
+        assert!(written("ip:10.0.0.1").starts_with("ip:\"10.0.0.1\" OR "));
+        assert_eq!(written("ip:10.0.0.0/8"), "ip:10.0.0.0/8");
+        assert!(written("process:/bin/sh").starts_with("(process.executable:\"/bin/sh\" OR "));
+        assert!(written("process:sh").contains("process.executable:*\\/sh"));
+        assert!(written("image:nginx").contains("container.image.name:nginx\\:*"));
+        for odd in ["user:a\"b\\c d*e", "node:n (1)", "image:r.io/a:1*", "ns:a b"] {
+            written(odd);
+        }
+    }
+
+    #[test]
+    fn a_query_that_would_be_too_long_is_cut_and_says_so() {
+        let mut query = by_name(&named("pod:prod/web-1"));
+        for n in 0..2_000 {
+            query.texts.push(format!("name-{n}"));
+        }
+        let (text, cut) = query.write();
+        assert!(cut && text.len() <= MAX_QUERY_BYTES);
+        casebook_store::check_query(&text).unwrap();
+    }
+
+    #[test]
+    fn evidence_is_held_against_the_same_clauses() {
+        let query = by_name(&named("pod:prod/web-1"));
+        let names = |fields: &[(FieldId, &'static str)]| {
+            query.names(Timestamp::MIN, &|id| {
+                fields.iter().find(|(known, _)| *known == id).map(|(_, value)| *value)
+            })
+        };
+        let pod = (FieldId::KubernetesPodName, "WEB-1");
+        assert!(names(&[pod, (FieldId::OrchestratorNamespace, "prod")]));
+        assert!(names(&[pod, (FieldId::KubernetesServiceAccount, "prod:web")]));
+        assert!(!names(&[pod, (FieldId::OrchestratorNamespace, "test")]));
+        assert!(!names(&[(FieldId::OrchestratorNamespace, "prod")]));
+    }
+}

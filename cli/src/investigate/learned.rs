@@ -1,0 +1,350 @@
+//! What the events of an entity told about its other names: which was which, when, and how surely.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use casebook_correlate::{Bindings, EntityKind, bindings_of};
+use casebook_event::{Binding, Confidence, Event, How, Identifier, IdentifierKind, Timestamp};
+
+use super::entity_name::{EntityName, Kind};
+
+/// Most pairs of names that are kept; of more, those told first.
+const MAX_PAIRS: usize = 50_000;
+/// How long an address is believed after it was last told, as `docs/entities.md` says.
+const ADDRESS_HOLDS_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
+/// How long an end is not believed yet.
+const LINGER_NANOS: i64 = 60 * 1_000_000_000;
+/// Names of one kind that go into a query, at most.
+const MAX_NAMES: usize = 40;
+
+/// That one name stood for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// What stood for something.
+    pub from: Identifier,
+    /// What it stood for.
+    pub to: Identifier,
+    /// When it was first told to hold.
+    pub first: Timestamp,
+    /// When it was last told to hold.
+    pub last: Timestamp,
+    /// When it, or either of its names, was told to have ended.
+    pub ended: Option<Timestamp>,
+    /// How often it was told.
+    pub times: u64,
+    /// The greatest confidence with which it was told.
+    pub confidence: Confidence,
+    /// By what it was told so.
+    pub how: How,
+}
+
+/// A name and the time in which it was the entity's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The name.
+    pub id: Identifier,
+    /// From here on.
+    pub from: Timestamp,
+    /// Before this.
+    pub to: Timestamp,
+}
+
+/// All that was told.
+#[derive(Debug, Default)]
+pub struct Learned {
+    bindings: Bindings,
+    pairs: BTreeMap<(Identifier, Identifier), Pair>,
+    /// Of a name itself under the name twice.
+    ends: BTreeMap<(Identifier, Identifier), BTreeSet<Timestamp>>,
+    told: Vec<Binding>,
+}
+
+impl Learned {
+    /// Takes in what an event tells.
+    pub fn learn(&mut self, event: &Event) {
+        let mut told = std::mem::take(&mut self.told);
+        bindings_of(event, &mut told);
+        for binding in told.drain(..) {
+            self.learn_binding(binding);
+        }
+        self.told = told;
+    }
+
+    fn learn_binding(&mut self, binding: Binding) {
+        self.bindings.learn(&binding);
+        let Binding {
+            from,
+            to,
+            time,
+            ends,
+            how,
+            confidence,
+        } = binding;
+        if ends {
+            if self.ends.len() < MAX_PAIRS {
+                self.ends.entry((from, to)).or_default().insert(time);
+            }
+            return;
+        }
+        if from == to {
+            return;
+        }
+        let full = self.pairs.len() >= MAX_PAIRS;
+        let key = (from, to);
+        if full && !self.pairs.contains_key(&key) {
+            return;
+        }
+        let pair = self.pairs.entry(key).or_insert_with_key(|(from, to)| Pair {
+            from: from.clone(),
+            to: to.clone(),
+            first: time,
+            last: time,
+            ended: None,
+            times: 0,
+            confidence,
+            how,
+        });
+        pair.first = pair.first.min(time);
+        pair.last = pair.last.max(time);
+        pair.times += 1;
+        if confidence > pair.confidence {
+            (pair.confidence, pair.how) = (confidence, how);
+        }
+    }
+
+    /// Every name of the entity that was told of, its own among them: of a pod its uids, names and containers, of a node
+    /// its machines and addresses, of an account the sessions that it took on.
+    pub fn names_of(&self, entity: &EntityName) -> BTreeSet<Identifier> {
+        use IdentifierKind::{
+            ContainerId, Identity, InstanceId, NodeIp, NodeName, PodIp, PodName, PodUid, RoleSession, ServiceAccount,
+        };
+        let own = |kind: IdentifierKind| Identifier::new(kind, &entity.value);
+        let mut names: BTreeSet<Identifier> = BTreeSet::new();
+        match entity.kind {
+            Kind::Pod if entity.is_pod_uid() => names.extend(own(PodUid)),
+            Kind::Pod if entity.namespaced().is_some() => names.extend(own(PodName)),
+            // The namespace was not said: every pod of the name is meant.
+            Kind::Pod => {
+                let ends = format!("/{}", entity.value);
+                let all = self.pairs.keys().flat_map(|(from, to)| [from, to]);
+                names.extend(
+                    all.filter(|id| id.kind == PodName && id.value.ends_with(&ends))
+                        .take(MAX_NAMES)
+                        .cloned(),
+                );
+            }
+            Kind::Container => names.extend(own(ContainerId)),
+            Kind::Node => names.extend(own(NodeName)),
+            Kind::ServiceAccount => names.extend(own(ServiceAccount)),
+            Kind::User => names.extend([own(Identity), own(RoleSession)].into_iter().flatten()),
+            Kind::Ip => names.extend([own(PodIp), own(NodeIp)].into_iter().flatten()),
+            Kind::Image => names.extend(own(IdentifierKind::Image)),
+            Kind::Process | Kind::Namespace | Kind::Alert | Kind::Event => {}
+        }
+        // A name and a uid lead to each other; what only belongs to the entity leads no further.
+        let same = [PodName, PodUid];
+        for _ in 0..2 {
+            let more: Vec<Identifier> = self
+                .pairs
+                .keys()
+                .filter(|(from, to)| same.contains(&from.kind) && same.contains(&to.kind))
+                .flat_map(|(from, to)| [(from, to), (to, from)])
+                .filter(|(known, _)| names.contains(*known))
+                .map(|(_, other)| other.clone())
+                .collect();
+            names.extend(more.into_iter().take(MAX_NAMES));
+        }
+        // A node's containers are told of it, and none of its names.
+        let belongs: &[IdentifierKind] = match entity.kind {
+            Kind::Pod => &[ContainerId, RoleSession],
+            Kind::Node => &[InstanceId, NodeIp],
+            Kind::ServiceAccount | Kind::User => &[RoleSession],
+            _ => &[],
+        };
+        let owned: Vec<Identifier> = self
+            .pairs
+            .keys()
+            .filter(|(from, to)| names.contains(to) && belongs.contains(&from.kind))
+            .map(|(from, _)| from.clone())
+            .take(MAX_NAMES)
+            .collect();
+        names.extend(owned);
+        names
+    }
+
+    /// The pod addresses that these names had, each with the times in which it led to them and was no node's.
+    pub fn addresses_of(&self, names: &BTreeSet<Identifier>) -> Vec<Span> {
+        let own: BTreeSet<&str> = names
+            .iter()
+            .filter(|id| matches!(id.kind, IdentifierKind::PodName | IdentifierKind::PodUid))
+            .map(|id| id.value.as_str())
+            .collect();
+        let addresses: BTreeSet<&Identifier> = self
+            .pairs
+            .keys()
+            .filter(|(from, to)| from.kind == IdentifierKind::PodIp && names.contains(to))
+            .map(|(from, _)| from)
+            .collect();
+        addresses
+            .into_iter()
+            .take(MAX_NAMES)
+            .flat_map(|address| self.spans(address, &own))
+            .collect()
+    }
+
+    fn spans(&self, address: &Identifier, own: &BTreeSet<&str>) -> Vec<Span> {
+        // What an address leads to changes only where something of it, or of what it leads to, was told.
+        let mut times: BTreeSet<Timestamp> = BTreeSet::new();
+        for pair in self.pairs.values().filter(|pair| pair.from.value == address.value) {
+            times.extend([pair.first, pair.last, after(pair.last, ADDRESS_HOLDS_NANOS)]);
+            times.extend(self.ends_of(pair).map(|end| after(end, LINGER_NANOS)));
+        }
+        let mut spans: Vec<Span> = Vec::new();
+        let times: Vec<Timestamp> = times.into_iter().collect();
+        for (n, from) in times.iter().enumerate() {
+            let found = self.bindings.resolve(address, EntityKind::Pod, *from);
+            let is_own = found
+                .entity
+                .iter()
+                .chain(&found.ambiguous)
+                .any(|id| own.contains(id.as_str()));
+            if !is_own {
+                continue;
+            }
+            let to = times
+                .get(n + 1)
+                .copied()
+                .unwrap_or_else(|| after(*from, ADDRESS_HOLDS_NANOS));
+            match spans.last_mut() {
+                Some(last) if last.to == *from => last.to = to,
+                _ => spans.push(Span {
+                    id: address.clone(),
+                    from: *from,
+                    to,
+                }),
+            }
+        }
+        spans
+    }
+
+    /// When a pair, or either of its names, was told to end.
+    fn ends_of(&self, pair: &Pair) -> impl Iterator<Item = Timestamp> {
+        let keys = [
+            (pair.from.clone(), pair.to.clone()),
+            (pair.from.clone(), pair.from.clone()),
+            (pair.to.clone(), pair.to.clone()),
+        ];
+        let found = keys.into_iter().filter_map(|key| self.ends.get(&key));
+        found.flatten().copied().collect::<Vec<_>>().into_iter()
+    }
+
+    /// The pairs that have one of these names in them, and what is made of or above what they name, in order of kind and time.
+    pub fn pairs_of(&self, names: &BTreeSet<Identifier>) -> Vec<Pair> {
+        let mut pairs: Vec<Pair> = self
+            .pairs
+            .values()
+            .filter(|pair| names.contains(&pair.from) || names.contains(&pair.to))
+            .cloned()
+            .collect();
+        let workloads: BTreeSet<Identifier> = pairs
+            .iter()
+            .map(|pair| pair.to.clone())
+            .filter(|id| id.kind == IdentifierKind::Workload)
+            .collect();
+        let uids: BTreeSet<Identifier> = pairs
+            .iter()
+            .flat_map(|pair| [&pair.from, &pair.to])
+            .filter(|id| id.kind == IdentifierKind::PodUid)
+            .cloned()
+            .collect();
+        let more = self.pairs.values().filter(|pair| {
+            workloads.contains(&pair.from) || (uids.contains(&pair.from) && pair.to.kind == IdentifierKind::PodName)
+        });
+        pairs.extend(more.cloned());
+        // What stands for each other is said once.
+        pairs.retain(|pair| pair.from < pair.to || !self.pairs.contains_key(&(pair.to.clone(), pair.from.clone())));
+        for pair in &mut pairs {
+            let ended = self.ends_of(pair).filter(|end| *end >= pair.last).min();
+            pair.ended = ended;
+        }
+        pairs.sort_by(|a, b| (a.to.kind, a.first, &a.from, &a.to).cmp(&(b.to.kind, b.first, &b.from, &b.to)));
+        pairs.dedup_by(|a, b| a.from == b.from && a.to == b.to);
+        pairs
+    }
+}
+
+/// `nanos` later.
+fn after(time: Timestamp, nanos: i64) -> Timestamp {
+    time.saturating_add_nanos(nanos.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(kind: IdentifierKind, text: &str) -> Identifier {
+        Identifier::new(kind, text).unwrap()
+    }
+
+    fn tell(learned: &mut Learned, from: Identifier, to: Identifier, seconds: i64, ends: bool) {
+        learned.learn_binding(Binding {
+            from,
+            to,
+            time: Timestamp::from_seconds(seconds),
+            ends,
+            how: How::AuditPodStatus,
+            confidence: Confidence::Certain,
+        });
+    }
+
+    #[test]
+    fn an_address_is_the_pods_until_it_passes_on() {
+        use IdentifierKind::{ContainerId, PodIp, PodName, PodUid};
+        let mut learned = Learned::default();
+        let (ip, web, job) = (id(PodIp, "10.0.0.5"), id(PodUid, "u1"), id(PodUid, "u2"));
+        tell(&mut learned, id(PodName, "shop/web-1"), web.clone(), 100, false);
+        tell(&mut learned, ip.clone(), web.clone(), 100, false);
+        tell(&mut learned, ip.clone(), web.clone(), 400, false);
+        tell(&mut learned, id(ContainerId, "0123456789ab"), web.clone(), 100, false);
+        tell(&mut learned, ip, job, 1_000, false);
+        let pod = EntityName::new(Kind::Pod, "shop/web-1").unwrap();
+        let names = learned.names_of(&pod);
+        let shown: Vec<String> = names.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["PodUid u1", "PodName shop/web-1", "ContainerId 0123456789ab"]);
+        let spans: Vec<(i64, i64)> = learned
+            .addresses_of(&names)
+            .iter()
+            .map(|span| (span.from.as_nanos() / 1_000_000_000, span.to.as_nanos() / 1_000_000_000))
+            .collect();
+        assert_eq!(spans, [(100, 1_000)]);
+        let (query, cut) = crate::investigate::entity_query::by_all_names(&pod, &learned).write();
+        casebook_store::check_query(&query).unwrap();
+        let address = "(ip:\"10.0.0.5\" AND time:[1970-01-01T00:01:40Z TO 1970-01-01T00:16:40Z})";
+        assert!(
+            !cut && query.contains(address) && query.ends_with("OR \"u1\""),
+            "{query}"
+        );
+        let pairs = learned.pairs_of(&names);
+        assert_eq!(pairs.len(), 3, "{pairs:?}");
+        let address = pairs.iter().find(|pair| pair.from.kind == PodIp).unwrap();
+        assert_eq!((address.times, address.ended), (2, None));
+    }
+
+    #[test]
+    fn an_address_ends_with_its_pod() {
+        use IdentifierKind::{PodIp, PodName, PodUid};
+        let mut learned = Learned::default();
+        let web = id(PodUid, "u1");
+        tell(&mut learned, id(PodIp, "10.0.0.5"), web.clone(), 100, false);
+        tell(&mut learned, id(PodName, "shop/web-1"), web.clone(), 100, false);
+        tell(&mut learned, web.clone(), web, 500, true);
+        let names = learned.names_of(&EntityName::new(Kind::Pod, "web-1").unwrap());
+        let spans = learned.addresses_of(&names);
+        assert_eq!(spans.len(), 1);
+        assert_eq!(spans[0].to.as_nanos() / 1_000_000_000, 560);
+        let ended: Vec<_> = learned.pairs_of(&names).iter().map(|pair| pair.ended).collect();
+        assert!(
+            ended.iter().all(|end| *end == Some(Timestamp::from_seconds(500))),
+            "{ended:?}"
+        );
+    }
+}
