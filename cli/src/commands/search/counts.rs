@@ -19,7 +19,7 @@ pub async fn print(args: &SearchArgs, store: &Store, request: SearchRequest) -> 
     if args.count {
         let answer = store.search(SearchRequest { limit: 0, ..request }).await?;
         match args.output {
-            SearchFormat::Table => println!("{}", answer.matched),
+            SearchFormat::Table => writeln!(std::io::stdout(), "{}", answer.matched)?,
             format => {
                 let mut rows = Rows::new(&["count"]);
                 rows.rows.push(vec![number(answer.matched)]);
