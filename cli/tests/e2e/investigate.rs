@@ -160,10 +160,7 @@ fn an_incident_is_followed_from_name_to_name() {
     );
     let around = demo.json(&["timeline", &format!("alert:{id}"), "--all"]);
     let told = |id: &&str| around.iter().any(|line| text(line, "id") == *id);
-    assert!(
-        want.iter().all(told),
-        "all that the alert cites is in its story"
-    );
+    assert!(want.iter().all(told), "all that the alert cites is in its story");
     let around = demo.json(&["timeline", &format!("event:{}", &want[0][..12])]);
     assert!(
         around

@@ -28,7 +28,7 @@ async fn check(store: &Store, want: &[FoundEvent], queries: &[String]) {
             })
             .await
             .unwrap();
-        assert_eq!(answer.files_scanned, 0, "every file has an index");
+        assert_eq!(answer.files.scanned, 0, "every file has an index");
         let mut found: Vec<i64> = answer.rows.iter().map(|row| row.position.offset).collect();
         found.sort_unstable();
         meant.sort_unstable();

@@ -112,7 +112,7 @@ async fn few_files_are_made_of_many_and_no_answer_changes() {
             })
             .await
             .unwrap();
-        assert_eq!((answer.matched, answer.files_indexed, answer.files_scanned), (20, 2, 0));
+        assert_eq!((answer.matched, answer.files.indexed, answer.files.scanned), (20, 2, 0));
         assert_eq!(problems(&store).await, []);
     }
     let entry = log(dir.path(), 21);
@@ -443,7 +443,7 @@ async fn the_events_of_one_source_expire_and_the_others_stay() {
         })
         .await
         .unwrap();
-    assert_eq!((answer.matched, answer.files_scanned), (6, 0));
+    assert_eq!((answer.matched, answer.files.scanned), (6, 0));
     assert_eq!(problems(&store).await, []);
     let again = expire(&store, TableName::Events, &expiry(8, &[Source::Auth])).await;
     assert_eq!(again.rows, 0);

@@ -133,7 +133,7 @@ async fn indexes_that_are_missing_or_changed_are_told_and_mended() {
         })
         .await
         .unwrap();
-    assert_eq!((answer.matched, answer.files_indexed, answer.files_scanned), (1, 3, 0));
+    assert_eq!((answer.matched, answer.files.indexed, answer.files.scanned), (1, 3, 0));
 }
 
 #[tokio::test]
