@@ -5,12 +5,17 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use casebook_event::Source;
+
 use crate::deployment::{Deployment, Settings};
 use crate::input::{Topics, write_demo};
 use crate::support::kafka;
 
 /// Longest time that a test waits for what a worker tells.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// After so long without progress a partition stalls.
+const STALL: Duration = Duration::from_secs(5);
 
 /// An address that nobody listens at.
 fn free_address() -> SocketAddr {
@@ -82,7 +87,10 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
     let http = free_address();
     let (otlp, spans) = collector();
     let settings = Settings {
-        more: format!("http: {http}\nstall_after: 5s\ntraces: http://{otlp}\n"),
+        more: format!(
+            "http: {http}\nstall_after: {}s\ntraces: http://{otlp}\n",
+            STALL.as_secs()
+        ),
         ..Settings::default()
     };
     let deployment = Deployment::new(&topics, "operations", &settings);
@@ -129,12 +137,33 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
         let (status, metrics) = get(http, "/metrics").unwrap();
         assert_eq!(status, 200);
         let missing: Vec<&str> = names.into_iter().filter(|name| !metrics.contains(name)).collect();
-        if missing.is_empty() {
+        let behind = |line: &&str| line.starts_with("casebook_ingest_lag_records{") && !line.ends_with(" 0");
+        let behind: Vec<&str> = metrics.lines().filter(behind).collect();
+        if missing.is_empty() && behind.is_empty() {
             break;
         }
-        assert!(Instant::now() < deadline, "{missing:?} is not in\n{metrics}");
+        assert!(
+            Instant::now() < deadline,
+            "{missing:?} is not in, {behind:?} are left in\n{metrics}"
+        );
         well.next_line(Duration::from_millis(200));
     }
+    // Marks of transactions are no records: a partition that ends with one is read to its end all the same, and is neither
+    // behind nor stalled when longer is gone by than makes a stall.
+    let events = deployment.counts().unwrap()[0];
+    let topic = topics.of(Source::Application);
+    kafka::write_in_transaction(&brokers, topic, 0, br#"{"level":"info","message":"in a transaction"}"#);
+    deployment.wait_until("the event of the transaction", &mut [&mut well], |counts| {
+        counts[0] > events
+    });
+    let committed = Instant::now();
+    while committed.elapsed() < STALL + Duration::from_secs(3) {
+        assert_eq!(get(http, "/healthz"), Some((200, "ok\n".into())));
+        well.next_line(Duration::from_millis(200));
+    }
+    let (_, metrics) = get(http, "/metrics").unwrap();
+    let behind = |line: &&str| line.starts_with("casebook_ingest_lag_records{") && !line.ends_with(" 0");
+    assert_eq!(metrics.lines().find(behind), None, "{metrics}");
     well.stop();
     let (mut paths, mut bodies) = (Vec::new(), Vec::new());
     while let Ok((path, body)) = spans.try_recv() {

@@ -185,6 +185,21 @@ impl Producer {
     }
 }
 
+/// Writes a record in a transaction: behind it, the partition ends with a mark that is no record.
+pub fn write_in_transaction(brokers: &str, topic: &str, partition: i32, payload: &[u8]) {
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("transactional.id", format!("{topic}-{partition}"))
+        .create()
+        .unwrap();
+    let wait = Duration::from_secs(30);
+    producer.init_transactions(wait).unwrap();
+    producer.begin_transaction().unwrap();
+    let record = BaseRecord::<(), _>::to(topic).partition(partition).payload(payload);
+    assert!(producer.send(record).is_ok());
+    producer.commit_transaction(wait).unwrap();
+}
+
 /// Everything that a topic holds now: key and payload of each message.
 pub fn messages(brokers: &str, topic: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let consumer: BaseConsumer = ClientConfig::new()

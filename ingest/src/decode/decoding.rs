@@ -34,8 +34,7 @@ pub(super) struct Part<'a> {
 impl Decoding<'_> {
     /// Decodes a whole payload.
     pub(super) fn record(&mut self, payload: &[u8]) {
-        let stale = self.joiner.take_stale(None);
-        if let Some(held) = stale {
+        while let Some(held) = self.joiner.take_stale(None) {
             self.release(held);
         }
         match payload.first() {

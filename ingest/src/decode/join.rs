@@ -4,6 +4,10 @@
 //! One [`Joiner`] serves one partition, and what it joins depends on that partition's records alone: their content, their
 //! order, the broker's time. So whoever reads a partition again, from the offset of the oldest open part on, joins the same
 //! way: see [`Joiner::oldest`]. Only [`Joiner::take_all`], for a partition that has gone quiet, asks no record.
+//!
+//! For that, whether a group is over may depend on nothing that a later reader does not see: not on other groups, so that all
+//! that are over go with the record that shows it; and not on parts that it may have missed, so that a group's age is that
+//! of its last part. (Bounds are another matter: a line of more than [`MAX_JOIN_DISTANCE_RECORDS`] may be cut otherwise.)
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -36,7 +40,7 @@ pub(crate) struct Held {
     pub(crate) envelope: Envelope,
     parts: usize,
     first_offset: i64,
-    first_timestamp: Timestamp,
+    last_timestamp: Timestamp,
 }
 
 impl Held {
@@ -47,9 +51,20 @@ impl Held {
             raw: raw.to_owned(),
             envelope: envelope.clone(),
             parts: 1,
-            first_offset: 0,
-            first_timestamp: Timestamp::MIN,
+            first_offset: i64::MAX,
+            last_timestamp: Timestamp::MIN,
         }
+    }
+
+    /// The same, of a first part that was itself joined, of parts from that offset on.
+    pub(crate) fn since(mut self, offset: i64) -> Self {
+        self.first_offset = offset;
+        self
+    }
+
+    /// The offset of its first part, once it is held.
+    pub(crate) fn first_offset(&self) -> i64 {
+        self.first_offset
     }
 
     /// Adds the raw text of a further part.
@@ -74,6 +89,10 @@ pub(crate) struct Joiner {
     open: HashMap<JoinKey, Held>,
     /// By the offset of the first part.
     order: BTreeSet<(i64, JoinKey)>,
+    /// By the broker's time of the last part.
+    ages: BTreeSet<(Timestamp, JoinKey)>,
+    /// Those of audit events by their own time, in milliseconds.
+    audit: BTreeSet<(i64, JoinKey)>,
     bytes: usize,
     /// The record under way.
     offset: i64,
@@ -99,10 +118,14 @@ impl Joiner {
 
     /// Holds a first part.
     pub(crate) fn hold(&mut self, key: JoinKey, mut held: Held) {
-        held.first_offset = self.offset;
-        held.first_timestamp = self.timestamp;
+        held.first_offset = held.first_offset.min(self.offset);
+        held.last_timestamp = self.timestamp;
         self.bytes += held.raw.len();
         self.order.insert((held.first_offset, key));
+        self.ages.insert((held.last_timestamp, key));
+        if let Body::Auditd(_, time_ms) = held.body {
+            self.audit.insert((time_ms, key));
+        }
         self.open.insert(key, held);
     }
 
@@ -118,6 +141,9 @@ impl Joiner {
         };
         held.add_raw(raw);
         add(&mut held.body);
+        self.ages.remove(&(held.last_timestamp, key));
+        held.last_timestamp = self.timestamp;
+        self.ages.insert((held.last_timestamp, key));
         self.bytes += raw.len() + 1;
         true
     }
@@ -126,29 +152,34 @@ impl Joiner {
     pub(crate) fn take(&mut self, key: JoinKey) -> Option<Held> {
         let held = self.open.remove(&key)?;
         self.order.remove(&(held.first_offset, key));
+        self.ages.remove(&(held.last_timestamp, key));
+        if let Body::Auditd(_, time_ms) = held.body {
+            self.audit.remove(&(time_ms, key));
+        }
         self.bytes -= held.raw.len();
         Some(held)
     }
 
-    /// Takes one group for which the record under way means that its rest will not come, or that is one too many.
+    /// Takes one of the groups for which the record under way means that their rest will not come, or that are too many. It is
+    /// to be called until there is none.
     pub(crate) fn take_stale(&mut self, now_ms: Option<i64>) -> Option<Held> {
-        let &(offset, key) = self.order.first()?;
-        let held = self.open.get(&key)?;
-        let age_ms = self
-            .timestamp
-            .as_nanos()
-            .saturating_sub(held.first_timestamp.as_nanos())
-            / 1_000_000;
-        let over = match (&held.body, now_ms) {
-            (Body::Auditd(_, time_ms), Some(now_ms)) => now_ms.saturating_sub(*time_ms) > AUDITD_EVENT_MS,
-            _ => false,
-        };
-        let stale = over
-            || age_ms > MAX_JOIN_AGE_MS
-            || self.offset.saturating_sub(offset) > MAX_JOIN_DISTANCE_RECORDS
+        let &(first_offset, oldest) = self.order.first()?;
+        let &(last, aged) = self.ages.first()?;
+        let age_ms = self.timestamp.as_nanos().saturating_sub(last.as_nanos()) / 1_000_000;
+        let over = self
+            .audit
+            .first()
+            .filter(|(time_ms, _)| now_ms.is_some_and(|now_ms| now_ms.saturating_sub(*time_ms) > AUDITD_EVENT_MS));
+        if let Some(&(_, key)) = over {
+            return self.take(key);
+        }
+        if age_ms > MAX_JOIN_AGE_MS {
+            return self.take(aged);
+        }
+        let too_many = self.offset.saturating_sub(first_offset) > MAX_JOIN_DISTANCE_RECORDS
             || self.open.len() > MAX_OPEN_JOINS
             || self.bytes > MAX_OPEN_JOIN_BYTES;
-        if stale { self.take(key) } else { None }
+        if too_many { self.take(oldest) } else { None }
     }
 
     /// Takes everything, the oldest first.

@@ -16,6 +16,7 @@ impl Decoding<'_> {
     /// A container's line: joined with its other parts, then with the lines of its stack trace.
     pub(super) fn container(&mut self, line: ContainerLine<'_>, part: Part<'_>) {
         let cut = container_key(&line, part.envelope, &self.sink.topic(), 0);
+        let mut since = i64::MAX;
         let (line, raw) = if self.joiner.get(cut).is_some() {
             let (message, more) = (line.message.to_string(), line.partial);
             let added = self.joiner.add(cut, part.raw, |body| {
@@ -32,6 +33,7 @@ impl Decoding<'_> {
                 self.release(held);
                 return self.container(line, part);
             }
+            since = held.first_offset();
             match held.body {
                 Body::Container(line) => (line, Cow::Owned(held.raw)),
                 _ => return,
@@ -58,7 +60,7 @@ impl Decoding<'_> {
             }
         }
         if stack_trace::is_head(&line.message) {
-            let held = Held::new(Body::Container(line), &raw, part.envelope);
+            let held = Held::new(Body::Container(line), &raw, part.envelope).since(since);
             return self.joiner.hold(trace, held);
         }
         self.container_event(line, &raw, part.envelope);

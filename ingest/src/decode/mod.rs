@@ -21,6 +21,8 @@ pub(crate) mod logfmt;
 pub(crate) mod mask;
 mod members;
 pub(crate) mod reject;
+#[cfg(test)]
+mod resume_law;
 mod sink;
 mod stack_trace;
 mod syslog;
