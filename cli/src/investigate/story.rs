@@ -276,7 +276,7 @@ mod tests {
         let lines = tell(entries, Vec::new(), false);
         assert_eq!(shown(&lines), ["1-5 ×3 system:kube-scheduler ", "2-4 ×2 a x,y"]);
         let lines = tell(vec![pods(1), pods(3_602)], Vec::new(), false);
-        assert_eq!(lines.len(), 3, "another hour, another line, and the gap: {lines:?}");
+        assert_eq!(lines.len(), 2, "another hour, another line: {lines:?}");
     }
 
     #[test]

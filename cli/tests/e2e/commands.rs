@@ -269,7 +269,7 @@ fn demo_leaves_a_store_that_answers() {
     // What the alert cites is found by its identity, and holds what the alert says.
     let evidence = &top["evidence"][0];
     let query = format!("event.id:{}", evidence["event_id"].as_str().unwrap());
-    let output = run(&["search", &query, "--store", &store, "--output", "json"]);
+    let output = run(&["search", &query, "--store", &store, "--output", "json", "--explain"]);
     let found = json_lines(&output);
     assert!(!found.is_empty(), "{query}");
     // Without an index the answer is the same, only slower: nothing else would tell.

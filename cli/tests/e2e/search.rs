@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Output, Stdio};
 
+use casebook_event::Timestamp;
+
 use crate::support::{casebook, json_lines, run, stdout};
 
 struct Demo {
@@ -65,11 +67,11 @@ fn searches_count_sort_export_and_say_what_they_lack() {
     assert_eq!(found.trim(), top[0]["count"].to_string());
 
     // Order.
-    let times = |sort: &str| -> Vec<String> {
+    let times = |sort: &str| -> Vec<Timestamp> {
         let output = demo.search(&["source:auth", "--sort", sort, "--fields", "time,ip", "-o", "json"]);
-        let rows = json_lines(&output);
-        rows.iter()
-            .map(|row| row["time"].as_str().unwrap().to_owned())
+        json_lines(&output)
+            .iter()
+            .map(|row| Timestamp::parse_rfc3339(row["time"].as_str().unwrap()).unwrap())
             .collect()
     };
     assert!(times("time").is_sorted() && times("time").len() == 50);
@@ -112,7 +114,7 @@ fn searches_count_sort_export_and_say_what_they_lack() {
     let nothing = demo.search(&["no_such_word_anywhere"]);
     assert_eq!(nothing.status.code(), Some(1));
     for (wrong, says) in [
-        (&["user:("][..], "character 6"),
+        (&["user:("][..], "character 7"),
         (&["--histogram", "5 parsecs"], "--histogram"),
         (&["--top", "user", "-o", "parquet"], "whole events"),
         (&["@nobody"], "--saved"),

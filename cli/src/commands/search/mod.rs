@@ -27,7 +27,7 @@ const MAX_SORTED: usize = 100_000;
 #[derive(Debug, Args)]
 pub struct SearchArgs {
     /// What to find: words, "phrases", field:value, ranges, AND, OR, NOT, ( ), * and ?; @name for a saved one; nothing for all. See docs/query-language.md
-    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    #[arg(value_name = "QUERY")]
     query: Vec<String>,
     #[command(flatten)]
     store: StoreArgs,
