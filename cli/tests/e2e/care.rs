@@ -5,7 +5,7 @@ use std::path::Path;
 use casebook_event::{Checkpoint, Event, EventId, Fields, Native, Partition, Position, Source, Timestamp};
 use casebook_store::{EventsCommit, Store, StoreConfig};
 
-use crate::support::{json_lines, run, stdout};
+use crate::support::{casebook, json_lines, run, stdout};
 
 /// A store of six small files: three of a day of 2024, three of the day after.
 async fn small_files(dir: &Path) {
@@ -169,4 +169,44 @@ async fn what_cannot_be_done_is_told_with_the_right_code() {
     std::fs::remove_file(dir.path().join("events/_delta_log/00000000000000000003.json")).unwrap();
     check(&["verify", "--store", at], 1, "events/_delta_log");
     check(&["compact", "--store", at], 3, "version 3");
+}
+
+/// A compaction that is killed at any step leaves a store that is whole, and the next one goes on with what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_that_is_killed_leaves_a_whole_store_and_is_gone_on_with() {
+    use std::os::unix::process::ExitStatusExt as _;
+    // Two dates are two commits, each of a file and its index.
+    for place in [
+        "store.file=kill@1",
+        "store.file=kill@2",
+        "store.entry=kill@1",
+        "store.entry=kill@2",
+        "store.entry-written=kill@1",
+        "store.entry-written=kill@2",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        small_files(dir.path()).await;
+        let at = dir.path().to_str().unwrap();
+        let killed = casebook()
+            .args(["store", "compact", "--store", at])
+            .env("CASEBOOK_FAILPOINTS", place)
+            .output()
+            .unwrap();
+        assert_eq!(killed.status.signal(), Some(9), "{place}: {killed:?}");
+        let whole = |when: &str| {
+            let verified = run(&["store", "verify", "--store", at]);
+            assert_eq!(verified.status.code(), Some(0), "{place}, {when}: {verified:?}");
+            let found = json_lines(&run(&["search", "failed password", "--store", at, "--output", "json"]));
+            let offsets: std::collections::BTreeSet<i64> = found
+                .iter()
+                .map(|event| event["casebook"]["position"]["offset"].as_i64().unwrap())
+                .collect();
+            assert_eq!((found.len(), offsets), (6, (0..6).collect()), "{place}, {when}");
+        };
+        whole("killed");
+        stdout(&run(&["store", "compact", "--store", at]));
+        whole("gone on with");
+        let stats = json_lines(&run(&["store", "stats", "--store", at, "--output", "json"]));
+        assert_eq!(stats[0]["files"], 2, "{place}");
+    }
 }

@@ -1,9 +1,14 @@
 //! One, two and four workers, in one role or in two, with some that join, leave and die: the same tables, the same alerts.
 
+use std::time::{Duration, Instant};
+
 use crate::deployment::{Deployment, Settings, undisturbed};
 use crate::input::{Topics, write_demo};
 use crate::support::kafka;
 use crate::support::worker::Worker;
+
+/// Longest time until one of the workers has died, or all is done.
+const DEADLINE: Duration = Duration::from_secs(180);
 
 #[test]
 fn any_number_of_workers_tells_the_same() {
@@ -51,8 +56,15 @@ fn workers_that_join_leave_and_die_change_nothing() {
     third.kill();
     let mut workers = vec![fourth, sixth];
     let mut dying = fifth;
+    let begun = Instant::now();
     while dying.ended().is_none() && !deployment.has(&want) {
-        dying.next_line(std::time::Duration::from_millis(100));
+        assert!(
+            begun.elapsed() < DEADLINE,
+            "{:?} is not the end\n{}",
+            deployment.counts(),
+            dying.log()
+        );
+        dying.next_line(Duration::from_millis(100));
     }
     drop(dying);
     deployment.wait_for(&want, &mut workers.iter_mut().collect::<Vec<_>>());
