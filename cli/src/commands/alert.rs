@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use casebook_event::{Alert, Level, Value};
-use casebook_store::AlertFilter;
+use casebook_store::{AlertFilter, Store};
 
 use crate::args::{AlertCommand, AlertListArgs, AlertShowArgs, OutputFormat};
 use crate::commands::evidence;
@@ -98,13 +98,21 @@ pub fn rows(alerts: &[Alert]) -> Rows {
     rows
 }
 
-async fn show(args: AlertShowArgs) -> Result<ExitCode> {
-    let store = stores::open_existing(&args.store).await?;
-    let Some(alert) = store.alert(&args.id).await? else {
+/// The alert whose id begins so; `None` where there is none, which is said.
+pub async fn by_id(store: &Store, id: &str) -> Result<Option<Alert>> {
+    let alert = store.alert(id).await?;
+    if alert.is_none() {
         eprintln!(
             "casebook: no alert has an id that begins with `{}`; `casebook alert list` lists them",
-            escape(&args.id)
+            escape(id)
         );
+    }
+    Ok(alert)
+}
+
+async fn show(args: AlertShowArgs) -> Result<ExitCode> {
+    let store = stores::open_existing(&args.store).await?;
+    let Some(alert) = by_id(&store, &args.id).await? else {
         return Ok(exit_code::NO.into());
     };
     match args.output.output {

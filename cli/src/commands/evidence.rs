@@ -10,6 +10,7 @@ use casebook_store::{FoundEvent, SearchRequest, Store};
 use clap::Args;
 
 use crate::args::{OutputArgs, OutputFormat, StoreArgs};
+use crate::commands::alert;
 use crate::commands::timeline::{Hints, events_rows};
 use crate::investigate::entry::Entry;
 use crate::investigate::story::{Line, tell};
@@ -31,11 +32,7 @@ pub struct EvidenceArgs {
 
 pub async fn run(args: EvidenceArgs) -> Result<ExitCode> {
     let store = stores::open_existing(&args.store).await?;
-    let Some(alert) = store.alert(&args.id).await? else {
-        eprintln!(
-            "casebook: no alert has an id that begins with `{}`; `casebook alert list` lists them",
-            escape(&args.id)
-        );
+    let Some(alert) = alert::by_id(&store, &args.id).await? else {
         return Ok(exit_code::NO.into());
     };
     let found = fetch(&store, &alert).await?;

@@ -40,7 +40,7 @@ pub struct TimelineArgs {
     pub output: OutputArgs,
     /// Only these sources
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub source: Vec<String>,
+    pub source: Vec<Source>,
     /// Print at most so many lines, the latest; 200 where --all does not ask for every event
     #[arg(long)]
     pub limit: Option<usize>,
@@ -184,11 +184,7 @@ pub struct Subject {
 pub async fn subject(store: &Store, entity: &EntityName, scope: &Scope) -> Result<Option<Subject>> {
     let (query, learned, around) = match entity.kind {
         Kind::Alert => {
-            let Some(alert) = store.alert(&entity.value).await? else {
-                eprintln!(
-                    "casebook: no alert has an id that begins with `{}`; `casebook alert list` lists them",
-                    escape(&entity.value)
-                );
+            let Some(alert) = alert::by_id(store, &entity.value).await? else {
                 return Ok(None);
             };
             let window = (alert.window.from, alert.window.to.max(alert.alert.time));
@@ -230,16 +226,12 @@ pub async fn subject(store: &Store, entity: &EntityName, scope: &Scope) -> Resul
 }
 
 /// The range of time and the sources of a command line.
-pub fn scope(time: &TimeArgs, sources: &[String]) -> Result<Scope> {
+pub fn scope(time: &TimeArgs, sources: &[Source]) -> Result<Scope> {
     let (from, to) = time_range::parse(time)?;
-    let named = |name: &String| {
-        name.parse::<Source>()
-            .map_err(|error| usage(format!("--source: {error}")))
-    };
     Ok(Scope {
         from,
         to,
-        sources: sources.iter().map(named).collect::<Result<_>>()?,
+        sources: sources.to_vec(),
     })
 }
 

@@ -26,6 +26,15 @@ const RECORDS_PER_SECOND: usize = 150;
 const EVENTS_PER_SECOND: u32 = 50;
 /// Records between two attacks.
 const ATTACK_EVERY: usize = 2_000;
+/// Stops the writer however the run ends: one that nobody stops would be waited for for ever, and hide what went wrong.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Size of the disk that the store is on, where one of its own can be mounted.
 const DISK_MIB: usize = 2_048;
 
@@ -125,16 +134,15 @@ fn whatever_fails_at_random_nothing_is_lost_or_doubled() {
     let mut done = BTreeMap::new();
     let mut workers = std::thread::scope(|scope| {
         scope.spawn(|| write(&topics, seed, &stop, &written));
-        let workers = disturb(
+        let _stop = Stop(&stop);
+        disturb(
             &deployment,
             &broker,
             disk.as_ref(),
             Duration::from_secs(seconds),
             seed,
             &mut done,
-        );
-        stop.store(true, Ordering::Relaxed);
-        workers
+        )
     });
     if workers.is_empty() {
         workers.push(deployment.worker("all", ""));

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use casebook_event::{AlertStatus, Event, Source, Timestamp};
 use casebook_store::{
-    AlertFilter, AlertsCommit, Compacted, EventsCommit, ExpireRequest, Expired, FoundEvent, Problem, SearchRequest,
-    Store, StoreConfig, StoreError, TableName, VacuumRequest, Vacuumed,
+    AlertFilter, AlertsCommit, Compacted, EventsCommit, ExpireRequest, Expired, Follow, FoundEvent, Problem,
+    SearchRequest, Store, StoreConfig, StoreError, TableName, VacuumRequest, Vacuumed,
 };
 use support::{DAY, at, commit, files, letter, open, plain, range};
 
@@ -478,4 +478,56 @@ pub fn of_group(group: &'static str, events: Vec<Event>, start: i64, end: i64) -
         group,
         ..commit(events, vec![], range(0, start, end))
     }
+}
+
+/// Rows that move from file to file are nothing new: neither to who follows a search, nor to what answers say they cover.
+#[tokio::test]
+async fn a_search_that_goes_on_is_told_of_what_is_new_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    for n in 0..4 {
+        let mut event = plain(n);
+        if n % 2 == 0 {
+            event.source = Source::Auth;
+        }
+        store
+            .commit_events(commit(vec![event], vec![], range(0, n, n + 1)))
+            .await
+            .unwrap();
+    }
+    let ask = SearchRequest {
+        query: "user:alice".into(),
+        ..SearchRequest::default()
+    };
+    let mut follow = Follow::begin(&store, ask).await.unwrap();
+    let covered = store.coverage(None, None, &[]).await.unwrap();
+    assert_eq!(covered.sources.iter().map(|source| source.events).sum::<u64>(), 4);
+
+    assert_eq!(compact(&store, TableName::Events).await.files_after, 1);
+    assert_eq!(follow.look(&store).await.unwrap(), []);
+    assert_eq!(store.coverage(None, None, &[]).await.unwrap(), covered);
+    // An expiry by source writes the rest anew.
+    let request = ExpireRequest {
+        older_than: HOUR,
+        sources: vec![Source::Auth],
+        dry_run: false,
+        now: at(30 * 86_400),
+    };
+    let gone = expire(&store, TableName::Events, &request).await;
+    assert_eq!(gone.rows, 2);
+    assert_eq!(follow.look(&store).await.unwrap(), []);
+
+    store
+        .commit_events(commit(vec![plain(4)], vec![], range(0, 4, 5)))
+        .await
+        .unwrap();
+    let new: Vec<i64> = follow
+        .look(&store)
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| event.position.offset)
+        .collect();
+    assert_eq!(new, [4]);
+    assert_eq!(follow.look(&store).await.unwrap(), []);
 }

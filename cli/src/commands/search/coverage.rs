@@ -18,8 +18,9 @@ pub fn print(coverage: &Coverage, to: Option<Timestamp>, unindexed: u64) -> Vec<
         .sources
         .iter()
         .map(|source| {
-            let until = is_behind(source, to, now);
-            lacks.extend(until.map(|_| format!("{} is known to {}", source.source, to_seconds(source.last))));
+            if is_behind(source, to, now) {
+                lacks.push(format!("{} is known to {}", source.source, to_seconds(source.last)));
+            }
             format!("{} to {}", source.source, to_seconds(source.last))
         })
         .collect();
@@ -69,15 +70,49 @@ pub fn print(coverage: &Coverage, to: Option<Timestamp>, unindexed: u64) -> Vec<
 }
 
 /// Whether what is asked for goes beyond what is known of a source.
-fn is_behind(source: &SourceCoverage, to: Option<Timestamp>, now: Timestamp) -> Option<()> {
-    let behind = match to.filter(|to| *to < now) {
+fn is_behind(source: &SourceCoverage, to: Option<Timestamp>, now: Timestamp) -> bool {
+    match to.filter(|to| *to < now) {
         Some(to) => source.last.saturating_add_nanos(STALE_NANOS) < to && source.ingested < to,
         None => now.as_nanos().saturating_sub(source.ingested.as_nanos()) > STALE_NANOS,
-    };
-    behind.then_some(())
+    }
 }
 
 /// A time without what is below a second.
 fn to_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_seconds(time.as_nanos().div_euclid(1_000_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_behind_what_is_asked_for() {
+        let at = Timestamp::from_seconds;
+        let source = |last: i64, ingested: i64| SourceCoverage {
+            source: "auth".into(),
+            events: 1,
+            first: at(0),
+            last: at(last),
+            ingested: at(ingested),
+            masked: 0,
+            metadata_only: 0,
+        };
+        let now = at(10_000);
+        let check = |last, ingested, to: Option<i64>, want| {
+            assert_eq!(
+                is_behind(&source(last, ingested), to.map(at), now),
+                want,
+                "{last} {ingested} {to:?}"
+            );
+        };
+        // Up to now: what counts is when it was last read.
+        check(9_990, 9_995, None, false);
+        check(9_990, 9_000, None, true);
+        check(9_990, 9_000, Some(20_000), true);
+        // Up to a time that is over: read after it, or told of until near it.
+        check(4_000, 9_000, Some(5_000), false);
+        check(4_900, 4_950, Some(5_000), false);
+        check(4_000, 4_950, Some(5_000), true);
+    }
 }

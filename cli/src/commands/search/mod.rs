@@ -38,7 +38,7 @@ pub struct SearchArgs {
     output: SearchFormat,
     /// Only these sources
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    source: Vec<String>,
+    source: Vec<Source>,
     /// Only these fields, by ECS name, short name or path into the source's record
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     fields: Vec<String>,
@@ -111,20 +111,12 @@ pub async fn run(args: SearchArgs) -> Result<ExitCode> {
         return saved::save(name, &query);
     }
     let (from, to) = time_range::parse(&args.time)?;
-    let sources = args
-        .source
-        .iter()
-        .map(|name| {
-            name.parse::<Source>()
-                .map_err(|error| usage(format!("--source: {error}")))
-        })
-        .collect::<Result<Vec<_>>>()?;
     let store = stores::open_existing(&args.store).await?;
     let request = SearchRequest {
         query,
         from,
         to,
-        sources,
+        sources: args.source.clone(),
         limit: args.limit,
         newest_first: true,
     };
@@ -132,7 +124,6 @@ pub async fn run(args: SearchArgs) -> Result<ExitCode> {
         return follow(&args, &store, request).await;
     }
     let begun = Instant::now();
-    let asked = (request.from, request.to, request.sources.clone());
     let (matched, files) = if args.count || args.histogram.is_some() || !args.top.is_empty() {
         counts::print(&args, &store, request).await?
     } else {
@@ -141,8 +132,7 @@ pub async fn run(args: SearchArgs) -> Result<ExitCode> {
     if args.explain {
         explain(&files, begun.elapsed());
     }
-    let (from, to, sources) = asked;
-    let coverage = store.coverage(from, to, &sources).await?;
+    let coverage = store.coverage(from, to, &args.source).await?;
     let lacks = coverage::print(&coverage, to, files.scanned);
     if args.strict && !lacks.is_empty() {
         eprintln!(
@@ -231,9 +221,11 @@ async fn follow(args: &SearchArgs, store: &Store, request: SearchRequest) -> Res
     let mut lines = listing::Lines::new(args);
     let mut last: std::collections::HashSet<_> = rows.iter().map(|row: &FoundEvent| row.event_id).collect();
     lines.print(&rows)?;
+    // One for the whole time: a Ctrl-C in the middle of a look must not be missed.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(exit_code::OK),
+            _ = &mut interrupted => return Ok(exit_code::OK),
             () = tokio::time::sleep(FOLLOW_EVERY) => {}
         }
         let mut new = following.look(store).await?;

@@ -9,7 +9,6 @@ use clap::Args;
 
 use super::{age, bar, count, tell, vacuum};
 use crate::args::{OutputArgs, StoreArgs};
-use crate::exit_code::usage;
 use crate::output::{self, Rows};
 use crate::stores;
 
@@ -22,7 +21,7 @@ pub struct ExpireArgs {
     older_than: String,
     /// Only events of these sources; else all events and dead letters. Alerts stay
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    source: Vec<String>,
+    source: Vec<Source>,
     /// Say what would go, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -35,13 +34,9 @@ pub struct ExpireArgs {
 
 pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
     let keep = age("--keep-removed", &args.keep_removed)?;
-    let sources = args.source.iter().map(|name| {
-        name.parse::<Source>()
-            .map_err(|error| usage(format!("--source: {error}")))
-    });
     let request = ExpireRequest {
         older_than: age("--older-than", &args.older_than)?,
-        sources: sources.collect::<Result<_>>()?,
+        sources: args.source,
         dry_run: args.dry_run,
         now: casebook_pipeline::now(),
     };
