@@ -12,6 +12,7 @@ mod progress_bar;
 mod rules;
 mod stores;
 mod time_range;
+mod unreadable;
 
 use std::process::ExitCode;
 
@@ -25,7 +26,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(code) => code,
+        Ok(code) if unreadable::count() == 0 => code,
+        Ok(_) => {
+            let files = output::counted(unreadable::count(), "data file");
+            eprintln!(
+                "casebook: the answer lacks {files} that could not be read; `casebook store verify` looks at every file"
+            );
+            exit_code::FAILED.into()
+        }
         Err(error) => exit_code::report(&error),
     }
 }

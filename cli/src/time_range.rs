@@ -70,7 +70,10 @@ fn read_time(text: &str) -> Option<Timestamp> {
         10 => format!("{text}T00:00:00Z"),
         16 => format!("{text}:00Z"),
         19 => format!("{text}Z"),
-        _ => text.to_owned(),
+        _ => match text.split_at_checked(16) {
+            Some((minutes, zone)) if zone.starts_with(['Z', 'z', '+', '-']) => format!("{minutes}:00{zone}"),
+            _ => text.to_owned(),
+        },
     };
     Timestamp::parse_rfc3339(&full)
 }
@@ -106,6 +109,8 @@ mod tests {
         check("2026-11-24 10:30", Some("2026-11-24T10:30:00Z"));
         check("2026-11-24T10:30:00+02:00", Some("2026-11-24T08:30:00Z"));
         check("2026-11-24 10:30:07", Some("2026-11-24T10:30:07Z"));
+        check("2026-11-24T10:30Z", Some("2026-11-24T10:30:00Z"));
+        check("2026-11-24 10:30+02:00", Some("2026-11-24T08:30:00Z"));
         check("1795000000", Some("2026-11-18T11:06:40Z"));
         check("1795000000000", Some("2026-11-18T11:06:40Z"));
         check("17950000000", None);

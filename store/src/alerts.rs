@@ -299,7 +299,7 @@ impl Store {
         for (file, rows) in by_file {
             let Some(file) = files.get(file) else { continue };
             let selection = select(rows);
-            let mut batches = scan_rows(self, TableName::Alerts, file, &["alert"], Some(selection)).await?;
+            let mut batches = scan_rows(self, TableName::Alerts, file, &["alert"], selection).await?;
             while let Some(batch) = batches.try_next().await? {
                 let Some(texts) = batch.column(0).as_string_opt::<i32>() else {
                     return Err(unreadable(&file.path, "the column `alert` is no text"));

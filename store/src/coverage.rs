@@ -42,6 +42,8 @@ pub struct SourceCoverage {
     pub masked: u64,
     /// Those of `events` that are audit events without request and response, since the cluster's policy says so.
     pub metadata_only: u64,
+    /// Those of `events` that were read more than ten minutes after they happened.
+    pub late: u64,
 }
 
 /// Dead letters of one topic for one reason.
@@ -103,6 +105,7 @@ impl Store {
                     ingested: count.ingested,
                     masked: number(|count| count.masked),
                     metadata_only: number(|count| count.metadata_only),
+                    late: number(|count| count.late),
                 }
             })
             .collect();

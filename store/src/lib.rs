@@ -46,7 +46,7 @@ pub use error::{CommitError, QueryError, StoreError};
 pub use export::to_parquet;
 pub use query::{
     ALIASES, FieldAlias, FilesRead, Follow, FoundEvent, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow,
-    check_query, query_matches,
+    UnreadableFile, check_query, query_matches,
 };
 pub use sql::SqlAnswer;
 pub use state::StatePart;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::StoreConfig;
+use crate::index::ChunkCache;
 use crate::location::Location;
 use crate::table::Table;
 use crate::{StoreError, TableName};
@@ -12,6 +13,7 @@ use crate::{StoreError, TableName};
 pub struct Store {
     pub(crate) location: Arc<Location>,
     pub(crate) config: StoreConfig,
+    pub(crate) index_cache: Option<Arc<ChunkCache>>,
     pub(crate) events: Arc<Table>,
     pub(crate) alerts: Arc<Table>,
     pub(crate) dead_letters: Arc<Table>,
@@ -67,9 +69,12 @@ impl Store {
         let events = open(TableName::Events).await?;
         let alerts = open(TableName::Alerts).await?;
         let dead_letters = open(TableName::DeadLetters).await?;
+        // What is local is read where it is.
+        let cache = config.index_cache.clone().filter(|_| location.directory.is_none());
         Ok(Self {
             location: Arc::new(location),
             config,
+            index_cache: cache.map(ChunkCache::new).map(Arc::new),
             events,
             alerts,
             dead_letters,

@@ -17,7 +17,7 @@ use crate::exit_code::{self, usage};
 use crate::investigate::entity_name::{EntityName, Kind};
 use crate::investigate::gather::{self, Read};
 use crate::investigate::learned::Pair;
-use crate::investigate::neighbours::{Neighbour, Neighbours};
+use crate::investigate::neighbours::{self, Neighbour, Neighbours};
 use crate::investigate::{MAX_EVENTS, wording};
 use crate::output::{self, Rows, counted, escape};
 use crate::stores;
@@ -95,7 +95,7 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
     let mut days: BTreeMap<(Timestamp, Source), u64> = BTreeMap::new();
     let mut ids: HashSet<EventId> = HashSet::new();
     let mut neighbours = Neighbours::default();
-    let read = gather::visit(&store, &query, &scope, MAX_EVENTS, &mut |event| {
+    let read = gather::visit(&store, &query, &scope, MAX_EVENTS, neighbours::FIELDS, &mut |event| {
         let time = event.time;
         seen = Some(seen.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
         let day = Timestamp::from_seconds(i64::from(time.days()).saturating_mul(86_400));

@@ -1,24 +1,22 @@
 //! `casebook alert evidence`: the events that an alert cites, whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use casebook_event::{Alert, EventId, Value};
-use casebook_store::{FoundEvent, SearchRequest, Store};
+use casebook_store::{FoundEvent, Store};
 use clap::Args;
 
 use crate::args::{OutputArgs, OutputFormat, StoreArgs};
 use crate::commands::alert;
 use crate::commands::timeline::{Hints, events_rows};
 use crate::investigate::entry::Entry;
+use crate::investigate::gather;
 use crate::investigate::story::{Line, tell};
 use crate::output::{self, Rows, counted, escape};
 use crate::{exit_code, stores};
-
-/// Ids that one query asks for: it may not be longer than 8 KiB.
-const IDS_OF_A_QUERY: usize = 150;
 
 #[derive(Debug, Args)]
 pub struct EvidenceArgs {
@@ -64,24 +62,8 @@ pub fn short(alert: &Alert) -> &str {
 
 /// The events that an alert cites and that are in the store, in order of time.
 async fn fetch(store: &Store, alert: &Alert) -> Result<Vec<FoundEvent>> {
-    let times = || alert.evidence.iter().map(|evidence| evidence.time);
-    let ids: BTreeSet<EventId> = alert.evidence.iter().map(|evidence| evidence.event_id).collect();
-    let ids: Vec<EventId> = ids.into_iter().collect();
-    let mut found: BTreeMap<EventId, FoundEvent> = BTreeMap::new();
-    for ids in ids.chunks(IDS_OF_A_QUERY) {
-        let asked: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let request = SearchRequest {
-            query: format!("event_id:({})", asked.join(" OR ")),
-            from: times().min(),
-            to: times().max().map(|last| last.saturating_add_nanos(1)),
-            // What came twice may be there twice, and is shown once.
-            limit: casebook_store::limits::MAX_ANSWER_ROWS.min(ids.len() * 100),
-            newest_first: false,
-            ..SearchRequest::default()
-        };
-        let rows = store.search(request).await?.rows;
-        found.extend(rows.into_iter().map(|row| (row.event_id, row)));
-    }
+    let cited = alert.evidence.iter().map(|evidence| (evidence.time, evidence.event_id));
+    let found = gather::by_ids(store, cited.collect()).await?;
     let mut found: Vec<FoundEvent> = found.into_values().collect();
     found.sort_by_key(|event| (event.time, event.event_id));
     Ok(found)

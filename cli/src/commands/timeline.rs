@@ -15,16 +15,18 @@ use crate::exit_code::{self, usage};
 use crate::investigate::alerts::{cited, concerns};
 use crate::investigate::entity_name::{Asked, EntityName, Kind, parse};
 use crate::investigate::entity_query::{self, EntityQuery};
-use crate::investigate::entry::Entry;
+use crate::investigate::entry::{self, Entry};
 use crate::investigate::gather::{self, Scope};
 use crate::investigate::learned::Learned;
 use crate::investigate::story::{Line, tell};
 use crate::investigate::{AROUND_NANOS, MAX_EVENTS, subjects, wording};
 use crate::output::{self, Rows, counted, escape};
-use crate::{stores, time_range};
+use crate::{stores, time_range, unreadable};
 
 /// Lines that are printed where no limit is said.
 const DEFAULT_LIMIT: usize = 200;
+/// Most events of which the record is read, since no field says what happened: the newest.
+const MAX_RECORDS: usize = 2_000;
 
 #[derive(Debug, Args)]
 pub struct TimelineArgs {
@@ -77,10 +79,20 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
         scope.to = Some(to.saturating_add_nanos(AROUND_NANOS));
     }
     let mut entries: Vec<Entry> = Vec::new();
-    let read = gather::visit(&store, &query, &scope, MAX_EVENTS, &mut |event| {
-        entries.push(Entry::of(&event))
+    let mut in_record = Vec::new();
+    let read = gather::visit(&store, &query, &scope, MAX_EVENTS, entry::FIELDS, &mut |event| {
+        if Entry::is_in_record(&event) && in_record.len() < MAX_RECORDS {
+            in_record.push((event.time, event.event_id));
+        }
+        entries.push(Entry::of(&event));
     })
     .await?;
+    let whole = gather::by_ids(&store, in_record).await?;
+    for entry in &mut entries {
+        if let Some(event) = whole.get(&entry.id) {
+            *entry = Entry::of(event);
+        }
+    }
     let ids: HashSet<_> = entries.iter().map(|entry| entry.id).collect();
     let alerts = alerts(&store, &scope, &ids, &query).await?;
     let cited = cited(&alerts);
@@ -196,7 +208,7 @@ pub async fn subject(store: &Store, entity: &EntityName, scope: &Scope) -> Resul
                 limit: 1,
                 ..SearchRequest::default()
             };
-            let Some(event) = store.search(request).await?.rows.pop() else {
+            let Some(event) = unreadable::search(store, request).await?.pop() else {
                 eprintln!(
                     "casebook: no event has an id that begins with `{}`; it may have expired",
                     escape(&entity.value)

@@ -8,6 +8,40 @@ const MAX_DETAIL_CHARS: usize = 160;
 /// Characters of a text that tell one kind of line from another.
 const MAX_TEMPLATE_CHARS: usize = 80;
 
+/// The fields that a line is made of.
+pub const FIELDS: &[FieldId] = &[
+    FieldId::CloudServiceName,
+    FieldId::ContainerId,
+    FieldId::ContainerName,
+    FieldId::DestinationAddress,
+    FieldId::DestinationIp,
+    FieldId::DestinationPort,
+    FieldId::ErrorType,
+    FieldId::EventAction,
+    FieldId::EventOutcome,
+    FieldId::FilePath,
+    FieldId::HostName,
+    FieldId::HttpRequestMethod,
+    FieldId::HttpResponseStatusCode,
+    FieldId::KubernetesPodName,
+    FieldId::Message,
+    FieldId::OrchestratorNamespace,
+    FieldId::OrchestratorResourceName,
+    FieldId::OrchestratorResourceSubresource,
+    FieldId::OrchestratorResourceType,
+    FieldId::ProcessCommandLine,
+    FieldId::ProcessName,
+    FieldId::RuleName,
+    FieldId::ServiceName,
+    FieldId::SourceAddress,
+    FieldId::SourceIp,
+    FieldId::UrlOriginal,
+    FieldId::UrlPath,
+    FieldId::UserAgentOriginal,
+    FieldId::UserEffectiveName,
+    FieldId::UserName,
+];
+
 /// What one event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -40,7 +74,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What an event says.
+    /// What an event says, of which [`FIELDS`] were read, and the record where [`Entry::is_in_record`].
     pub fn of(event: &FoundEvent) -> Self {
         let text = |id: FieldId| event.field(id).map(|value| value.to_text().into_owned());
         let (who, user) = who(event, &text);
@@ -89,6 +123,21 @@ impl Entry {
             cited: false,
             key,
         }
+    }
+
+    /// Whether no field of an event says what happened, so that its record must.
+    pub fn is_in_record(event: &FoundEvent) -> bool {
+        let silent = [
+            FieldId::Message,
+            FieldId::EventAction,
+            FieldId::UrlOriginal,
+            FieldId::ProcessCommandLine,
+        ];
+        let has_own_words = matches!(
+            event.source,
+            Source::KubernetesAudit | Source::CloudTrail | Source::ContainerStats
+        );
+        !has_own_words && silent.iter().all(|id| event.field(*id).is_none())
     }
 
     /// What was done, without the object: `get pods/exec`.
@@ -190,10 +239,7 @@ fn detail(event: &FoundEvent, text: Text<'_>) -> Option<String> {
         // Its message is the API server's about its own answer; the action and object say it all.
         Source::KubernetesAudit | Source::CloudTrail => text(FieldId::ErrorType),
         Source::ContainerStats => None,
-        _ => text(FieldId::Message).or_else(|| {
-            let told = text(FieldId::EventAction).is_some() || text(FieldId::UrlOriginal).is_some();
-            (!told).then(|| event.raw.clone())
-        }),
+        _ => text(FieldId::Message).or_else(|| Entry::is_in_record(event).then(|| event.raw.clone())),
     };
     let parts: Vec<String> = [place, said].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| shortened(&parts.join(" ")))
@@ -270,6 +316,34 @@ pub(super) mod tests {
     use casebook_event::{Position, Value};
 
     use super::*;
+
+    /// A line is the same whether the event was read whole or by [`FIELDS`] alone.
+    #[test]
+    fn a_line_is_made_of_its_fields() {
+        for &source in Source::ALL {
+            for &more in FieldId::ALL {
+                let values: Vec<(FieldId, &str)> = FieldId::ALL
+                    .iter()
+                    .filter(|id| FIELDS.contains(id) || **id == more)
+                    .map(|id| (*id, "x-1"))
+                    .collect();
+                for values in [values.as_slice(), &[(more, "x-1")]] {
+                    let whole = event(source, 7, values);
+                    let mut read = whole.clone();
+                    read.fields.retain(|(id, _)| FIELDS.contains(id));
+                    assert_eq!(
+                        Entry::is_in_record(&read),
+                        Entry::is_in_record(&whole),
+                        "{source:?} {more:?}"
+                    );
+                    if !Entry::is_in_record(&read) {
+                        read.raw.clear();
+                    }
+                    assert_eq!(Entry::of(&read), Entry::of(&whole), "{source:?} {more:?}");
+                }
+            }
+        }
+    }
 
     pub(in crate::investigate) fn event(source: Source, seconds: i64, fields: &[(FieldId, &str)]) -> FoundEvent {
         let mut fields: Vec<(FieldId, Value)> = fields.iter().map(|(id, text)| (*id, Value::str(text))).collect();

@@ -1,15 +1,17 @@
 //! Reading what concerns an entity from the store, page by page.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Result;
-use casebook_event::{EventId, Source, Timestamp};
+use casebook_event::{EventId, FieldId, Source, Timestamp};
 use casebook_store::{FoundEvent, SearchRequest, Store};
 
 use super::entity_name::{EntityName, Kind};
 use super::entity_query::{self, Clause, EntityQuery, Test};
 use super::learned::Learned;
+use super::telling::{self, Telling};
 use super::{LEARN_BEFORE_NANOS, MAX_LEARNED_EVENTS, PAGE_EVENTS};
+use crate::unreadable;
 
 /// The range of time and the sources that are asked for.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +39,34 @@ pub async fn count(store: &Store, query: &EntityQuery, scope: &Scope) -> Result<
     if query.is_empty() {
         return Ok(0);
     }
-    Ok(store.count(request(query, scope, 0)).await?)
+    let answer = store.search(request(query, scope, 0)).await?;
+    unreadable::tell(&answer.unreadable);
+    Ok(answer.matched)
+}
+
+/// Ids that one query asks for: it may not be longer than 8 KiB.
+const IDS_OF_A_QUERY: usize = 150;
+
+/// Reads events whole, by id and time. What came twice may be there twice, and is told once.
+pub async fn by_ids(store: &Store, mut wanted: Vec<(Timestamp, EventId)>) -> Result<BTreeMap<EventId, FoundEvent>> {
+    // Those of about the same time are in the same files.
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut found = BTreeMap::new();
+    for some in wanted.chunks(IDS_OF_A_QUERY) {
+        let ids: Vec<String> = some.iter().map(|(_, id)| id.to_string()).collect();
+        let request = SearchRequest {
+            query: format!("event_id:({})", ids.join(" OR ")),
+            from: some.first().map(|(time, _)| *time),
+            to: some.last().map(|(time, _)| time.saturating_add_nanos(1)),
+            limit: casebook_store::limits::MAX_ANSWER_ROWS.min(some.len() * 100),
+            newest_first: false,
+            ..SearchRequest::default()
+        };
+        let rows = unreadable::search(store, request).await?;
+        found.extend(rows.into_iter().map(|row| (row.event_id, row)));
+    }
+    Ok(found)
 }
 
 fn request(query: String, scope: &Scope, limit: usize) -> SearchRequest {
@@ -48,15 +77,18 @@ fn request(query: String, scope: &Scope, limit: usize) -> SearchRequest {
         sources: scope.sources.clone(),
         limit,
         newest_first: true,
+        fields: None,
     }
 }
 
-/// Calls `visit` with the events that match, each once, the newest first, at most `most` of them.
+/// Calls `visit` with the events that match, each once, the newest first, at most `most` of them, with these fields and
+/// without their records.
 pub async fn visit(
     store: &Store,
     query: &EntityQuery,
     scope: &Scope,
     most: usize,
+    fields: &'static [FieldId],
     visit: &mut (dyn FnMut(FoundEvent) + Send),
 ) -> Result<Read> {
     let (query, _) = query.write();
@@ -68,7 +100,11 @@ pub async fn visit(
     let mut seen: HashSet<EventId> = HashSet::new();
     let mut page = PAGE_EVENTS;
     loop {
-        let rows = store.search(request(query.clone(), &scope, page)).await?.rows;
+        let request = SearchRequest {
+            fields: Some(fields),
+            ..request(query.clone(), &scope, page)
+        };
+        let rows = unreadable::search(store, request).await?;
         let full = rows.len() >= page;
         let oldest = rows.last().map(|row| row.time);
         let before = read.events;
@@ -112,12 +148,8 @@ pub async fn learn(store: &Store, entity: &EntityName, scope: &Scope) -> Result<
         sources: Vec::new(),
     };
     let query = entity_query::that_tells_of(entity);
-    let mut known: HashSet<EventId> = HashSet::new();
-    let mut take = |event: FoundEvent| {
-        known.insert(event.event_id);
-        learned.learn(&casebook_pipeline::revive(event).0);
-    };
-    let mut read = visit(store, &query, &scope, MAX_LEARNED_EVENTS, &mut take).await?;
+    let mut telling = Telling::default();
+    let mut read = look(store, &query, &scope, &mut telling, &mut learned).await?;
     // Who had its addresses before and after is told by events about others.
     let addresses: Vec<String> = learned
         .addresses_of(&learned.names_of(entity))
@@ -131,15 +163,31 @@ pub async fn learn(store: &Store, entity: &EntityName, scope: &Scope) -> Result<
             about.texts.push(address);
         }
     }
-    let mut take = |event: FoundEvent| {
-        if known.insert(event.event_id) {
-            learned.learn(&casebook_pipeline::revive(event).0);
-        }
-    };
-    let more = visit(store, &about, &scope, MAX_LEARNED_EVENTS, &mut take).await?;
+    let more = look(store, &about, &scope, &mut telling, &mut learned).await?;
     read.events += more.events;
     read.cut |= more.cut;
     Ok((learned, read))
+}
+
+/// Looks at the events that match, and learns from those that tell something.
+async fn look(
+    store: &Store,
+    query: &EntityQuery,
+    scope: &Scope,
+    telling: &mut Telling,
+    learned: &mut Learned,
+) -> Result<Read> {
+    let mut add = |event: FoundEvent| telling.add(&event);
+    let mut read = visit(store, query, scope, MAX_LEARNED_EVENTS, telling::FIELDS, &mut add).await?;
+    let (wanted, cut) = telling.take();
+    read.cut |= cut;
+    let mut whole = by_ids(store, wanted.iter().map(|one| (one.time, one.id)).collect()).await?;
+    for one in wanted {
+        if let Some(event) = whole.remove(&one.id) {
+            learned.learn(&casebook_pipeline::revive(event).0, one.times);
+        }
+    }
+    Ok(read)
 }
 
 /// What was meant by a name without a kind.

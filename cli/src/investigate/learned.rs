@@ -59,17 +59,17 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Takes in what an event tells.
-    pub fn learn(&mut self, event: &Event) {
+    /// Takes in what an event tells, and so many others like it do.
+    pub fn learn(&mut self, event: &Event, times: u64) {
         let mut told = std::mem::take(&mut self.told);
         bindings_of(event, &mut told);
         for binding in told.drain(..) {
-            self.learn_binding(binding);
+            self.learn_binding(binding, times);
         }
         self.told = told;
     }
 
-    fn learn_binding(&mut self, binding: Binding) {
+    fn learn_binding(&mut self, binding: Binding, times: u64) {
         self.bindings.learn(&binding);
         let Binding {
             from,
@@ -105,7 +105,7 @@ impl Learned {
         });
         pair.first = pair.first.min(time);
         pair.last = pair.last.max(time);
-        pair.times += 1;
+        pair.times += times;
         if confidence > pair.confidence {
             (pair.confidence, pair.how) = (confidence, how);
         }
@@ -286,14 +286,17 @@ mod tests {
     }
 
     fn tell(learned: &mut Learned, from: Identifier, to: Identifier, seconds: i64, ends: bool) {
-        learned.learn_binding(Binding {
-            from,
-            to,
-            time: Timestamp::from_seconds(seconds),
-            ends,
-            how: How::AuditPodStatus,
-            confidence: Confidence::Certain,
-        });
+        learned.learn_binding(
+            Binding {
+                from,
+                to,
+                time: Timestamp::from_seconds(seconds),
+                ends,
+                how: How::AuditPodStatus,
+                confidence: Confidence::Certain,
+            },
+            1,
+        );
     }
 
     #[test]

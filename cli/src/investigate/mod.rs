@@ -17,13 +17,15 @@ pub mod learned;
 pub mod neighbours;
 pub mod story;
 pub mod subjects;
+pub mod telling;
 pub mod wording;
 
 /// Most events that a story or a profile reads, the newest first. The answer says when there were more.
 pub const MAX_EVENTS: usize = 100_000;
-/// Most events from which it is learned what an entity is also called, for a story.
-pub const MAX_LEARNED_EVENTS: usize = 20_000;
-/// Events that are read at once: whole ones, of a few KiB each.
+/// Most events that are looked at to learn what an entity is also called, for a story: of each whose names were found, and of each
+/// whose addresses.
+pub const MAX_LEARNED_EVENTS: usize = 2_000;
+/// Events that are read at once, of a few KiB each where they are whole.
 pub const PAGE_EVENTS: usize = 10_000;
 /// How long before the range asked for bindings are looked for: an address holds for a day after it was last told.
 pub const LEARN_BEFORE_NANOS: i64 = 24 * 3_600 * 1_000_000_000;

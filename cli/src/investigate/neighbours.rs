@@ -5,6 +5,24 @@ use std::collections::HashMap;
 use casebook_event::FieldId;
 use casebook_store::FoundEvent;
 
+/// The fields in which neighbours are named.
+pub const FIELDS: &[FieldId] = &[
+    FieldId::ContainerImageName,
+    FieldId::DestinationAddress,
+    FieldId::DestinationDomain,
+    FieldId::DestinationIp,
+    FieldId::HostName,
+    FieldId::KubernetesNodeName,
+    FieldId::KubernetesPodName,
+    FieldId::KubernetesServiceAccount,
+    FieldId::OrchestratorNamespace,
+    FieldId::OrchestratorResourceType,
+    FieldId::ProcessExecutable,
+    FieldId::ProcessName,
+    FieldId::SourceIp,
+    FieldId::UserName,
+];
+
 /// Different values of one kind that are counted; further ones are not.
 const MAX_VALUES: usize = 10_000;
 

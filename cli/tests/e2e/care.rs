@@ -169,6 +169,38 @@ async fn what_cannot_be_done_is_told_with_the_right_code() {
     std::fs::remove_file(dir.path().join("events/_delta_log/00000000000000000003.json")).unwrap();
     check(&["verify", "--store", at], 1, "events/_delta_log");
     check(&["compact", "--store", at], 3, "version 3");
+    let output = casebook()
+        .args(["search", "x", "--store", at])
+        .env("CASEBOOK_CACHE_MIB", "much")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("CASEBOOK_CACHE_MIB: `much`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_data_file_is_named_and_the_others_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    small_files(dir.path()).await;
+    let at = dir.path().to_str().unwrap();
+    let date = dir.path().join("events/event_date=2024-05-01");
+    let lost = std::fs::read_dir(date).unwrap().next().unwrap().unwrap();
+    std::fs::remove_file(lost.path()).unwrap();
+    let name = lost.file_name().into_string().unwrap();
+    for (args, found) in [
+        (&["search", "failed password", "-o", "json"][..], 5),
+        (&["search", "failed", "--top", "source", "-o", "json"], 2),
+        (&["search", "failed", "--count", "-o", "json"], 1),
+    ] {
+        let output = run(&[args, &["--store", at]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {said}");
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(told.lines().count(), found, "{args:?}: {told}");
+        let lines = said.lines().filter(|line| line.contains(&name));
+        assert_eq!(lines.count(), 1, "{args:?}: {said}");
+        assert!(said.contains("the answer lacks 1 data file"), "{args:?}: {said}");
+    }
 }
 
 /// A compaction that is killed at any step leaves a store that is whole, and the next one goes on with what is left.

@@ -5,7 +5,7 @@ use crate::deployment::{Deployment, Settings, undisturbed};
 use crate::input::{Topics, write_demo};
 use crate::outcome::Place;
 use crate::support::worker::Worker;
-use crate::support::{kafka, s3};
+use crate::support::{casebook, json_lines, kafka, s3};
 
 #[test]
 fn a_store_in_a_bucket_that_fails_at_times_is_that_of_an_undisturbed_run_on_a_disk() {
@@ -27,7 +27,13 @@ fn a_store_in_a_bucket_that_fails_at_times_is_that_of_an_undisturbed_run_on_a_di
         url: "s3://casebook/cluster-1".into(),
         environment,
     };
-    let deployment = Deployment::at(&topics, "bucket", &settings, tempfile::tempdir().unwrap(), place);
+    let deployment = Deployment::at(
+        &topics,
+        "bucket",
+        &settings,
+        tempfile::tempdir().unwrap(),
+        place.clone(),
+    );
     let mut first = deployment.worker("all", "store.entry-written=kill@3");
     let second = deployment.worker("ingest", "");
     let third = deployment.worker("correlate", "");
@@ -38,4 +44,39 @@ fn a_store_in_a_bucket_that_fails_at_times_is_that_of_an_undisturbed_run_on_a_di
     let mut workers: Vec<Worker> = vec![second, third];
     deployment.wait_for(&want, &mut workers.iter_mut().collect::<Vec<_>>());
     deployment.finish(workers, &want);
+    an_investigator_asks(&place);
+}
+
+/// Indexes are fetched from the bucket by parts, and what was fetched is not fetched again.
+fn an_investigator_asks(place: &Place) {
+    let cache = tempfile::tempdir().unwrap();
+    let ask = |args: &[&str]| {
+        let mut command = casebook();
+        command.args(args).args(["--store", &place.url, "-o", "json"]);
+        command.envs(place.environment.iter().cloned());
+        let output = command.env("CASEBOOK_CACHE", cache.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (json_lines(&output), said)
+    };
+    let kept = || {
+        let chunks = std::fs::read_dir(cache.path().join("index")).unwrap();
+        let mut names: Vec<_> = chunks.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    let (rows, _) = ask(&[
+        "sql",
+        "SELECT count(*) AS count FROM events WHERE user_name IS NOT NULL AND source = 'auth'",
+    ]);
+    let question = ["search", "source:auth AND user:*", "--count", "--explain"];
+    let (first, said) = ask(&question);
+    assert!(rows[0]["count"].as_u64().unwrap() > 0);
+    assert_eq!(first, rows, "{said}");
+    assert!(said.contains(" 0 without a usable index"), "{said}");
+    let chunks = kept();
+    assert!(!chunks.is_empty());
+    let (second, said) = ask(&question);
+    assert_eq!(second, first, "{said}");
+    assert!(said.contains(" 0 without a usable index"), "{said}");
+    assert_eq!(kept(), chunks);
 }

@@ -18,12 +18,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::object::ObjectBytes;
 use crate::limits::MAX_BUNDLE_BYTES;
 
 const MAGIC: &[u8; 4] = b"CBIX";
 
 /// The version of the form above, of the division into words and of the terms. A bundle of another version is not used.
-pub(crate) const BUNDLE_VERSION: u32 = 2;
+pub(crate) const BUNDLE_VERSION: u32 = 3;
 
 /// Bytes that have one checksum.
 const BLOCK_BYTES: u64 = 32 * 1024;
@@ -82,6 +83,8 @@ pub(crate) enum BundleBytes {
     File(Arc<File>),
     /// An object that was fetched whole.
     Memory(bytes::Bytes),
+    /// An object that is fetched by parts.
+    Object(Arc<ObjectBytes>),
 }
 
 impl BundleBytes {
@@ -94,6 +97,7 @@ impl BundleBytes {
         match self {
             Self::File(file) => Ok(file.metadata()?.len()),
             Self::Memory(bytes) => Ok(bytes.len() as u64),
+            Self::Object(object) => Ok(object.length()),
         }
     }
 
@@ -113,6 +117,7 @@ impl BundleBytes {
                     .map(<[u8]>::to_vec)
                     .ok_or_else(|| corrupt("the bundle is cut short"))
             }
+            Self::Object(object) => object.read(range),
         }
     }
 }

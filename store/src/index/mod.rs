@@ -1,17 +1,23 @@
 //! The index: one tantivy segment for each file of events, in which the document id is the row number.
 //!
 //! Nothing is stored twice: the segment holds two fields of bare postings (no frequencies, positions or norms).
-//! `text` has the words of the raw record, `keyword` has the values of the indexed columns. Both only name candidates
-//! where they cannot be exact; what a query means is said by [`crate::query`], on the row itself.
+//! `text` has the words of the raw record, `keyword` has the values of the indexed columns. Beside it, a table has the rows by
+//! event id. All of them only name candidates where they cannot be exact; what a query means is said by [`crate::query`], on the row
+//! itself.
 
 mod bundle;
+mod chunk_cache;
 mod directory;
+mod event_ids;
+mod object;
 mod reader;
 mod terms;
 pub(crate) mod tokenizer;
 mod writer;
 
 pub(crate) use bundle::{Bundle, BundleBytes};
+pub(crate) use chunk_cache::ChunkCache;
+pub(crate) use object::ObjectBytes;
 pub(crate) use reader::{Found, IndexReader};
 pub(crate) use writer::IndexWriter;
 
@@ -48,8 +54,8 @@ pub(crate) fn is_prose(id: FieldId) -> bool {
 /// Prose that is not in `keyword`: its words are added to those of the raw record, where they are not in it anyway.
 const UNINDEXED_PROSE: &[FieldId] = &[FieldId::Message, FieldId::ErrorMessage, FieldId::ErrorStackTrace];
 
-/// The indexed columns that are no normalized fields.
-const OWN_COLUMNS: &[&str] = &["source", "event_id"];
+/// The indexed columns that are no normalized fields. Event ids have a file of their own ([`event_ids`]).
+const OWN_COLUMNS: &[&str] = &["source"];
 
 /// The indexed columns, in the order of their codes.
 pub(crate) fn indexed_columns() -> impl Iterator<Item = &'static str> {

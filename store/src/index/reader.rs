@@ -14,7 +14,7 @@ use super::bundle::{Bundle, BundleDirectory};
 use super::directory::BundleDirectoryReader;
 use super::terms::{CLIPPED, TermTokenizer, column_code, indexed_part, push_keyword};
 use super::tokenizer::clip;
-use super::{TOKENIZER, UNINDEXED, index_schema};
+use super::{TOKENIZER, UNINDEXED, event_ids, index_schema};
 use crate::limits::MAX_EXPANDED_TERMS;
 use crate::query::RowSet;
 
@@ -28,9 +28,28 @@ pub(crate) struct IndexReader {
 /// Rows that the index names.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
+    /// Every row that matches is among these.
     pub rows: RowSet,
-    /// Whether every one of them matches; else they must be looked at.
-    pub exact: bool,
+    /// Each of these matches; the others must be looked at.
+    pub certain: RowSet,
+}
+
+impl Found {
+    /// These rows and no others.
+    pub fn exactly(rows: RowSet) -> Self {
+        Self {
+            certain: rows.clone(),
+            rows,
+        }
+    }
+
+    /// Some of these rows, nobody knows which.
+    pub fn perhaps(rows: RowSet) -> Self {
+        Self {
+            certain: RowSet::none(rows.of()),
+            rows,
+        }
+    }
 }
 
 impl IndexReader {
@@ -140,6 +159,11 @@ impl IndexReader {
             .map(column_code)
     }
 
+    /// Rows of which the event id may begin with `prefix` (folded).
+    pub fn event_ids(&self, prefix: &str) -> io::Result<RowSet> {
+        event_ids::rows(&self.bundle, prefix)
+    }
+
     /// Rows that hold `value` (folded) in a column. `None`: the column is not in this index.
     pub fn keyword(&self, column: &str, value: &str) -> io::Result<Option<Found>> {
         let Some(code) = self.code(column) else { return Ok(None) };
@@ -149,9 +173,9 @@ impl IndexReader {
         if let Some(info) = self.keyword.terms().get(&term)? {
             self.collect(&self.keyword, &info, &mut rows)?;
         }
-        Ok(Some(Found {
-            rows,
-            exact: !term.ends_with(CLIPPED),
+        Ok(Some(match term.ends_with(CLIPPED) {
+            true => Found::perhaps(rows),
+            false => Found::exactly(rows),
         }))
     }
 
@@ -162,10 +186,7 @@ impl IndexReader {
         let code_bytes = code.len_utf8();
         let mut start = String::from(code);
         start.push_str(indexed_part(prefix));
-        let mut found = Found {
-            rows: RowSet::none(self.rows()),
-            exact: true,
-        };
+        let mut found = Found::exactly(RowSet::none(self.rows()));
         let mut matching = 0;
         let flow = self.scan(&self.keyword, &start, &mut |term, info| {
             let value = &term[code_bytes..];
@@ -177,10 +198,12 @@ impl IndexReader {
             if matching > MAX_EXPANDED_TERMS {
                 return Ok(ControlFlow::Break(()));
             }
-            found.exact &= !clipped;
-            self.collect(&self.keyword, info, &mut found.rows)?;
+            // What was clipped may go on otherwise.
+            let rows = if clipped { &mut found.rows } else { &mut found.certain };
+            self.collect(&self.keyword, info, rows)?;
             Ok(ControlFlow::Continue(()))
         })?;
+        found.rows.union(&found.certain);
         Ok(flow.is_continue().then_some(found))
     }
 

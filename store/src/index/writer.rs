@@ -12,6 +12,7 @@ use tantivy::{Directory, Document, Index, IndexSettings, SingleSegmentIndexWrite
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::bundle::{BundleDirectory, pack};
+use super::event_ids::{self, EventIds};
 use super::terms::{SEPARATOR, TermTokenizer, column_code, push_keyword};
 use super::tokenizer::{clip, fold, joins, record_text, visit_terms};
 use super::{
@@ -46,6 +47,7 @@ pub(crate) struct IndexWriter {
     /// The code of each normalized field, by its place in [`FieldId::ALL`].
     codes: Vec<Option<char>>,
     keys: KeyWords,
+    ids: EventIds,
     rows: u32,
     /// The size of the row before, to begin the next one with.
     text_bytes: usize,
@@ -57,7 +59,8 @@ impl IndexWriter {
     pub fn new(heap_bytes: usize) -> Result<Self, BoxError> {
         let (schema, fields) = index_schema();
         let settings = IndexSettings {
-            docstore_compression: Compressor::None,
+            // Nothing is stored, but tantivy notes so for each document.
+            docstore_compression: Compressor::Lz4,
             ..IndexSettings::default()
         };
         let tokenizers = TokenizerManager::new();
@@ -79,6 +82,7 @@ impl IndexWriter {
             fields,
             codes,
             keys: KeyWords::default(),
+            ids: EventIds::default(),
             rows: 0,
             text_bytes: 0,
             keyword_bytes: 0,
@@ -97,6 +101,7 @@ impl IndexWriter {
         (self.text_bytes, self.keyword_bytes) = (text.len(), keyword.len());
         self.writer
             .add_document(RowDocument([(self.fields.text, text), (self.fields.keyword, keyword)]))?;
+        self.ids.push(event.id, self.rows);
         self.rows += 1;
         Ok(())
     }
@@ -127,8 +132,6 @@ impl IndexWriter {
 
     fn row_keywords(&self, event: &Event, out: &mut String) {
         push_keyword(out, column_code(0), event.source.name());
-        out.push(SEPARATOR);
-        push_keyword(out, column_code(1), &event.id.to_string());
         for (id, value) in event.fields.iter() {
             let Some(code) = self.codes[id as usize] else { continue };
             match value {
@@ -164,6 +167,7 @@ impl IndexWriter {
             };
             files.push((name.to_string_lossy().into_owned(), bytes));
         }
+        files.push((event_ids::FILE.to_owned(), self.ids.finish()));
         let directory = BundleDirectory {
             rows: self.rows,
             columns: indexed_columns().map(str::to_owned).collect(),

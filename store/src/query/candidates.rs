@@ -1,5 +1,5 @@
-//! Asking a file's index which rows may match a query. The rows found hold every match; whether each of them matches is
-//! said with them, and where it is not, the row is looked at.
+//! Asking a file's index which rows may match a query. The rows found hold every match; those of
+//! them that certainly match are said, and the others are looked at.
 
 use std::io;
 
@@ -16,60 +16,40 @@ use crate::index::{Found, IndexReader, NESTED_ESCAPES, is_in_text, is_indexed};
 /// # Errors
 /// The index is broken.
 pub(crate) fn candidates(query: &Query, index: &IndexReader) -> io::Result<Found> {
-    let every = |exact| Found {
-        rows: RowSet::all(index.rows()),
-        exact,
-    };
+    let every = || RowSet::all(index.rows());
     Ok(match query {
-        Query::All => every(true),
-        Query::Time(_, _) => every(false),
+        Query::All => Found::exactly(every()),
+        Query::Time(_, _) => Found::perhaps(every()),
         Query::And(parts) => {
-            let mut all = every(true);
+            let mut all = Found::exactly(every());
             for part in parts {
                 let found = candidates(part, index)?;
                 all.rows.intersect(&found.rows);
-                all.exact &= found.exact;
+                all.certain.intersect(&found.certain);
                 if all.rows.is_empty() {
-                    // Nothing is left, and that is certain: what the index leaves out does not match.
-                    return Ok(Found {
-                        rows: all.rows,
-                        exact: true,
-                    });
+                    break;
                 }
             }
             all
         }
         Query::Or(parts) => {
-            let mut any = Found {
-                rows: RowSet::none(index.rows()),
-                exact: true,
-            };
+            let mut any = Found::exactly(RowSet::none(index.rows()));
             for part in parts {
                 let found = candidates(part, index)?;
                 any.rows.union(&found.rows);
-                any.exact &= found.exact;
+                any.certain.union(&found.certain);
             }
             any
         }
         Query::Not(part) => {
             let found = candidates(part, index)?;
-            if found.exact {
-                Found {
-                    rows: found.rows.complement(),
-                    exact: true,
-                }
-            } else {
-                every(false)
+            Found {
+                rows: found.certain.complement(),
+                certain: found.rows.complement(),
             }
         }
-        Query::Text(test) => match text_rows(test, index)? {
-            Some(rows) => Found { rows, exact: false },
-            None => every(false),
-        },
-        Query::Field(target, test) => match field_rows(target, test, index)? {
-            Some(found) => found,
-            None => every(false),
-        },
+        Query::Text(test) => Found::perhaps(text_rows(test, index)?.unwrap_or_else(every)),
+        Query::Field(target, test) => field_rows(target, test, index)?.unwrap_or_else(|| Found::perhaps(every())),
     })
 }
 
@@ -173,7 +153,7 @@ fn part_rows(part: &str, index: &IndexReader) -> io::Result<Option<RowSet>> {
 
 fn field_rows(target: &Target, test: &ValueTest, index: &IndexReader) -> io::Result<Option<Found>> {
     match target {
-        Target::Native(_) => Ok(native_rows(test, index)?.map(|rows| Found { rows, exact: false })),
+        Target::Native(_) => Ok(native_rows(test, index)?.map(Found::perhaps)),
         Target::First(columns) | Target::Any(columns) => {
             let mut any: Option<Found> = None;
             for &column in columns {
@@ -184,16 +164,12 @@ fn field_rows(target: &Target, test: &ValueTest, index: &IndexReader) -> io::Res
                     None => any = Some(found),
                     Some(any) => {
                         any.rows.union(&found.rows);
-                        any.exact &= found.exact;
+                        // Of the first column that is set, a later one's value does not count.
+                        if matches!(target, Target::Any(_)) {
+                            any.certain.union(&found.certain);
+                        }
                     }
                 }
-            }
-            if let Some(any) = any.as_mut()
-                && matches!(target, Target::First(_))
-                && columns.len() > 1
-            {
-                // A value of a later column counts only where the earlier ones are not set.
-                any.exact = false;
             }
             Ok(any)
         }
@@ -209,10 +185,16 @@ fn column_rows(column: Column, test: &ValueTest, index: &IndexReader) -> io::Res
                 ValueTest::Equals(text) if is_in_text(id) => phrase_rows(text, index)?,
                 _ => None,
             };
-            return Ok(rows.map(|rows| Found { rows, exact: false }));
+            return Ok(rows.map(Found::perhaps));
         }
         Column::Source => "source",
-        Column::EventId => "event_id",
+        Column::EventId => {
+            return Ok(match test.prefix() {
+                // Nothing is known of it but that it has an id.
+                "" => None,
+                prefix => Some(Found::perhaps(index.event_ids(prefix)?)),
+            });
+        }
         Column::Topic | Column::Partition | Column::Offset => return Ok(None),
     };
     match test {

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use casebook_event::Timestamp;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectStoreExt};
 
+use super::RowSet;
 use super::ast::Query;
 use super::candidates::candidates;
 use super::matches::matches;
 use super::plan::Plan;
 use super::row::Row;
 use crate::decode::EventColumns;
-use crate::index::{Bundle, BundleBytes, Found, IndexReader, bundle_path};
-use crate::limits::MAX_BUNDLE_BYTES;
-use crate::scan::{scan_rows, select};
+use crate::index::{Bundle, BundleBytes, Found, IndexReader, ObjectBytes, bundle_path};
+use crate::limits::MAX_FILE_ROWS;
+use crate::scan::{Batches, OpenFile, Pages, select};
 use crate::table::DataFile;
 use crate::{Store, StoreError, TableName};
 
@@ -25,17 +25,29 @@ use crate::{Store, StoreError, TableName};
 pub(crate) struct Looked {
     /// Rows that match.
     pub matched: u64,
-    /// Whether its index was asked.
-    pub indexed: bool,
+    /// How they were found.
+    pub by: LookedBy,
     /// Rows that were read.
     pub rows_read: u64,
+}
+
+/// How the rows of a file that match were found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum LookedBy {
+    /// Its index was asked.
+    Index,
+    /// Every row matches, and their values were counted in the dictionary of a column.
+    Dictionary,
+    /// It has no usable index: every row was looked at.
+    #[default]
+    Scan,
 }
 
 /// A row that matches.
 pub(crate) struct Match<'a> {
     /// Its number in the file.
     pub number: u32,
-    /// Its time.
+    /// Its time, where `time_nanos` was asked for.
     pub time: Timestamp,
     /// The columns that were asked for.
     pub columns: &'a EventColumns<'a>,
@@ -51,9 +63,15 @@ pub(crate) type Visit<'a> = dyn FnMut(&Match<'_>) + Send + 'a;
 pub(crate) enum Wanted<'a> {
     /// How many they are.
     Count,
-    /// Their times, and these columns.
+    /// Their numbers, and these columns.
     Rows(&'a [&'static str]),
 }
+
+/// The numbers of rows that are read.
+type Numbers = Box<dyn Iterator<Item = u32> + Send>;
+
+/// Rows from which on it pays to look where those of the right time are, before they are read.
+const MANY_ROWS: usize = 8 * 1024;
 
 impl Store {
     /// Looks for the rows of `file` that match, and has each visited, in order, if more than their number is wanted.
@@ -67,52 +85,100 @@ impl Store {
         let asked = self.ask_index(plan, file).await?;
         let every_time = file.stats.is_within(plan.from, plan.to);
         let mut looked = Looked {
-            indexed: asked.is_some(),
+            by: match asked {
+                Some(_) => LookedBy::Index,
+                None => LookedBy::Scan,
+            },
             ..Looked::default()
         };
-        let (rows, exact) = match asked {
-            Some(found) => (Some(found.rows), found.exact),
-            None => (None, matches!(plan.query, Query::All)),
+        // The rows that match but for their times; every row, where nothing is said.
+        let rows = match asked {
+            Some(Found { mut rows, mut certain }) => {
+                if !every_time && rows.len() > MANY_ROWS {
+                    let within = OpenFile::open(self, TableName::Events, file, Pages::Times).await?;
+                    let within = within.rows_between(plan.from, plan.to);
+                    rows.intersect(&within);
+                    certain.intersect(&within);
+                }
+                rows.subtract(&certain);
+                self.confirm(plan, file, Some(rows), &mut certain, &mut looked).await?;
+                Some(certain)
+            }
+            None if matches!(plan.query, Query::All) => None,
+            None => {
+                let rows = u32::try_from(file.stats.rows.unwrap_or(MAX_FILE_ROWS as u64)).unwrap_or(u32::MAX);
+                let mut certain = RowSet::none(rows);
+                self.confirm(plan, file, None, &mut certain, &mut looked).await?;
+                Some(certain)
+            }
         };
         if let Some(rows) = &rows {
             if rows.is_empty() {
                 return Ok(looked);
             }
-            if exact && every_time && matches!(wanted, Wanted::Count) {
+            if every_time && matches!(wanted, Wanted::Count) {
                 looked.matched = rows.len() as u64;
                 return Ok(looked);
             }
         }
-        let mut columns = vec!["time_nanos"];
-        if let Wanted::Rows(more) = wanted {
-            columns.extend(more);
+        self.visit_rows(plan, file, rows, wanted, &mut looked, visit).await?;
+        Ok(looked)
+    }
+
+    /// Looks at rows (every one, where none are named), and adds those to `certain` that match but for their times.
+    async fn confirm(
+        &self,
+        plan: &Plan,
+        file: &DataFile,
+        rows: Option<RowSet>,
+        certain: &mut RowSet,
+        looked: &mut Looked,
+    ) -> Result<(), StoreError> {
+        if rows.as_ref().is_some_and(RowSet::is_empty) {
+            return Ok(());
         }
-        if !exact {
-            columns.extend(&plan.columns);
-        }
-        let is_all = rows
-            .as_ref()
-            .is_none_or(|rows| Some(rows.len() as u64) == file.stats.rows);
-        let mut numbers: Box<dyn Iterator<Item = u32> + Send> = match &rows {
-            Some(rows) if !is_all => Box::new(rows.iter().collect::<Vec<_>>().into_iter()),
-            _ => Box::new(0..u32::MAX),
-        };
-        let selection = rows.as_ref().filter(|_| !is_all).map(|rows| select(rows.iter()));
-        let mut batches = scan_rows(self, TableName::Events, file, &columns, selection).await?;
+        let (mut batches, mut numbers) = self.read(file, rows, &plan.columns, None).await?;
         while let Some(batch) = batches.try_next().await? {
             looked.rows_read += batch.num_rows() as u64;
             let columns = EventColumns::new(&batch);
-            for row in 0..batch.num_rows() {
-                let Some(number) = numbers.next() else { break };
-                let time = columns.time(row);
-                if !plan.within(time) {
-                    continue;
+            for (row, number) in (0..batch.num_rows()).zip(&mut numbers) {
+                let event = columns.event(row).map_err(|reason| unreadable(file, reason))?;
+                if matches(&plan.query, &Row::new(&event)) {
+                    certain.insert(number);
                 }
-                if !exact {
-                    let event = columns.event(row).map_err(|reason| unreadable(file, reason))?;
-                    if !matches(&plan.query, &Row::new(&event)) {
-                        continue;
-                    }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the rows visited that have the right time; all of the file, where none are named.
+    async fn visit_rows(
+        &self,
+        plan: &Plan,
+        file: &DataFile,
+        rows: Option<RowSet>,
+        wanted: Wanted<'_>,
+        looked: &mut Looked,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let every_time = file.stats.is_within(plan.from, plan.to);
+        let mut columns: Vec<&'static str> = match wanted {
+            Wanted::Rows(wanted) => wanted.to_vec(),
+            Wanted::Count => Vec::new(),
+        };
+        // Where all that is wanted is how many rows there are, some column must be read all the same.
+        if !every_time || columns.is_empty() {
+            columns.push("time_nanos");
+        }
+        let within = (!every_time).then_some((plan.from, plan.to));
+        let (mut batches, mut numbers) = self.read(file, rows, &columns, within).await?;
+        while let Some(batch) = batches.try_next().await? {
+            looked.rows_read += batch.num_rows() as u64;
+            let columns = EventColumns::new(&batch);
+            for (row, number) in (0..batch.num_rows()).zip(&mut numbers) {
+                let time = columns.time(row);
+                if !every_time && !plan.within(time) {
+                    continue;
                 }
                 looked.matched += 1;
                 if matches!(wanted, Wanted::Rows(_)) {
@@ -125,24 +191,56 @@ impl Store {
                 }
             }
         }
-        Ok(looked)
+        Ok(())
+    }
+
+    /// Reads columns of rows, and their numbers; where it pays, without the pages that are not within a time.
+    async fn read(
+        &self,
+        file: &DataFile,
+        mut rows: Option<RowSet>,
+        columns: &[&str],
+        within: Option<(Option<Timestamp>, Option<Timestamp>)>,
+    ) -> Result<(Batches, Numbers), StoreError> {
+        let within = within.filter(|_| rows.as_ref().is_none_or(|rows| rows.len() > MANY_ROWS));
+        let pages = match (&within, &rows) {
+            (Some(_), _) => Pages::Times,
+            (None, Some(_)) => Pages::Places,
+            (None, None) => Pages::Unknown,
+        };
+        let opened = OpenFile::open(self, TableName::Events, file, pages).await?;
+        if let Some((from, to)) = within {
+            let within = opened.rows_between(from, to);
+            match &mut rows {
+                Some(rows) => rows.intersect(&within),
+                None => rows = Some(within),
+            }
+        }
+        // A selection of everything only costs.
+        let rows = rows.filter(|rows| Some(rows.len() as u64) != file.stats.rows);
+        let numbers: Numbers = match &rows {
+            Some(rows) => Box::new(rows.iter().collect::<Vec<_>>().into_iter()),
+            None => Box::new(0..u32::MAX),
+        };
+        let selection = rows.map(|rows| select(rows.iter()));
+        Ok((opened.rows(columns, selection)?, numbers))
     }
 
     /// The rows that the index of a file names; `None` where it has no usable one.
     async fn ask_index(&self, plan: &Arc<Plan>, file: &DataFile) -> Result<Option<Found>, StoreError> {
         let path = bundle_path(&file.path);
-        let bytes = match self.location.local_path(&path) {
+        let local = self.location.local_path(&path);
+        let object = match &local {
             Some(_) => None,
-            None => match self.fetch(&path).await {
-                Some(bytes) => Some(bytes),
+            None => match self.index_object(&path).await {
+                Some(object) => Some(object),
                 None => return Ok(None),
             },
         };
-        let local = self.location.local_path(&path);
         let (plan, rows) = (plan.clone(), file.stats.rows);
         let asked = tokio::task::spawn_blocking(move || -> Result<Option<Found>, crate::error::BoxError> {
-            let bytes = match (bytes, local) {
-                (Some(bytes), _) => BundleBytes::Memory(bytes),
+            let bytes = match (object, local) {
+                (Some(object), _) => BundleBytes::Object(Arc::new(object)),
                 (None, Some(local)) => match BundleBytes::open(&local) {
                     Ok(bytes) => bytes,
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -165,16 +263,17 @@ impl Store {
         }
     }
 
-    async fn fetch(&self, path: &str) -> Option<Bytes> {
-        let object = Path::from(path);
-        let found = match self.location.files.get(&object).await {
-            Ok(found) if found.meta.size <= MAX_BUNDLE_BYTES => found.bytes().await,
-            Ok(_) | Err(ObjectError::NotFound { .. }) => return None,
-            Err(error) => Err(error),
-        };
-        found
-            .inspect_err(|error| tracing::warn!(path, %error, "cannot read an index; its file is read instead"))
-            .ok()
+    /// The index of a file in an object store.
+    async fn index_object(&self, path: &str) -> Option<ObjectBytes> {
+        let (files, store) = (self.location.files.clone(), &self.location.text);
+        match files.head(&Path::from(path)).await {
+            Ok(meta) => Some(ObjectBytes::new(files, store, meta, self.index_cache.clone())),
+            Err(ObjectError::NotFound { .. }) => None,
+            Err(error) => {
+                tracing::warn!(path, %error, "cannot read an index; its file is read instead");
+                None
+            }
+        }
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::plan::Plan;
-use super::row::FoundEvent;
-use super::search::SearchRequest;
+use super::search::{SearchAnswer, SearchRequest};
 use crate::{Store, StoreError};
 
 /// A search that goes on. Each look gives the events that were committed since the one before, the oldest first.
@@ -36,7 +35,7 @@ impl Follow {
     ///
     /// # Errors
     /// As [`Store::search`].
-    pub async fn look(&mut self, store: &Store) -> Result<Vec<FoundEvent>, StoreError> {
+    pub async fn look(&mut self, store: &Store) -> Result<SearchAnswer, StoreError> {
         let snapshot = store.events.snapshot().await?;
         let new = snapshot
             .files
@@ -44,7 +43,7 @@ impl Follow {
             .filter(|file| !file.add.is_rewritten() && !self.seen.contains(&file.path) && self.plan.may_hold(file));
         let files: Vec<_> = new.cloned().collect();
         let answer = match files.is_empty() {
-            true => return Ok(Vec::new()),
+            true => return Ok(SearchAnswer::default()),
             false => {
                 store
                     .search_files(&self.request, self.plan.clone(), files, Default::default())
@@ -52,6 +51,6 @@ impl Follow {
             }
         };
         self.seen = snapshot.files.keys().cloned().collect();
-        Ok(answer.rows)
+        Ok(answer)
     }
 }

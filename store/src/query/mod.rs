@@ -10,6 +10,8 @@ mod candidates;
 mod field;
 mod file_matches;
 mod follow;
+mod groups;
+mod hits;
 mod lexer;
 mod matches;
 mod native;
@@ -28,7 +30,7 @@ pub use follow::Follow;
 pub(crate) use native::{parse as parse_native, visit as native_values};
 pub use row::FoundEvent;
 pub(crate) use row_set::RowSet;
-pub use search::{FilesRead, SearchAnswer, SearchRequest};
+pub use search::{FilesRead, SearchAnswer, SearchRequest, UnreadableFile};
 pub use tally::{Tally, TallyBy, TallyRow};
 
 use crate::QueryError;

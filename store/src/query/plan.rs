@@ -79,7 +79,10 @@ impl Plan {
 /// The columns of the events table that a query looks at.
 fn add_columns(query: &Query, out: &mut BTreeSet<&'static str>) {
     match query {
-        Query::All | Query::Time(_, _) => {}
+        Query::All => {}
+        Query::Time(_, _) => {
+            out.insert("time_nanos");
+        }
         Query::And(parts) | Query::Or(parts) => parts.iter().for_each(|part| add_columns(part, out)),
         Query::Not(part) => add_columns(part, out),
         Query::Text(_) | Query::Field(Target::Native(_), _) => {

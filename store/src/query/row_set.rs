@@ -35,6 +35,11 @@ impl RowSet {
         }
     }
 
+    /// Of how many rows it is a set.
+    pub fn of(&self) -> u32 {
+        self.rows
+    }
+
     /// Adds a row; one beyond the file is ignored.
     pub fn insert(&mut self, row: u32) {
         if row < self.rows {
@@ -59,6 +64,13 @@ impl RowSet {
     pub fn union(&mut self, other: &Self) {
         for (a, b) in self.bits.iter_mut().zip(&other.bits) {
             *a |= b;
+        }
+    }
+
+    /// Takes the rows of `other` away.
+    pub fn subtract(&mut self, other: &Self) {
+        for (a, b) in self.bits.iter_mut().zip(&other.bits) {
+            *a &= !b;
         }
     }
 
@@ -108,6 +120,10 @@ mod tests {
         let mut set = RowSet::none(130);
         [129, 5, 64, 130].into_iter().for_each(|row| set.insert(row));
         assert_eq!(set.iter().collect::<Vec<_>>(), [5, 64, 129]);
-        assert_eq!((set.len(), set.is_empty()), (3, false));
+        assert_eq!((set.len(), set.is_empty(), set.of()), (3, false, 130));
+        let mut other = RowSet::none(130);
+        [5, 6].into_iter().for_each(|row| other.insert(row));
+        set.subtract(&other);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [64, 129]);
     }
 }

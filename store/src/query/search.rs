@@ -1,21 +1,20 @@
 //! The search: leave files out, ask their indexes, read the rows that may match, and keep the newest.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use casebook_event::{Source, Timestamp};
+use casebook_event::{FieldId, Source, Timestamp};
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::task::JoinHandle;
 
 use super::RowSet;
-use super::file_matches::{Looked, Wanted, unreadable};
+use super::file_matches::{Looked, LookedBy, Wanted, unreadable};
+use super::hits::{Hit, columns_of, every_column};
 use super::matches::matches;
 use super::plan::Plan;
 use super::row::{FoundEvent, Row};
 use crate::decode::EventColumns;
 use crate::limits::{MAX_ANSWER_ROWS, MAX_FILE_ROWS};
-use crate::scan::{scan, scan_rows, select};
-use crate::schema::TableSchema;
+use crate::scan::scan;
 use crate::table::{DataFile, Snapshot};
 use crate::{Store, StoreError, TableName};
 
@@ -34,6 +33,9 @@ pub struct SearchRequest {
     pub limit: usize,
     /// Whether the newest events are returned, newest first; else the oldest, oldest first.
     pub newest_first: bool,
+    /// The fields to return of each event, without its record; where none are named, the events whole. Records are most of what
+    /// is stored, and those of scattered events most of what a search takes.
+    pub fields: Option<&'static [FieldId]>,
 }
 
 impl Default for SearchRequest {
@@ -45,6 +47,7 @@ impl Default for SearchRequest {
             sources: Vec::new(),
             limit: 100,
             newest_first: true,
+            fields: None,
         }
     }
 }
@@ -61,6 +64,37 @@ pub struct SearchAnswer {
     pub counted_all: bool,
     /// What was read for it.
     pub files: FilesRead,
+    /// Files that may hold a match and could not be read. The answer is that of the others.
+    pub unreadable: Vec<UnreadableFile>,
+}
+
+/// A data file that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnreadableFile {
+    /// The file, relative to its table.
+    pub path: String,
+    /// Why not.
+    pub reason: String,
+}
+
+impl std::fmt::Display for UnreadableFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, reason } = self;
+        write!(f, "table events: cannot read {path}: {reason}")
+    }
+}
+
+impl UnreadableFile {
+    /// Of an error about one file; any other error is given back.
+    pub(super) fn of(file: &DataFile, error: StoreError) -> Result<Self, StoreError> {
+        match error {
+            StoreError::File { source, .. } => Ok(Self {
+                path: file.path.clone(),
+                reason: source.to_string(),
+            }),
+            other => Err(other),
+        }
+    }
 }
 
 /// What was read for an answer.
@@ -72,6 +106,8 @@ pub struct FilesRead {
     pub pruned: u64,
     /// Files whose index was asked.
     pub indexed: u64,
+    /// Files of which one column was counted.
+    pub counted: u64,
     /// Files without a usable index, of which every row was looked at.
     pub scanned: u64,
     /// Files that were not looked at since the answer was complete without them.
@@ -82,14 +118,17 @@ pub struct FilesRead {
 
 impl FilesRead {
     pub(super) fn add(&mut self, looked: &Looked) {
-        self.indexed += u64::from(looked.indexed);
-        self.scanned += u64::from(!looked.indexed);
+        match looked.by {
+            LookedBy::Index => self.indexed += 1,
+            LookedBy::Dictionary => self.counted += 1,
+            LookedBy::Scan => self.scanned += 1,
+        }
         self.rows_read += looked.rows_read;
     }
 }
 
-/// A match: its time, and where it is.
-type Hit = (Timestamp, u32);
+/// How many times as many files of an object store are looked at at the same time as files of a local disk.
+const REMOTE_FILES_FACTOR: usize = 4;
 
 /// A task that ends with whoever waits for it.
 struct Task<T>(JoinHandle<T>);
@@ -115,30 +154,40 @@ impl Store {
         Ok((files, read))
     }
 
-    /// What `look` finds in each file, in their order; some are looked at at the same time.
+    /// What `look` finds in each file, in their order; some are looked at at the same time. A file that cannot be read is an
+    /// item like any other.
     pub(super) fn each_file<T, Found>(
         &self,
         files: &[Arc<DataFile>],
         look: impl Fn(Self, Arc<DataFile>) -> Found,
-    ) -> impl Stream<Item = Result<T, StoreError>>
+    ) -> impl Stream<Item = Result<Result<T, UnreadableFile>, StoreError>>
     where
         T: Send + 'static,
         Found: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
         let tasks = files.iter().cloned().map(move |file| {
-            let found = look(self.clone(), file);
+            let found = look(self.clone(), file.clone());
             async move {
                 let mut task = Task(tokio::spawn(found));
-                (&mut task.0).await.map_err(|_| StoreError::Cancelled)?
+                match (&mut task.0).await.map_err(|_| StoreError::Cancelled)? {
+                    Ok(found) => Ok(Ok(found)),
+                    Err(error) => UnreadableFile::of(&file, error).map(Err),
+                }
             }
         });
-        futures::stream::iter(tasks).buffered(self.config.search_files.max(1))
+        // Of a local disk the processor is what limits; an object store answers many requests at once.
+        let at_once = match self.location.directory {
+            Some(_) => self.config.search_files,
+            None => self.config.search_files * REMOTE_FILES_FACTOR,
+        };
+        futures::stream::iter(tasks).buffered(at_once.max(1))
     }
 
-    /// Searches the events table at its latest version.
+    /// Searches the events table at its latest version. A file that cannot be read is named in the answer, and the others
+    /// are searched; for a broken index, its file is read instead.
     ///
     /// # Errors
-    /// The query is not understood, or a file cannot be read. A broken index is no error: its file is read instead.
+    /// The query is not understood, or the table's log cannot be read.
     pub async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, StoreError> {
         let plan = Arc::new(Plan::new(&request)?);
         let (files, read) = self.files_of(&plan).await?;
@@ -180,7 +229,11 @@ impl Store {
             let plan = plan.clone();
             async move {
                 let mut hits: Vec<Hit> = Vec::new();
-                let wanted = if hits_wanted { Wanted::Rows(&[]) } else { Wanted::Count };
+                let wanted = if hits_wanted {
+                    Wanted::Rows(&["time_nanos"])
+                } else {
+                    Wanted::Count
+                };
                 let looked = store
                     .look_at(&plan, &file, wanted, &mut |found| hits.push((found.time, found.number)))
                     .await?;
@@ -188,10 +241,14 @@ impl Store {
             }
         }));
         while let Some(found) = results.next().await {
-            let (looked, hits) = found?;
-            answer.matched += looked.matched;
-            answer.files.add(&looked);
-            best.add(looked_at, hits);
+            match found? {
+                Ok((looked, hits)) => {
+                    answer.matched += looked.matched;
+                    answer.files.add(&looked);
+                    best.add(looked_at, hits);
+                }
+                Err(file) => answer.unreadable.push(file),
+            }
             looked_at += 1;
             let Some(next) = files.get(looked_at) else { break };
             let next = if newest_first { newest(next) } else { oldest(next) };
@@ -201,16 +258,15 @@ impl Store {
                 break;
             }
         }
-        answer.rows = self.read_hits(&files, best.finish()).await?;
+        let columns = match request.fields {
+            None => every_column(),
+            Some(fields) => columns_of(fields),
+        };
+        let (rows, unreadable) = self.read_hits(&files, best.finish(), columns).await?;
+        answer.rows = rows;
+        answer.unreadable.extend(unreadable);
+        answer.counted_all &= answer.unreadable.is_empty();
         Ok(answer)
-    }
-
-    /// How many events match, without returning any: every file that may hold one is looked at.
-    ///
-    /// # Errors
-    /// As [`Store::search`].
-    pub async fn count(&self, request: SearchRequest) -> Result<u64, StoreError> {
-        Ok(self.search(SearchRequest { limit: 0, ..request }).await?.matched)
     }
 
     /// The files of a snapshot in which rows match every one of the queries, with these rows. The number of a file's rows is
@@ -256,40 +312,24 @@ impl Store {
                 Ok((file, rows))
             }
         });
-        let mut found: Vec<_> = found.try_collect().await?;
-        found.retain(|(_, rows)| !rows.is_empty());
-        Ok(found)
-    }
-
-    /// The events of the hits, whole, in the order of the hits.
-    async fn read_hits(&self, files: &[Arc<DataFile>], hits: Vec<(usize, Hit)>) -> Result<Vec<FoundEvent>, StoreError> {
-        let mut by_file: BTreeMap<usize, Vec<(u32, usize)>> = BTreeMap::new();
-        for (place, (file, (_, row))) in hits.iter().enumerate() {
-            by_file.entry(*file).or_default().push((*row, place));
-        }
-        let columns: Vec<&str> = TableSchema::of(TableName::Events)
-            .file
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
-        let mut rows: Vec<Option<FoundEvent>> = vec![None; hits.len()];
-        for (file, mut wanted) in by_file {
-            wanted.sort_unstable();
-            let Some(file) = files.get(file) else { continue };
-            let mut set = RowSet::none(wanted.last().map_or(0, |(row, _)| row + 1));
-            wanted.iter().for_each(|(row, _)| set.insert(*row));
-            let mut places = wanted.iter().map(|(_, place)| *place);
-            let mut batches = scan_rows(self, TableName::Events, file, &columns, Some(select(set.iter()))).await?;
-            while let Some(batch) = batches.try_next().await? {
-                let columns = EventColumns::new(&batch);
-                for row in 0..batch.num_rows() {
-                    let Some(place) = places.next() else { break };
-                    rows[place] = Some(columns.event(row).map_err(|reason| unreadable(file, reason))?);
+        let mut found = std::pin::pin!(found);
+        let mut rows_of = Vec::new();
+        while let Some(one) = found.try_next().await? {
+            match one {
+                Ok((_, rows)) if rows.is_empty() => {}
+                Ok(found) => rows_of.push(found),
+                // A statement's rows have no place to say what they lack.
+                Err(UnreadableFile { path, reason }) => {
+                    return Err(StoreError::File {
+                        table: TableName::Events.name(),
+                        action: "read",
+                        path,
+                        source: reason.into(),
+                    });
                 }
             }
         }
-        Ok(rows.into_iter().flatten().collect())
+        Ok(rows_of)
     }
 
     /// Calls `visit` with every event of the table at its latest version that `request` asks for, file by file and
@@ -304,12 +344,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let plan = Plan::new(request)?;
         let snapshot = self.events.snapshot().await?;
-        let columns: Vec<&str> = TableSchema::of(TableName::Events)
-            .file
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
+        let columns = every_column();
         for file in snapshot.files.values().filter(|file| plan.may_hold(file)) {
             let mut batches = scan(self, TableName::Events, file, &columns).await?;
             while let Some(batch) = batches.try_next().await? {

@@ -1,20 +1,23 @@
 //! Counting matches: by time, by the values of fields, by both.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Int32Array};
+use arrow::datatypes::Int32Type;
 use casebook_event::Timestamp;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::ast::{Column, Query, Target};
 use super::field::{Named, resolve};
-use super::file_matches::{Looked, Match, Wanted};
+use super::file_matches::{Looked, LookedBy, Match, Wanted};
+use super::groups::{Groups, push_span, push_value};
 use super::native;
 use super::plan::Plan;
-use super::search::{FilesRead, SearchRequest};
-use crate::limits::{MAX_TALLY_COMBINATIONS, MAX_TALLY_GROUPS};
+use super::search::{FilesRead, SearchRequest, UnreadableFile};
+use crate::limits::MAX_TALLY_COMBINATIONS;
+use crate::scan::{OpenFile, Pages};
 use crate::table::DataFile;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, TableName};
 
 /// By what matches are counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +28,9 @@ pub struct TallyBy {
     /// field of several has (for the combinations of them, where several fields are named, at most
     /// [`MAX_TALLY_COMBINATIONS`]).
     pub fields: Vec<String>,
+    /// Most groups that are told, where they are not counted by time as well: those with most events. All, where nothing is
+    /// said.
+    pub most: Option<usize>,
 }
 
 /// How many events match.
@@ -32,12 +38,16 @@ pub struct TallyBy {
 pub struct Tally {
     /// The groups: by time first, then the most frequent, then by value.
     pub rows: Vec<TallyRow>,
+    /// How many groups there are.
+    pub groups: u64,
     /// How many events match.
     pub matched: u64,
     /// How many counts belong to groups that are not told, since there are more than [`MAX_TALLY_GROUPS`].
     pub untold: u64,
     /// What was read for it.
     pub files: FilesRead,
+    /// Files that may hold a match and could not be read: nothing of them is counted.
+    pub unreadable: Vec<UnreadableFile>,
 }
 
 /// One group.
@@ -116,77 +126,6 @@ impl Counted {
     }
 }
 
-/// Groups and their counts. A group's key has the span's number and then each value with its length in front, so that no two
-/// groups have the same, whatever is in the values.
-#[derive(Debug, Default)]
-struct Groups {
-    counts: HashMap<Box<[u8]>, u64>,
-    untold: u64,
-}
-
-impl Groups {
-    fn add(&mut self, key: &[u8], count: u64) {
-        if let Some(counted) = self.counts.get_mut(key) {
-            *counted += count;
-        } else if self.counts.len() < MAX_TALLY_GROUPS {
-            self.counts.insert(key.into(), count);
-        } else {
-            self.untold += count;
-        }
-    }
-
-    fn rows(self, by: &TallyBy) -> Vec<TallyRow> {
-        let mut rows: Vec<TallyRow> = self
-            .counts
-            .into_iter()
-            .map(|(key, count)| read_key(&key, by, count))
-            .collect();
-        rows.sort_unstable_by(|a, b| (a.time, b.count, &a.values).cmp(&(b.time, a.count, &b.values)));
-        rows
-    }
-}
-
-const SPAN_BYTES: usize = 8;
-const LENGTH_BYTES: usize = 4;
-/// Stands for the length of a value that is not there.
-const ABSENT: [u8; LENGTH_BYTES] = u32::MAX.to_be_bytes();
-
-fn push_value(key: &mut Vec<u8>, value: Option<&str>) {
-    match value {
-        Some(value) => {
-            // A record is far smaller than four gigabytes.
-            let length = u32::try_from(value.len()).unwrap_or(u32::MAX - 1);
-            key.extend_from_slice(&length.to_be_bytes());
-            key.extend_from_slice(value.as_bytes());
-        }
-        None => key.extend_from_slice(&ABSENT),
-    }
-}
-
-fn read_key(key: &[u8], by: &TallyBy, count: u64) -> TallyRow {
-    let (span, mut rest) = key.split_at(if by.span.is_some() { SPAN_BYTES } else { 0 });
-    let number = |bytes: &[u8]| bytes.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-    let mut values = Vec::with_capacity(by.fields.len());
-    while rest.len() >= LENGTH_BYTES {
-        let (length, behind) = rest.split_at(LENGTH_BYTES);
-        if *length == ABSENT {
-            values.push(None);
-            rest = behind;
-            continue;
-        }
-        let (value, behind) = behind.split_at((number(length) as usize).min(behind.len()));
-        values.push(Some(String::from_utf8_lossy(value).into_owned()));
-        rest = behind;
-    }
-    TallyRow {
-        time: by
-            .span
-            .map(|nanos| Timestamp::from_nanos(number(span).cast_signed().saturating_mul(nanos))),
-        values,
-        count,
-    }
-}
-
 impl Store {
     /// Counts the events that match `request` (its limit and order do not matter) by time, fields, or both.
     ///
@@ -212,20 +151,24 @@ impl Store {
             }
         }));
         while let Some(found) = results.next().await {
-            let (looked, found, by_the_log) = found?;
+            let (looked, found, by_the_log) = match found? {
+                Ok(found) => found,
+                Err(file) => {
+                    tally.unreadable.push(file);
+                    continue;
+                }
+            };
             if by_the_log {
                 tally.files.unread += 1;
-                tally.matched += found.counts.values().sum::<u64>();
+                tally.matched += found.sum();
             } else {
                 tally.files.add(&looked);
                 tally.matched += looked.matched;
             }
-            groups.untold += found.untold;
-            for (key, count) in found.counts {
-                groups.add(&key, count);
-            }
+            groups.merge(found);
         }
-        tally.untold = groups.untold;
+        tally.untold = groups.untold();
+        tally.groups = groups.len();
         tally.rows = groups.rows(&by);
         Ok(tally)
     }
@@ -246,12 +189,96 @@ fn by_the_log(plan: &Plan, by: &TallyBy, file: &DataFile) -> Option<Groups> {
             if span != count.last.as_nanos().div_euclid(nanos) {
                 return None;
             }
-            key.extend_from_slice(&span.to_be_bytes());
+            push_span(&mut key, span);
         }
         push_value(&mut key, Some(source));
         groups.add(&key, count.rows);
     }
     Some(groups)
+}
+
+/// Counts every row of a file by one column of texts: what is read of a row is a number, the place of its text in the
+/// column's dictionary. `None`: the file has no such column.
+async fn tally_dictionary(
+    store: &Store,
+    column: &str,
+    file: &DataFile,
+) -> Result<Option<(Looked, Groups)>, StoreError> {
+    let opened = OpenFile::open(store, TableName::Events, file, Pages::Unknown).await?;
+    let Some(mut batches) = opened.dictionary(column)? else {
+        return Ok(None);
+    };
+    let mut looked = Looked {
+        by: LookedBy::Dictionary,
+        ..Looked::default()
+    };
+    let mut groups = Groups::default();
+    // Batches of one row group share a dictionary, and are counted together.
+    let mut counting: Option<Counting> = None;
+    while let Some(batch) = batches.try_next().await? {
+        let Some(places) = batch.column(0).as_dictionary_opt::<Int32Type>() else {
+            return Ok(None);
+        };
+        if !counting
+            .as_ref()
+            .is_some_and(|one| Arc::ptr_eq(&one.texts, places.values()))
+        {
+            let next = Counting::of(places.values().clone());
+            if let Some(before) = counting.replace(next) {
+                before.tell(&mut groups);
+            }
+        }
+        if let Some(counting) = &mut counting {
+            counting.count(places.keys());
+        }
+        let rows = batch.num_rows() as u64;
+        looked.rows_read += rows;
+        looked.matched += rows;
+    }
+    if let Some(last) = counting {
+        last.tell(&mut groups);
+    }
+    Ok(Some((looked, groups)))
+}
+
+/// How often each text of a dictionary occurs.
+struct Counting {
+    texts: ArrayRef,
+    counts: Vec<u64>,
+    without: u64,
+}
+
+impl Counting {
+    fn of(texts: ArrayRef) -> Self {
+        Self {
+            counts: vec![0; texts.len()],
+            texts,
+            without: 0,
+        }
+    }
+
+    fn count(&mut self, places: &Int32Array) {
+        for place in places {
+            let count = place.and_then(|place| self.counts.get_mut(usize::try_from(place).ok()?));
+            *count.unwrap_or(&mut self.without) += 1;
+        }
+    }
+
+    fn tell(self, groups: &mut Groups) {
+        let mut key = Vec::new();
+        let mut add = |text: Option<&str>, count: u64| {
+            if count > 0 {
+                key.clear();
+                push_value(&mut key, text);
+                groups.add(&key, count);
+            }
+        };
+        let texts = self.texts.as_string_opt::<i32>();
+        for (place, count) in self.counts.into_iter().enumerate() {
+            add(texts.map(|texts| texts.value(place)), count);
+        }
+        add(None, self.without);
+    }
 }
 
 async fn tally_file(
@@ -261,7 +288,16 @@ async fn tally_file(
     file: &DataFile,
 ) -> Result<(Looked, Groups), StoreError> {
     let fields: Vec<Counted> = by.fields.iter().map(|name| Counted::new(name)).collect();
+    if let (None, [Counted::First(columns)]) = (by.span, fields.as_slice())
+        && let [column] = columns.as_slice()
+        && matches!(plan.query, Query::All)
+        && file.stats.is_within(plan.from, plan.to)
+        && let Some(counted) = tally_dictionary(store, column.name(), file).await?
+    {
+        return Ok(counted);
+    }
     let mut columns: Vec<&'static str> = fields.iter().flat_map(Counted::columns).collect();
+    columns.extend(by.span.map(|_| "time_nanos"));
     columns.sort_unstable();
     columns.dedup();
     let mut groups = Groups::default();
@@ -283,7 +319,7 @@ async fn tally_file(
         .look_at(plan, file, Wanted::Rows(&columns), &mut |found| {
             key.clear();
             if let Some(nanos) = by.span {
-                key.extend_from_slice(&found.time.as_nanos().div_euclid(nanos).to_be_bytes());
+                push_span(&mut key, found.time.as_nanos().div_euclid(nanos));
             }
             combine(&fields, found, &mut key, &mut |key| count(&mut groups, key));
         })

@@ -2,7 +2,7 @@
 //! source is known, are answered by the log alone.
 //!
 //! The tag is `casebook.sources`, a JSON object by source name: `{"auth":{"rows":2,"first":"…","last":"…",
-//! "ingested":"…","masked":1,"metadata_only":0}}`. Other readers of the table leave tags alone.
+//! "ingested":"…","masked":1,"metadata_only":0,"late":0}}`. Other readers of the table leave tags alone.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ use super::action::Add;
 const AUDIT_HEAD_BYTES: usize = 160;
 /// What it says where the policy's level leaves the bodies out.
 const METADATA_ONLY: &str = r#""level":"Metadata""#;
+
+/// How long after it happened a row may be read without being late.
+const LATE_NANOS: i64 = 10 * 60 * 1_000_000_000;
 
 /// The name of the tag.
 const TAG: &str = "casebook.sources";
@@ -34,6 +37,8 @@ pub(crate) struct SourceCount {
     pub masked: u64,
     /// Audit events of which the cluster's policy logged neither request nor response.
     pub metadata_only: u64,
+    /// Rows that were read more than [`LATE_NANOS`] after they happened. Files of older versions do not count them.
+    pub late: u64,
 }
 
 impl SourceCount {
@@ -48,6 +53,7 @@ impl SourceCount {
             ingested: event.ingested,
             masked: u64::from(event.fields.get(FieldId::Masked).is_some()),
             metadata_only: u64::from(is_bare),
+            late: u64::from(event.ingested.as_nanos().saturating_sub(event.time.as_nanos()) > LATE_NANOS),
         }
     }
 }
@@ -81,11 +87,12 @@ impl SourceCounts {
                     ingested,
                     masked,
                     metadata_only,
+                    late,
                 } = count;
                 let [first, last, ingested] = [first, last, ingested].map(ToString::to_string);
                 let count = json!({
                     "rows": rows, "first": first, "last": last, "ingested": ingested, "masked": masked,
-                    "metadata_only": metadata_only,
+                    "metadata_only": metadata_only, "late": late,
                 });
                 (source.clone(), count)
             })
@@ -107,6 +114,7 @@ impl SourceCounts {
                 ingested: time("ingested")?,
                 masked: number("masked")?,
                 metadata_only: number("metadata_only")?,
+                late: number("late").unwrap_or(0),
             };
             Some((source, count))
         });
@@ -123,6 +131,7 @@ impl SourceCount {
         self.ingested = self.ingested.max(other.ingested);
         self.masked += other.masked;
         self.metadata_only += other.metadata_only;
+        self.late += other.late;
     }
 }
 
@@ -140,7 +149,8 @@ mod tests {
         Event {
             id: EventId::from_u128(1),
             time: Timestamp::from_seconds(seconds),
-            ingested: Timestamp::from_seconds(seconds + 2),
+            // What happened at an even second is read ten minutes later, else one nanosecond after that.
+            ingested: Timestamp::from_nanos((seconds + 600) * 1_000_000_000 + seconds % 2),
             source,
             position: Position {
                 topic: "t".into(),
@@ -171,12 +181,22 @@ mod tests {
             counts.add(event.source.name(), &SourceCount::of(&event));
         }
         let audit = counts.0["kubernetes_audit"];
-        assert_eq!((audit.rows, audit.masked, audit.metadata_only), (2, 1, 1));
+        assert_eq!(
+            (audit.rows, audit.masked, audit.metadata_only, audit.late),
+            (2, 1, 1, 2)
+        );
         assert_eq!(
             (audit.first, audit.last),
             (Timestamp::from_seconds(5), Timestamp::from_seconds(7))
         );
-        assert_eq!((counts.0["auth"].rows, counts.0["auth"].metadata_only), (1, 0));
+        assert_eq!(
+            (
+                counts.0["auth"].rows,
+                counts.0["auth"].metadata_only,
+                counts.0["auth"].late
+            ),
+            (1, 0, 0)
+        );
         let add = |tags| Add {
             path: "p".into(),
             partition_values: BTreeMap::new(),

@@ -7,9 +7,11 @@ use crate::support;
 use std::time::Duration;
 
 use casebook_event::{Event, EventId, Source};
-use casebook_store::{ExpireRequest, FoundEvent, SearchRequest, Store, StoreConfig, TableName, query_matches};
+use casebook_store::{
+    ExpireRequest, Follow, FoundEvent, SearchRequest, Store, StoreConfig, StoreError, TableName, TallyBy, query_matches,
+};
 use proptest::prelude::*;
-use support::{at, commit, range};
+use support::{at, commit, files, open, plain, range};
 
 /// Asks every query of the index and of the meaning, and SQL for the number of rows.
 async fn check(store: &Store, want: &[FoundEvent], queries: &[String]) {
@@ -94,4 +96,115 @@ proptest! {
             assert_eq!(problems(&store).await, []);
         });
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_range_of_time_has_the_events_of_these_times(
+        seconds in proptest::collection::vec(0i64..40, 1..60),
+        ranges in proptest::collection::vec((0i64..42, 0i64..42, proptest::bool::ANY), 6),
+        row_group_rows in 1usize..8,
+        with_index in proptest::bool::ANY,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let config = StoreConfig { row_group_rows, write_index: with_index, ..StoreConfig::default() };
+            let store = Store::open(dir.path().to_str().unwrap(), config).await.unwrap();
+            let events: Vec<Event> = seconds.iter().zip(0i64..).map(|(&second, n)| {
+                let mut event = plain(n);
+                event.time = at(second);
+                if n % 3 == 0 {
+                    event.source = Source::Auth;
+                }
+                event
+            }).collect();
+            store.commit_events(commit(events, vec![], range(0, 0, seconds.len() as i64))).await.unwrap();
+            for (a, b, open) in ranges {
+                let request = SearchRequest {
+                    from: Some(at(a.min(b))),
+                    to: (!open).then(|| at(a.max(b))),
+                    limit: 10_000,
+                    ..SearchRequest::default()
+                };
+                let within = |second: i64| second >= a.min(b) && (open || second < a.max(b));
+                let mut want: Vec<i64> = seconds.iter().zip(0..).filter(|(second, _)| within(**second)).map(|(_, n)| n).collect();
+                let answer = store.search(request.clone()).await.unwrap();
+                let mut found: Vec<i64> = answer.rows.iter().map(|row| row.position.offset).collect();
+                found.sort_unstable();
+                want.sort_unstable();
+                assert_eq!(found, want);
+                for query in ["", "user:alice", "row*", "NOT source:auth"] {
+                    let sources = |n: &i64| query != "NOT source:auth" || n % 3 != 0;
+                    let want = want.iter().filter(|n| sources(n)).count() as u64;
+                    let request = SearchRequest { query: query.into(), ..request.clone() };
+                    let count = SearchRequest { limit: 0, ..request.clone() };
+                    assert_eq!(store.search(count).await.unwrap().matched, want, "{query}");
+                    let by = TallyBy { fields: vec!["user".into()], ..TallyBy::default() };
+                    assert_eq!(store.tally(request, by).await.unwrap().matched, want, "{query}");
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_or_gone_is_named_and_the_others_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut follow = Follow::begin(&store, SearchRequest::default()).await.unwrap();
+    for n in 0..4 {
+        store
+            .commit_events(commit(vec![plain(n)], vec![], range(0, n, n + 1)))
+            .await
+            .unwrap();
+    }
+    let data = files(dir.path(), ".parquet");
+    let path = |n: usize| dir.path().join(&data[n]);
+    std::fs::remove_file(path(0)).unwrap();
+    let bytes = std::fs::read(path(1)).unwrap();
+    std::fs::write(path(1), &bytes[..bytes.len() / 2]).unwrap();
+    let broken = [0, 1].map(|n| data[n].strip_prefix("events/").unwrap().to_owned());
+    let named = |mut paths: Vec<String>| {
+        paths.sort_unstable();
+        assert_eq!(paths, broken);
+    };
+
+    let all = |limit| SearchRequest {
+        limit,
+        ..SearchRequest::default()
+    };
+    let answer = store.search(all(10)).await.unwrap();
+    assert_eq!((answer.rows.len(), answer.matched, answer.counted_all), (2, 2, false));
+    named(answer.unreadable.into_iter().map(|file| file.path).collect());
+
+    // What the indexes answer alone needs no data file; the rows do.
+    let indexed = SearchRequest {
+        query: "user:alice".into(),
+        ..all(0)
+    };
+    let answer = store.search(indexed.clone()).await.unwrap();
+    assert_eq!(
+        (answer.matched, answer.counted_all, answer.unreadable.len()),
+        (4, true, 0)
+    );
+
+    let by = TallyBy {
+        fields: vec!["user".into()],
+        ..TallyBy::default()
+    };
+    let tally = store.tally(indexed, by).await.unwrap();
+    assert_eq!((tally.matched, tally.rows[0].count), (2, 2));
+    named(tally.unreadable.into_iter().map(|file| file.path).collect());
+
+    let looked = follow.look(&store).await.unwrap();
+    assert_eq!(looked.rows.len(), 2);
+    named(looked.unreadable.into_iter().map(|file| file.path).collect());
+
+    // A statement of SQL cannot say what it lacks: it fails, with the file.
+    let error = store.sql("select raw from events", 10).await.unwrap_err();
+    assert!(matches!(error, StoreError::Sql(_)), "{error}");
+    assert!(broken.iter().any(|path| error.to_string().contains(path)), "{error}");
 }

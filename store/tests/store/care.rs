@@ -504,7 +504,7 @@ async fn a_search_that_goes_on_is_told_of_what_is_new_alone() {
     assert_eq!(covered.sources.iter().map(|source| source.events).sum::<u64>(), 4);
 
     assert_eq!(compact(&store, TableName::Events).await.files_after, 1);
-    assert_eq!(follow.look(&store).await.unwrap(), []);
+    assert_eq!(follow.look(&store).await.unwrap().rows, []);
     assert_eq!(store.coverage(None, None, &[]).await.unwrap(), covered);
     // An expiry by source writes the rest anew.
     let request = ExpireRequest {
@@ -515,7 +515,7 @@ async fn a_search_that_goes_on_is_told_of_what_is_new_alone() {
     };
     let gone = expire(&store, TableName::Events, &request).await;
     assert_eq!(gone.rows, 2);
-    assert_eq!(follow.look(&store).await.unwrap(), []);
+    assert_eq!(follow.look(&store).await.unwrap().rows, []);
 
     store
         .commit_events(commit(vec![plain(4)], vec![], range(0, 4, 5)))
@@ -525,9 +525,10 @@ async fn a_search_that_goes_on_is_told_of_what_is_new_alone() {
         .look(&store)
         .await
         .unwrap()
+        .rows
         .iter()
         .map(|event| event.position.offset)
         .collect();
     assert_eq!(new, [4]);
-    assert_eq!(follow.look(&store).await.unwrap(), []);
+    assert_eq!(follow.look(&store).await.unwrap().rows, []);
 }

@@ -87,8 +87,23 @@ pub async fn check(store: &Store, query: &str, events: &[FoundEvent]) {
         let by = TallyBy {
             span,
             fields: fields.iter().map(|&field| field.to_owned()).collect(),
+            most: None,
         };
-        let tally = store.tally(ask(query), by).await.unwrap();
+        let tally = store.tally(ask(query), by.clone()).await.unwrap();
+        for most in [0, 1, 3, 1_000] {
+            let by = TallyBy {
+                most: Some(most),
+                ..by.clone()
+            };
+            let some = store.tally(ask(query), by).await.unwrap();
+            let told = if span.is_some() { usize::MAX } else { most };
+            assert_eq!(
+                some.rows,
+                tally.rows[..told.min(tally.rows.len())],
+                "{query} by {fields:?}, {most}"
+            );
+            assert_eq!((some.groups, some.matched), (tally.rows.len() as u64, tally.matched));
+        }
         assert_eq!(
             (tally.matched, tally.untold),
             (events.len() as u64, 0),
@@ -182,6 +197,7 @@ async fn counts_by_source_and_day_are_in_the_log() {
     let by = TallyBy {
         span: Some(DAY_NANOS),
         fields: vec!["source".into()],
+        most: None,
     };
     let tally = store.tally(ask(""), by).await.unwrap();
     assert_eq!((tally.matched, tally.files.rows_read, tally.files.unread), (30, 0, 3));

@@ -10,6 +10,7 @@ use casebook_store::{FilesRead, SearchRequest, Store, Tally, TallyBy};
 use super::{SearchArgs, SearchFormat};
 use crate::exit_code::usage;
 use crate::output::{self, Rows, histogram};
+use crate::unreadable;
 
 /// Most bars that are drawn.
 const MAX_BARS: i64 = 5_000;
@@ -18,6 +19,7 @@ const MAX_BARS: i64 = 5_000;
 pub async fn print(args: &SearchArgs, store: &Store, request: SearchRequest) -> Result<(u64, FilesRead)> {
     if args.count {
         let answer = store.search(SearchRequest { limit: 0, ..request }).await?;
+        unreadable::tell(&answer.unreadable);
         match args.output {
             SearchFormat::Table => writeln!(std::io::stdout(), "{}", answer.matched)?,
             format => {
@@ -31,8 +33,10 @@ pub async fn print(args: &SearchArgs, store: &Store, request: SearchRequest) -> 
     let by = TallyBy {
         span: args.histogram.as_deref().map(span).transpose()?,
         fields: args.top.clone(),
+        most: Some(args.limit),
     };
     let tally = store.tally(request, by.clone()).await?;
+    unreadable::tell(&tally.unreadable);
     match (by.span, args.output) {
         (Some(span), SearchFormat::Table) if by.fields.is_empty() => draw(&tally, span)?,
         (_, format) => output::print(&rows(&tally, &by, args.limit), format.of_rows()?)?,
@@ -44,9 +48,9 @@ pub async fn print(args: &SearchArgs, store: &Store, request: SearchRequest) -> 
             tally.untold
         );
     }
-    let told = tally.rows.len().min(args.limit);
-    if told < tally.rows.len() && !by.fields.is_empty() {
-        eprintln!("casebook: {told} of {} groups; --limit shows more", tally.rows.len());
+    let told = (tally.rows.len()).min(args.limit) as u64;
+    if told < tally.groups && !by.fields.is_empty() {
+        eprintln!("casebook: {told} of {} groups; --limit shows more", tally.groups);
     }
     Ok((tally.matched, tally.files))
 }

@@ -55,6 +55,14 @@ pub fn print(coverage: &Coverage, to: Option<Timestamp>, unindexed: u64) -> Vec<
             counted(bare as usize, "audit event")
         );
     }
+    let (late, events) = (sum(|source| source.late), sum(|source| source.events));
+    // Where all of them are, they were read from a history.
+    if late > 0 && late < events {
+        eprintln!(
+            "coverage: {} came more than ten minutes after what it tells of",
+            counted(late as usize, "event")
+        );
+    }
     if coverage.uncounted_files > 0 {
         let files = counted(coverage.uncounted_files as usize, "file");
         eprintln!("coverage: {files} of an older version do not say what they hold of each source");
@@ -97,6 +105,7 @@ mod tests {
             ingested: at(ingested),
             masked: 0,
             metadata_only: 0,
+            late: 0,
         };
         let now = at(10_000);
         let check = |last, ingested, to: Option<i64>, want| {

@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use crate::args::{OutputFormat, StoreArgs, TimeArgs};
 use crate::exit_code::{self, usage};
 use crate::output::counted;
-use crate::{stores, time_range};
+use crate::{stores, time_range, unreadable};
 
 /// How often a search that is followed looks for more.
 const FOLLOW_EVERY: Duration = Duration::from_millis(500);
@@ -118,7 +118,7 @@ pub async fn run(args: SearchArgs) -> Result<ExitCode> {
         to,
         sources: args.source.clone(),
         limit: args.limit,
-        newest_first: true,
+        ..SearchRequest::default()
     };
     if args.follow {
         return follow(&args, &store, request).await;
@@ -160,6 +160,7 @@ async fn list(args: &SearchArgs, store: &Store, request: SearchRequest) -> Resul
         ..request
     };
     let mut answer = store.search(request).await?;
+    unreadable::tell(&answer.unreadable);
     if !by_time {
         listing::sort(&mut answer.rows, field, down);
         answer.rows.truncate(args.limit);
@@ -188,6 +189,7 @@ fn explain(files: &FilesRead, took: Duration) {
         total,
         pruned,
         indexed,
+        counted: by_column,
         scanned,
         unread,
         rows_read,
@@ -196,7 +198,9 @@ fn explain(files: &FilesRead, took: Duration) {
     eprintln!(
         "explain: {total}: {pruned} left out by time and source, {unread} not needed beyond what the log says of them"
     );
-    eprintln!("explain: {indexed} asked by their index, {scanned} without a usable index and read whole");
+    eprintln!(
+        "explain: {indexed} asked by their index, {by_column} counted by one column, {scanned} without a usable index and read whole"
+    );
     eprintln!("explain: {rows_read} rows read to be looked at; {took:.0?} in all");
 }
 
@@ -216,7 +220,7 @@ async fn follow(args: &SearchArgs, store: &Store, request: SearchRequest) -> Res
         },
     )
     .await?;
-    let mut rows = store.search(request).await?.rows;
+    let mut rows = unreadable::search(store, request).await?;
     rows.reverse();
     let mut lines = listing::Lines::new(args);
     let mut last: std::collections::HashSet<_> = rows.iter().map(|row: &FoundEvent| row.event_id).collect();
@@ -228,7 +232,9 @@ async fn follow(args: &SearchArgs, store: &Store, request: SearchRequest) -> Res
             _ = &mut interrupted => return Ok(exit_code::OK),
             () = tokio::time::sleep(FOLLOW_EVERY) => {}
         }
-        let mut new = following.look(store).await?;
+        let answer = following.look(store).await?;
+        unreadable::tell(&answer.unreadable);
+        let mut new = answer.rows;
         new.retain(|row| !last.contains(&row.event_id));
         last.clear();
         lines.print(&new)?;

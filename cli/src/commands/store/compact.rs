@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use casebook_store::{Store, StoreConfig, TableName};
+use casebook_store::{COMPACTED_ZSTD_LEVEL, Store, StoreConfig, TableName};
 use clap::Args;
 
 use super::{age, bar, bytes, count, tell, vacuum};
@@ -27,7 +27,10 @@ pub struct CompactArgs {
 
 pub async fn run(args: CompactArgs) -> Result<ExitCode> {
     let keep = age("--keep-removed", &args.keep_removed)?;
-    let mut config = StoreConfig::default();
+    let mut config = StoreConfig {
+        zstd_level: COMPACTED_ZSTD_LEVEL,
+        ..StoreConfig::default()
+    };
     if let Some(target) = args.target {
         config.target_file_bytes = target
             .checked_mul(1 << 20)
