@@ -90,25 +90,18 @@ impl OpenFile {
             return vec![true; groups.len()];
         };
         let mut chosen = vec![false; groups.len()];
-        let mut ends = groups.iter().scan(0, |end, group| {
-            *end += usize::try_from(group.num_rows()).unwrap_or(0);
-            Some(*end)
-        });
-        let (mut row, mut group, mut end) = (0, 0, ends.next().unwrap_or(0));
+        let mut row = 0;
         for selector in selection.iter() {
-            let behind = row + selector.row_count;
-            loop {
-                if !selector.skip && behind > row && row < end {
-                    chosen[group] = true;
+            let end = row + selector.row_count;
+            if !selector.skip && end > row {
+                let mut first = 0;
+                for (group, chosen) in groups.iter().zip(&mut chosen) {
+                    let behind = first + usize::try_from(group.num_rows()).unwrap_or(0);
+                    *chosen |= first < end && row < behind;
+                    first = behind;
                 }
-                if behind <= end || group + 1 >= groups.len() {
-                    break;
-                }
-                row = end;
-                group += 1;
-                end = ends.next().unwrap_or(end);
             }
-            row = behind;
+            row = end;
         }
         chosen
     }

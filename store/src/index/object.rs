@@ -69,7 +69,7 @@ impl ObjectBytes {
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         let mut missing = None;
         for chunk in wanted.clone() {
-            if !chunks.contains_key(&chunk) && !self.from_cache(chunk, &mut chunks) {
+            if !chunks.contains_key(&chunk) && !self.take_kept(chunk, &mut chunks) {
                 missing.get_or_insert(chunk);
             } else if let Some(first) = missing.take() {
                 self.fetch(first..chunk, &mut chunks)?;
@@ -94,7 +94,8 @@ impl ObjectBytes {
         start..(start + CHUNK_BYTES).min(self.size)
     }
 
-    fn from_cache(&self, chunk: u64, chunks: &mut BTreeMap<u64, Bytes>) -> bool {
+    /// Takes a chunk from the cache, if it is there.
+    fn take_kept(&self, chunk: u64, chunks: &mut BTreeMap<u64, Bytes>) -> bool {
         let Range { start, end } = self.bounds(chunk);
         let cached = self.cache.as_ref();
         let found = cached.and_then(|cache| cache.get(&self.key, chunk, (end - start) as usize));

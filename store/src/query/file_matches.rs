@@ -70,6 +70,9 @@ pub(crate) enum Wanted<'a> {
 /// The numbers of rows that are read.
 type Numbers = Box<dyn Iterator<Item = u32> + Send>;
 
+/// Rows that are read, and their numbers.
+type Read = (Batches, Numbers);
+
 /// Rows from which on it pays to look where those of the right time are, before they are read.
 const MANY_ROWS: usize = 8 * 1024;
 
@@ -83,7 +86,7 @@ impl Store {
         visit: &mut Visit<'_>,
     ) -> Result<Looked, StoreError> {
         let asked = self.ask_index(plan, file).await?;
-        let every_time = file.stats.is_within(plan.from, plan.to);
+        let within = (!file.stats.is_within(plan.from, plan.to)).then_some((plan.from, plan.to));
         let mut looked = Looked {
             by: match asked {
                 Some(_) => LookedBy::Index,
@@ -94,21 +97,19 @@ impl Store {
         // The rows that match but for their times; every row, where nothing is said.
         let rows = match asked {
             Some(Found { mut rows, mut certain }) => {
-                if !every_time && rows.len() > MANY_ROWS {
-                    let within = OpenFile::open(self, TableName::Events, file, Pages::Times).await?;
-                    let within = within.rows_between(plan.from, plan.to);
-                    rows.intersect(&within);
-                    certain.intersect(&within);
-                }
                 rows.subtract(&certain);
-                self.confirm(plan, file, Some(rows), &mut certain, &mut looked).await?;
+                if !rows.is_empty() {
+                    let read = self.read(file, Some(rows), &plan.columns, within).await?;
+                    confirm(plan, file, read, &mut certain, &mut looked).await?;
+                }
                 Some(certain)
             }
             None if matches!(plan.query, Query::All) => None,
             None => {
                 let rows = u32::try_from(file.stats.rows.unwrap_or(MAX_FILE_ROWS as u64)).unwrap_or(u32::MAX);
                 let mut certain = RowSet::none(rows);
-                self.confirm(plan, file, None, &mut certain, &mut looked).await?;
+                let read = self.read(file, None, &plan.columns, within).await?;
+                confirm(plan, file, read, &mut certain, &mut looked).await?;
                 Some(certain)
             }
         };
@@ -116,68 +117,26 @@ impl Store {
             if rows.is_empty() {
                 return Ok(looked);
             }
-            if every_time && matches!(wanted, Wanted::Count) {
+            if within.is_none() && matches!(wanted, Wanted::Count) {
                 looked.matched = rows.len() as u64;
                 return Ok(looked);
             }
         }
-        self.visit_rows(plan, file, rows, wanted, &mut looked, visit).await?;
-        Ok(looked)
-    }
-
-    /// Looks at rows (every one, where none are named), and adds those to `certain` that match but for their times.
-    async fn confirm(
-        &self,
-        plan: &Plan,
-        file: &DataFile,
-        rows: Option<RowSet>,
-        certain: &mut RowSet,
-        looked: &mut Looked,
-    ) -> Result<(), StoreError> {
-        if rows.as_ref().is_some_and(RowSet::is_empty) {
-            return Ok(());
-        }
-        let (mut batches, mut numbers) = self.read(file, rows, &plan.columns, None).await?;
-        while let Some(batch) = batches.try_next().await? {
-            looked.rows_read += batch.num_rows() as u64;
-            let columns = EventColumns::new(&batch);
-            for (row, number) in (0..batch.num_rows()).zip(&mut numbers) {
-                let event = columns.event(row).map_err(|reason| unreadable(file, reason))?;
-                if matches(&plan.query, &Row::new(&event)) {
-                    certain.insert(number);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Has the rows visited that have the right time; all of the file, where none are named.
-    async fn visit_rows(
-        &self,
-        plan: &Plan,
-        file: &DataFile,
-        rows: Option<RowSet>,
-        wanted: Wanted<'_>,
-        looked: &mut Looked,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
-        let every_time = file.stats.is_within(plan.from, plan.to);
         let mut columns: Vec<&'static str> = match wanted {
             Wanted::Rows(wanted) => wanted.to_vec(),
             Wanted::Count => Vec::new(),
         };
         // Where all that is wanted is how many rows there are, some column must be read all the same.
-        if !every_time || columns.is_empty() {
+        if within.is_some() || columns.is_empty() {
             columns.push("time_nanos");
         }
-        let within = (!every_time).then_some((plan.from, plan.to));
         let (mut batches, mut numbers) = self.read(file, rows, &columns, within).await?;
         while let Some(batch) = batches.try_next().await? {
             looked.rows_read += batch.num_rows() as u64;
             let columns = EventColumns::new(&batch);
             for (row, number) in (0..batch.num_rows()).zip(&mut numbers) {
                 let time = columns.time(row);
-                if !every_time && !plan.within(time) {
+                if within.is_some() && !plan.within(time) {
                     continue;
                 }
                 looked.matched += 1;
@@ -191,17 +150,18 @@ impl Store {
                 }
             }
         }
-        Ok(())
+        Ok(looked)
     }
 
-    /// Reads columns of rows, and their numbers; where it pays, without the pages that are not within a time.
+    /// Reads columns of rows (every one, where none are named), and their numbers; where it pays, without the pages that are not
+    /// within a time.
     async fn read(
         &self,
         file: &DataFile,
         mut rows: Option<RowSet>,
         columns: &[&str],
         within: Option<(Option<Timestamp>, Option<Timestamp>)>,
-    ) -> Result<(Batches, Numbers), StoreError> {
+    ) -> Result<Read, StoreError> {
         let within = within.filter(|_| rows.as_ref().is_none_or(|rows| rows.len() > MANY_ROWS));
         let pages = match (&within, &rows) {
             (Some(_), _) => Pages::Times,
@@ -275,6 +235,27 @@ impl Store {
             }
         }
     }
+}
+
+/// Looks at rows that were read, and adds those to `certain` that match but for their times.
+async fn confirm(
+    plan: &Plan,
+    file: &DataFile,
+    (mut batches, mut numbers): Read,
+    certain: &mut RowSet,
+    looked: &mut Looked,
+) -> Result<(), StoreError> {
+    while let Some(batch) = batches.try_next().await? {
+        looked.rows_read += batch.num_rows() as u64;
+        let columns = EventColumns::new(&batch);
+        for (row, number) in (0..batch.num_rows()).zip(&mut numbers) {
+            let event = columns.event(row).map_err(|reason| unreadable(file, reason))?;
+            if matches(&plan.query, &Row::new(&event)) {
+                certain.insert(number);
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn unreadable(file: &DataFile, reason: String) -> StoreError {
