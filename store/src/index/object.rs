@@ -31,19 +31,24 @@ pub(crate) struct ObjectBytes {
 }
 
 impl ObjectBytes {
-    /// The object that `meta` is of. `store` tells its store from others. Within a runtime.
-    pub fn new(files: Arc<dyn ObjectStore>, store: &str, meta: ObjectMeta, cache: Option<Arc<ChunkCache>>) -> Self {
-        // A bundle that is built anew has the name of the old one.
+    /// The object at `path`, of which the store says `meta`. `store` tells it from other stores. Within a runtime.
+    pub fn new(
+        files: Arc<dyn ObjectStore>,
+        store: &str,
+        path: Path,
+        meta: &ObjectMeta,
+        cache: Option<Arc<ChunkCache>>,
+    ) -> Self {
+        // A bundle that is built anew has the name of the old one. The place that `meta` says may be that within the bucket.
         let content = format!(
-            "{store}\n{}\n{}\n{}\n{}",
-            meta.location,
+            "{store}\n{path}\n{}\n{}\n{}",
             meta.size,
             meta.last_modified.timestamp_micros(),
             meta.e_tag.as_deref().unwrap_or("")
         );
         Self {
             files,
-            path: meta.location,
+            path,
             size: meta.size,
             key: format!("{:032x}", xxh3_128(content.as_bytes())),
             cache,
@@ -130,6 +135,7 @@ mod tests {
     use super::*;
     use crate::config::IndexCacheConfig;
     use object_store::memory::InMemory;
+    use object_store::prefix::PrefixStore;
     use proptest::prelude::*;
 
     fn cache(directory: &std::path::Path) -> Option<Arc<ChunkCache>> {
@@ -143,10 +149,18 @@ mod tests {
         (0..length).map(|n| (n * 31 + n / 251) as u8).collect()
     }
 
+    fn path() -> Path {
+        Path::from("events/_casebook_index/a.idx")
+    }
+
+    /// A folder of a bucket.
+    fn folder() -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(InMemory::new(), "cluster-1"))
+    }
+
     async fn put(files: &Arc<dyn ObjectStore>, bytes: &[u8]) -> ObjectMeta {
-        let path = Path::from("events/_casebook_index/a.idx");
-        files.put(&path, bytes.to_vec().into()).await.unwrap();
-        files.head(&path).await.unwrap()
+        files.put(&path(), bytes.to_vec().into()).await.unwrap();
+        files.head(&path()).await.unwrap()
     }
 
     fn runtime() -> tokio::runtime::Runtime {
@@ -167,11 +181,11 @@ mod tests {
         ) {
             let dir = tempfile::tempdir().unwrap();
             let runtime = runtime();
-            let files: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            let files = folder();
             let bytes = content(length);
             let meta = runtime.block_on(put(&files, &bytes));
             let _guard = runtime.enter();
-            let object = ObjectBytes::new(files, "s", meta.clone(), cached.then(|| cache(dir.path())).flatten());
+            let object = ObjectBytes::new(files, "s", path(), &meta, cached.then(|| cache(dir.path())).flatten());
             prop_assert_eq!(object.length(), length as u64);
             let mut read = Vec::new();
             for (a, b) in ranges {
@@ -183,8 +197,7 @@ mod tests {
             prop_assert!(object.read(0..length as u64 + 1).is_err());
             // What was read is there without the object, if it is kept.
             if cached {
-                let gone: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-                let again = ObjectBytes::new(gone, "s", meta, cache(dir.path()));
+                let again = ObjectBytes::new(folder(), "s", path(), &meta, cache(dir.path()));
                 for range in read {
                     prop_assert_eq!(&again.read(range.start as u64..range.end as u64).unwrap(), &bytes[range]);
                 }
@@ -196,11 +209,11 @@ mod tests {
     fn neighbours_are_fetched_at_once_and_a_changed_object_is_another() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = runtime();
-        let files: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let files = folder();
         let bytes = content(CHUNK_BYTES as usize * 3 + 5);
         let meta = runtime.block_on(put(&files, &bytes));
         let _guard = runtime.enter();
-        let object = ObjectBytes::new(files.clone(), "s", meta, cache(dir.path()));
+        let object = ObjectBytes::new(files.clone(), "s", path(), &meta, cache(dir.path()));
         // The last byte of one chunk and the first of the next: two chunks, the third and the fourth stay where they are.
         assert_eq!(object.read(CHUNK_BYTES - 1..CHUNK_BYTES + 1).unwrap().len(), 2);
         let kept = || std::fs::read_dir(dir.path()).unwrap().count();
@@ -210,10 +223,10 @@ mod tests {
 
         let changed: Vec<u8> = bytes.iter().map(|byte| byte ^ 0xff).collect();
         let meta = runtime.block_on(put(&files, &changed));
-        let object = ObjectBytes::new(files.clone(), "s", meta.clone(), cache(dir.path()));
+        let object = ObjectBytes::new(files.clone(), "s", path(), &meta, cache(dir.path()));
         assert_eq!(object.read(10..20).unwrap(), changed[10..20]);
         // The same place in another store is another object, too.
-        let other = ObjectBytes::new(Arc::new(InMemory::new()), "t", meta, cache(dir.path()));
+        let other = ObjectBytes::new(folder(), "t", path(), &meta, cache(dir.path()));
         assert!(other.read(10..20).is_err());
     }
 }

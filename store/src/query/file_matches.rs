@@ -226,8 +226,9 @@ impl Store {
     /// The index of a file in an object store.
     async fn index_object(&self, path: &str) -> Option<ObjectBytes> {
         let (files, store) = (self.location.files.clone(), &self.location.text);
-        match files.head(&Path::from(path)).await {
-            Ok(meta) => Some(ObjectBytes::new(files, store, meta, self.index_cache.clone())),
+        let object = Path::from(path);
+        match files.head(&object).await {
+            Ok(meta) => Some(ObjectBytes::new(files, store, object, &meta, self.index_cache.clone())),
             Err(ObjectError::NotFound { .. }) => None,
             Err(error) => {
                 tracing::warn!(path, %error, "cannot read an index; its file is read instead");
