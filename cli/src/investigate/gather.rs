@@ -98,7 +98,8 @@ pub async fn visit(
     }
     let mut scope = scope.clone();
     let mut seen: HashSet<EventId> = HashSet::new();
-    let mut page = PAGE_EVENTS;
+    // One more than is wanted says that there are more.
+    let mut page = PAGE_EVENTS.min(most.saturating_add(1));
     loop {
         let request = SearchRequest {
             fields: Some(fields),
