@@ -42,7 +42,7 @@ pub struct Tally {
     pub groups: u64,
     /// How many events match.
     pub matched: u64,
-    /// How many counts belong to groups that are not told, since there are more than [`MAX_TALLY_GROUPS`].
+    /// How many counts belong to groups that are not told, since there are more than [`crate::limits::MAX_TALLY_GROUPS`].
     pub untold: u64,
     /// What was read for it.
     pub files: FilesRead,
