@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub const DEFAULT_ZSTD_LEVEL: i32 = 1;
 
 /// Zstandard level of files that a compaction makes: they are written once and stay. Records take a sixth less room than at
-/// level 1, and a compaction takes a tenth longer.
+/// level 1, for some 4 ms more a megabyte.
 pub const COMPACTED_ZSTD_LEVEL: i32 = 6;
 
 /// Rows of a row group: the unit that statistics, bloom filters and parallel reads work on.

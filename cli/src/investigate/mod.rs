@@ -1,7 +1,7 @@
 //! The investigator's pivot: from a name to everything that is told of what it names.
 //!
 //! ```text
-//! text ─EntityName─▶ EntityQuery ─store─▶ events ─bindings_of─▶ Learned ─▶ EntityQuery with uids, containers, addresses
+//! text ─EntityName─▶ EntityQuery ─store─▶ events ─Telling, bindings_of─▶ Learned ─▶ EntityQuery with uids, containers, addresses
 //!                                                                              │
 //!                             Line ◀─tell─ Entry, Told ◀─ events, alerts ◀─────┘
 //! ```

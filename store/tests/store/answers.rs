@@ -11,7 +11,7 @@ use casebook_store::{
     ExpireRequest, Follow, FoundEvent, SearchRequest, Store, StoreConfig, StoreError, TableName, TallyBy, query_matches,
 };
 use proptest::prelude::*;
-use support::{at, commit, files, open, plain, range};
+use support::{at, commit, event, files, open, plain, range};
 
 /// Asks every query of the index and of the meaning, and SQL for the number of rows.
 async fn check(store: &Store, want: &[FoundEvent], queries: &[String]) {
@@ -207,4 +207,40 @@ async fn a_file_that_is_cut_or_gone_is_named_and_the_others_answer() {
     let error = store.sql("select raw from events", 10).await.unwrap_err();
     assert!(matches!(error, StoreError::Sql(_)), "{error}");
     assert!(broken.iter().any(|path| error.to_string().contains(path)), "{error}");
+}
+
+/// Sigma's `Image` is the executable, and only where there is none the name.
+#[tokio::test]
+async fn of_several_columns_the_first_that_is_set_counts() {
+    use casebook_event::FieldId::{ProcessExecutable, ProcessName};
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let events = vec![
+        event(
+            0,
+            &[(ProcessExecutable, "/bin/curl".into()), (ProcessName, "wget".into())],
+            "x",
+        ),
+        event(1, &[(ProcessName, "wget".into())], "x"),
+        event(2, &[(ProcessExecutable, "wget".into())], "x"),
+    ];
+    store
+        .commit_events(commit(events, vec![], range(0, 0, 3)))
+        .await
+        .unwrap();
+    for (query, want) in [
+        ("Image:wget", &[1, 2][..]),
+        ("NOT Image:wget", &[0]),
+        ("Image:wget OR process.name:wget", &[0, 1, 2]),
+        ("Image:wget AND process.name:wget", &[1]),
+    ] {
+        let request = SearchRequest {
+            query: query.into(),
+            newest_first: false,
+            ..SearchRequest::default()
+        };
+        let answer = store.search(request).await.unwrap();
+        let found: Vec<i64> = answer.rows.iter().map(|row| row.position.offset).collect();
+        assert_eq!((found.as_slice(), answer.files.scanned), (want, 0), "{query}");
+    }
 }

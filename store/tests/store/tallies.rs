@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use casebook_event::{FieldId, Source, Timestamp, Value};
-use casebook_store::{FoundEvent, SearchRequest, Store, TallyBy, TallyRow};
+use casebook_store::{FoundEvent, SearchRequest, Store, StoreConfig, TallyBy, TallyRow};
 
 use crate::support::{at, commit, event, letter, open, plain, range};
 
@@ -255,4 +255,37 @@ async fn coverage_says_how_far_each_source_is_known() {
     let later = store.coverage(Some(at(100)), None, &[Source::Auth]).await.unwrap();
     assert_eq!((later.sources.len(), later.sources[0].events), (1, 0));
     assert_eq!(later.dead_letters, []);
+}
+
+/// Each row group has a dictionary of its own, in which the same place is another text.
+#[tokio::test]
+async fn counts_by_a_column_are_those_of_every_row_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig {
+        row_group_rows: 2,
+        ..StoreConfig::default()
+    };
+    let store = Store::open(dir.path().to_str().unwrap(), config).await.unwrap();
+    let users = [Some("a"), Some("b"), Some("c"), None, Some("b"), Some("a"), Some("b")];
+    let events = users.iter().zip(0..).map(|(user, n)| {
+        let fields: Vec<_> = user.iter().map(|user| (FieldId::UserName, Value::str(user))).collect();
+        event(n, &fields, "x")
+    });
+    let events: Vec<_> = events.collect();
+    store
+        .commit_events(commit(events, vec![], range(0, 0, 7)))
+        .await
+        .unwrap();
+    let by = TallyBy {
+        fields: vec!["user.name".into()],
+        ..TallyBy::default()
+    };
+    let tally = store.tally(ask(""), by).await.unwrap();
+    assert_eq!((tally.files.counted, tally.matched), (1, 7));
+    let rows: Vec<_> = tally
+        .rows
+        .iter()
+        .map(|row| (row.values[0].as_deref(), row.count))
+        .collect();
+    assert_eq!(rows, [(Some("b"), 3), (Some("a"), 2), (None, 1), (Some("c"), 1)]);
 }
