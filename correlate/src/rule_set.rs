@@ -207,6 +207,8 @@ pub(crate) enum Output {
     /// A correlation, whose group these places make.
     Member {
         correlation_id: Arc<str>,
+        /// See [`CorrelationRule::signals_version`].
+        version: CompactString,
         group_by: Vec<Place>,
         /// The value that goes along, if the correlation asks for one.
         value: Option<Asked>,
@@ -252,6 +254,11 @@ pub(crate) struct CorrelationRule {
     pub(crate) lag_nanos: i64,
     /// To whom its alerts go as events.
     pub(crate) feeds: Vec<Feed>,
+    /// Where its signals must meet those of others, if they must.
+    pub(crate) shard: Option<Shard>,
+    /// A hash of its meaning and of where its signals meet: signals of another version are of another rule, and those under
+    /// another key are not found with these.
+    pub(crate) signals_version: CompactString,
 }
 
 /// Rules that were loaded together, compiled. Immutable; share it by `Arc`.

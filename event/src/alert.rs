@@ -64,8 +64,21 @@ pub enum AlertStatus {
     Provisional,
     /// Its window is complete.
     Final,
-    /// A late event showed that it does not hold, or that another alert tells it better (`superseded_by`).
+    /// A late event showed that it does not hold, or that another alert tells it better (`superseded_by`), before it was final.
     Withdrawn,
+    /// It was final, and an event that came after its window was decided withdraws it. It stays visible: whoever can write that
+    /// event's time could hide an alert otherwise.
+    Retracted,
+}
+
+/// What withdrew a final alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retraction {
+    /// The late event; of several the earliest of its group. `None` where what came late was a name that stood for something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Evidence>,
+    /// Who can write the time of such an event: `server`, `node`, `container`, … (`docs/trust.md`).
+    pub time_written_by: CompactString,
 }
 
 /// Identity and time of an alert.
@@ -163,6 +176,9 @@ pub struct Alert {
     pub evidence_total: u64,
     /// The first of them, in order of time and identity, at most [`Alert::MAX_EVIDENCE_EVENTS`].
     pub evidence: Vec<Evidence>,
+    /// Of a retracted alert: by what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retraction: Option<Box<Retraction>>,
 }
 
 impl Alert {

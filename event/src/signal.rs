@@ -40,6 +40,9 @@ impl EventRef {
 pub struct Signal {
     /// The id of the rule to apply: a correlation, or the base rule itself where the match alone is an alert.
     pub rule_id: Arc<str>,
+    /// [`AlertRule::version`](crate::AlertRule::version) of that rule; empty in messages of versions of Casebook that did not say.
+    #[serde(default, skip_serializing_if = "CompactString::is_empty")]
+    pub rule_version: CompactString,
     /// The base rule that matched.
     pub matched_rule_id: Arc<str>,
     /// The correlation group: the values of the rule's `group-by` fields, in its order. Empty for a base rule.

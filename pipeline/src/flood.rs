@@ -66,6 +66,7 @@ fn a_flood_of_groups_flushes_no_pending_sequence_out() {
         offset += 1;
         SignalMessage::Signal(Signal {
             rule_id: "slow".into(),
+            rule_version: Default::default(),
             matched_rule_id: rule.into(),
             group: vec![group.into()],
             value: None,

@@ -389,12 +389,13 @@ impl Metrics {
                 AlertStatus::Provisional => "provisional",
                 AlertStatus::Final => "final",
                 AlertStatus::Withdrawn => "withdrawn",
+                AlertStatus::Retracted => "retracted",
             };
             self.reports.get_or_create(&StatusLabel { status }).inc();
         }
         for alert in alerts
             .iter()
-            .filter(|alert| alert.alert.status != AlertStatus::Withdrawn)
+            .filter(|alert| !matches!(alert.alert.status, AlertStatus::Withdrawn | AlertStatus::Retracted))
         {
             self.alerts
                 .get_or_create(&LevelLabel {

@@ -375,6 +375,7 @@ fn status_name(status: AlertStatus) -> &'static str {
         AlertStatus::Provisional => "provisional",
         AlertStatus::Final => "final",
         AlertStatus::Withdrawn => "withdrawn",
+        AlertStatus::Retracted => "retracted",
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn detection_alert(rule: &AlertRule, event: EventRef) -> Alert {
         evidence_total: 1,
         evidence: vec![evidence(rule.id.clone(), event)],
         rule: rule.clone(),
+        retraction: None,
     }
 }
 
@@ -89,6 +90,7 @@ pub(crate) fn correlation_alert(
             })
             .take(Alert::MAX_EVIDENCE_EVENTS)
             .collect(),
+        retraction: None,
     }
 }
 

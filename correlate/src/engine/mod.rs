@@ -122,16 +122,19 @@ pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Opti
     let detection = rules.detection(rule);
     for output in &detection.outputs {
         let (mut value, mut shard, mut entity) = (None, None, Vec::new());
+        let mut rule_version = CompactString::default();
         let (rule_id, group) = match output {
             Output::Alert => (&detection.id, Some(Vec::new())),
             Output::Member {
                 correlation_id,
+                version,
                 group_by,
                 value: asked,
                 entity: kind,
                 shard: place,
             } => {
                 shard = place.as_ref();
+                rule_version.clone_from(version);
                 if let Some(kind) = kind {
                     identifiers_of(event, *kind, &mut entity);
                     if entity.is_empty() {
@@ -155,6 +158,7 @@ pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Opti
             shard,
             entity,
             rule_id: rule_id.clone(),
+            rule_version,
             matched_rule_id: detection.id.clone(),
             group,
             value,

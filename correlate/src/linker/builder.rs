@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::chain::{Chains, Members};
 use super::{Named, version_of_names};
-use crate::rule_set::{Asked, CorrelationRule, DetectionRule, Output, Place, RuleInfo, RuleKind, RuleSet};
+use crate::rule_set::{Asked, CorrelationRule, DetectionRule, Output, Place, RuleInfo, RuleKind, RuleSet, Shard};
 use crate::sigma::correlation::{Correlation, CorrelationKind, Statistic};
 use crate::sigma::mapping::{Mapping, Renamed, Scope};
 use crate::sigma::rule::Body;
@@ -154,6 +154,9 @@ impl<'a> Builder<'a> {
                 level: self.chains.levels[at],
                 lag_nanos: self.chains.lag_nanos(at, rules, self.members),
                 feeds: self.chains.feeds.get(&at).cloned().unwrap_or_default(),
+                shard: self.chains.shards.get(&at).cloned(),
+                // Known once the rule's own version is.
+                signals_version: CompactString::default(),
             },
         );
         // A rule may stand for several members of a sequence; it still tells of a match once.
@@ -181,6 +184,7 @@ impl<'a> Builder<'a> {
                 member,
                 Output::Member {
                     correlation_id: id.clone(),
+                    version: CompactString::default(),
                     group_by,
                     value,
                     entity: correlation.entity,
@@ -192,7 +196,19 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn finish(mut self) -> RuleSet {
-        for (member, output) in self.outputs {
+        for (_, info) in &self.infos {
+            if let Some(correlation) = self.correlations.get_mut(&info.id) {
+                correlation.signals_version = signals_version(&info.version, correlation.shard.as_ref());
+            }
+        }
+        for (member, mut output) in self.outputs {
+            if let Output::Member {
+                correlation_id, version, ..
+            } = &mut output
+                && let Some(correlation) = self.correlations.get(correlation_id)
+            {
+                version.clone_from(&correlation.signals_version);
+            }
             if let Some(&place) = self.places.get(&member) {
                 self.detections[place].outputs.push(output);
             }
@@ -201,4 +217,18 @@ impl<'a> Builder<'a> {
         let infos = self.infos.into_iter().map(|(_, info)| info).collect();
         RuleSet::new(infos, self.detections, self.correlations)
     }
+}
+
+/// The version of a correlation and of where its signals meet.
+fn signals_version(version: &str, shard: Option<&Shard>) -> CompactString {
+    let Some(Shard { root, group }) = shard else {
+        return version.into();
+    };
+    let mut hasher = Xxh3::new();
+    hasher.update(version.as_bytes());
+    hasher.update(root.as_bytes());
+    for part in group {
+        hasher.update(&(*part as u64).to_le_bytes());
+    }
+    format_compact!("{:016x}", hasher.digest())
 }

@@ -35,6 +35,7 @@ pub fn alert(id: &str, revision: u32, status: AlertStatus, seconds: i64) -> Aler
         },
         evidence_total: 0,
         evidence: Vec::new(),
+        retraction: None,
     }
 }
 

@@ -147,6 +147,7 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
             entity: Vec::new(),
             shard: None,
             rule_id: rule.clone(),
+            rule_version: Default::default(),
             matched_rule_id: members[(n / groups) as usize % 2].clone(),
             group: vec![compact_str::format_compact!("203.0.113.{group}")],
             value: match name {
