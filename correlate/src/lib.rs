@@ -27,7 +27,7 @@ mod text;
 
 pub use correlation::{
     Asked, Change, ColdError, ColdStore, CorrelationConfig, CorrelationEngine, CorrelationStats, Found, PendingGroup,
-    Restoring, SnapshotError, SnapshotParts,
+    Repair, RepairRequest, RepairStats, Repaired, Restoring, SnapshotError, SnapshotParts,
 };
 pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;

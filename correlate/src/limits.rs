@@ -47,6 +47,10 @@ pub const MAX_TIMESPAN_SECONDS: i64 = 366 * 86_400;
 pub const MAX_SPILLED_AT_ONCE: usize = 4_096;
 /// Bytes of a part of a snapshot, about: it ends with the group that reaches it.
 pub const SNAPSHOT_PART_BYTES: usize = 4 << 20;
+/// Most late matches of one key that are remembered to find out whether they came before. Beyond it, the key is repaired without.
+pub const MAX_LATE_MATCHES_PER_KEY: usize = 16_384;
+/// Late events of one key that a retraction may cite.
+pub const MAX_LATE_CITED: usize = 16;
 /// Most `tests` of one rule. More are refused (`too-many`).
 pub const MAX_TESTS_PER_RULE: usize = 200;
 /// Most events of one test. More are refused (`too-many`).

@@ -261,6 +261,25 @@ impl Source {
         Source::ContainerStats,
     ];
 
+    /// Who can write the time of such an event (`docs/trust.md`): `server` (the API server, or the cloud's own service), `client`
+    /// (whoever may call it), `node` (root on the node: its runtime, kernel log or sensor), `container` (what runs in it).
+    pub fn time_written_by(self) -> &'static str {
+        match self {
+            Self::KubernetesAudit | Self::CloudTrail | Self::GcpAudit | Self::AzureActivity => "server",
+            Self::KubernetesEvent => "client",
+            Self::Application | Self::WebAccess => "container",
+            Self::Kubelet
+            | Self::ContainerLog
+            | Self::Auditd
+            | Self::Auth
+            | Self::Journald
+            | Self::Falco
+            | Self::Tetragon
+            | Self::FileIntegrity
+            | Self::ContainerStats => "node",
+        }
+    }
+
     fn info(self) -> &'static SourceInfo {
         &SOURCES[self as usize]
     }

@@ -21,6 +21,34 @@ pub(crate) fn alert_id(rule_id: &str, group: &[CompactString], anchor: EventId) 
     format_compact!("{:032x}", hasher.digest128())
 }
 
+/// A hash of what an alert says beside its revision and status: window, evidence and totals.
+pub(super) fn content_of(alert: &Alert) -> u64 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    for number in [
+        alert.window.from.as_nanos(),
+        alert.window.to.as_nanos(),
+        alert.alert.time.as_nanos(),
+    ] {
+        hasher.update(&number.to_le_bytes());
+    }
+    hasher.update(&alert.evidence_total.to_le_bytes());
+    for evidence in &alert.evidence {
+        hasher.update(&evidence.event_id.as_u128().to_le_bytes());
+        let position = &evidence.position;
+        hasher.update(position.topic.as_bytes());
+        hasher.update(&position.partition.to_le_bytes());
+        hasher.update(&position.offset.to_le_bytes());
+        hasher.update(&position.index.to_le_bytes());
+        hasher.update(evidence.rule_id.as_bytes());
+        if let Some(attributed) = &evidence.attributed {
+            hasher.update(attributed.entity.as_bytes());
+            hasher.update(&[attributed.confidence as u8, attributed.ambiguous.len() as u8]);
+            attributed.how.iter().for_each(|step| hasher.update(step.as_bytes()));
+        }
+    }
+    hasher.digest()
+}
+
 /// The alert of a base rule's match.
 pub(crate) fn detection_alert(rule: &AlertRule, event: EventRef) -> Alert {
     let time = event.time;
@@ -122,7 +150,7 @@ fn matched(plan: &CorrelationPlan, entry: &Entry) -> CompactString {
         .map_or_else(CompactString::default, CompactString::new)
 }
 
-fn evidence(rule_id: CompactString, event: EventRef) -> Evidence {
+pub(super) fn evidence(rule_id: CompactString, event: EventRef) -> Evidence {
     Evidence {
         event_id: event.event_id,
         time: event.time,

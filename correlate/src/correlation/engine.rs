@@ -4,20 +4,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use casebook_event::{
-    Alert, AlertRule, EventId, EventRef, Partition, Signal, SignalMessage, Source, Timestamp, Watermark,
+    Alert, AlertRule, DecidedWindow, EventId, EventRef, Partition, Signal, SignalMessage, Source, Timestamp, Watermark,
 };
 use compact_str::{CompactString, format_compact};
 
-use super::alert::{correlation_alert, detection_alert, event_of};
+use super::alert::{content_of, correlation_alert, detection_alert, event_of};
 use super::attribution::{Waiting, entities};
 use super::codec::{Names, Reader};
 use super::cold::{Cold, ColdError, ColdStore};
 use super::events::Entry;
 use super::group::{Group, GroupKey, Weight};
+use super::keep::Keeping;
 use super::memory::Memory;
 use super::plan::{CorrelationPlan, Plans};
 use super::positions::Positions;
+use super::repair::{Begin, Decided};
 use super::stats::CorrelationStats;
+use super::window::Window;
 use crate::rule_set::{Feed, RuleSet};
 use crate::sigma::correlation::comparison::Fixed;
 
@@ -45,7 +48,7 @@ pub(crate) type Raised = BTreeMap<(Arc<str>, EventId), Option<EventRef>>;
 #[derive(Debug)]
 pub struct CorrelationEngine {
     pub(super) plans: Arc<Plans>,
-    config: CorrelationConfig,
+    pub(super) config: CorrelationConfig,
     pub(super) groups: HashMap<Arc<GroupKey>, Group>,
     /// When each group is to be looked at next: once the watermark has passed that time. One entry a group. At the same
     /// time, those that others build on come first.
@@ -65,6 +68,12 @@ pub struct CorrelationEngine {
     pub(super) late_events: BTreeMap<Source, u64>,
     pub(super) foreign_signals: u64,
     pub(super) dropped_groups: BTreeMap<CompactString, u64>,
+    /// What is kept, and what waits for its repair; `None` where late matches are only counted.
+    pub(super) keeping: Option<Box<Keeping>>,
+    /// Of an engine that makes groups anew: from where on.
+    pub(super) begin: Option<Box<Begin>>,
+    /// What such an engine decided.
+    pub(super) decided: Vec<Decided>,
 }
 
 impl CorrelationEngine {
@@ -94,6 +103,9 @@ impl CorrelationEngine {
             late_events: BTreeMap::new(),
             foreign_signals: 0,
             dropped_groups: BTreeMap::new(),
+            keeping: None,
+            begin: None,
+            decided: Vec::new(),
         }
     }
 
@@ -116,6 +128,9 @@ impl CorrelationEngine {
             SignalMessage::Signal(signal) => self.on_signal(signal, out),
             SignalMessage::Binding(binding) => {
                 self.waiting.learn(&binding);
+                if let Some(keeping) = &mut self.keeping {
+                    keeping.kept.bindings.push((keeping.offset, binding));
+                }
                 Ok(())
             }
             SignalMessage::Watermark(Watermark { partition, time }) => {
@@ -140,7 +155,7 @@ impl CorrelationEngine {
 
     pub(crate) fn set_plans(&mut self, plans: Arc<Plans>) -> Result<(), ColdError> {
         let old = std::mem::replace(&mut self.plans, plans);
-        let version = |plans: &Plans, id: &Arc<str>| Some(plans.correlations.get(id)?.rule.version.clone());
+        let version = |plans: &Plans, id: &Arc<str>| Some(plans.correlations.get(id)?.signals_version.clone());
         let same = |id: &Arc<str>| version(&old, id) == version(&self.plans, id);
         let dropped = &mut self.dropped_groups;
         let mut keep = |id: &Arc<str>| {
@@ -190,6 +205,8 @@ impl CorrelationEngine {
             late_events: self.late_events.clone(),
             foreign_signals: self.foreign_signals,
             dropped_groups: self.dropped_groups.clone(),
+            repairing: self.repairing(),
+            repairs: self.keeping.as_ref().map(|keeping| keeping.stats.clone()).unwrap_or_default(),
         }
     }
 
@@ -209,11 +226,7 @@ impl CorrelationEngine {
         {
             self.on_detection(rule, signal, out);
         } else if let Some(plan) = plans.correlations.get(&signal.rule_id) {
-            if signal.event.time < self.watermark {
-                *self.late_events.entry(signal.event.source).or_default() += 1;
-            } else {
-                return self.on_match(plan, signal, out);
-            }
+            return self.on_told(plan, signal, out);
         } else {
             self.foreign_signals += 1;
         }
@@ -235,13 +248,42 @@ impl CorrelationEngine {
         }
     }
 
-    fn on_match(&mut self, plan: &CorrelationPlan, signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
-        let members = plan.member_bits(&signal.matched_rule_id);
+    /// Takes a match of a correlation: one that comes after the watermark waits for the repair of its group.
+    fn on_told(&mut self, plan: &CorrelationPlan, mut signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
+        if signal.rule_version.is_empty() {
+            signal.rule_version.clone_from(&plan.signals_version);
+        }
         let parts = signal.group.len() + usize::from(plan.entity.is_some());
-        if members == 0 || parts != plan.group_by.len() || plan.entity.is_some() == signal.entity.is_empty() {
+        let is_foreign = signal.rule_version != plan.signals_version
+            || plan.member_bits(&signal.matched_rule_id) == 0
+            || parts != plan.group_by.len()
+            || plan.entity.is_some() == signal.entity.is_empty();
+        if is_foreign {
             self.foreign_signals += 1;
             return Ok(());
         }
+        let is_late = signal.event.time < self.watermark;
+        if is_late {
+            *self.late_events.entry(signal.event.source).or_default() += 1;
+        }
+        if let Some(keeping) = &mut self.keeping
+            && (!is_late || keeping.late(&self.plans, &signal, self.watermark))
+        {
+            keeping.signal(&signal);
+        }
+        if is_late {
+            return Ok(());
+        }
+        self.on_match(plan, signal, out)
+    }
+
+    pub(super) fn on_match(
+        &mut self,
+        plan: &CorrelationPlan,
+        signal: Signal,
+        out: &mut Vec<Alert>,
+    ) -> Result<(), ColdError> {
+        let members = plan.member_bits(&signal.matched_rule_id);
         if plan.entity.is_some() {
             self.waiting.push(signal);
             return Ok(());
@@ -298,7 +340,12 @@ impl CorrelationEngine {
         entry: Entry,
         out: &mut Vec<Alert>,
     ) -> Result<(), ColdError> {
-        let provisional = self.config.provisional && (plan.alerts || plan.feeds.is_empty());
+        if let Some(begin) = &mut self.begin
+            && !begin.takes(plan, &key, entry.event.time)
+        {
+            return Ok(());
+        }
+        let provisional = self.reports_early(plan);
         if let Some(group) = self.groups.get_mut(&key) {
             take(plan, group, entry, provisional, &mut self.memory, &mut self.due, out);
             return Ok(());
@@ -315,7 +362,7 @@ impl CorrelationEngine {
         Ok(())
     }
 
-    fn advance(&mut self, to: Timestamp, out: &mut Vec<Alert>) -> Result<(), ColdError> {
+    pub(super) fn advance(&mut self, to: Timestamp, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         if to <= self.watermark {
             return Ok(());
         }
@@ -366,7 +413,8 @@ impl CorrelationEngine {
         let weight = group.weight();
         let mut said = Vec::new();
         group.close(plan, up_to, &mut |events, values, report| {
-            said.push(correlation_alert(plan, events, values, report))
+            let window = report.window;
+            said.push((window, correlation_alert(plan, events, values, report)))
         });
         self.memory.used -= weight;
         match due(plan, group) {
@@ -376,7 +424,8 @@ impl CorrelationEngine {
                 self.due.insert((due, plan.level, key.clone()));
             }
         }
-        for alert in said {
+        for (window, alert) in said {
+            self.note_decided(plan, &key, window, &alert);
             for feed in &plan.feeds {
                 self.feed(&plans, &key, feed, &alert, out)?;
             }
@@ -385,6 +434,31 @@ impl CorrelationEngine {
             }
         }
         Ok(())
+    }
+
+    /// Keeps what was decided: whoever repairs the group later begins behind it.
+    fn note_decided(&mut self, plan: &CorrelationPlan, key: &GroupKey, window: Window, alert: &Alert) {
+        if self.keeping.is_none() && self.begin.is_none() {
+            return;
+        }
+        let decided = DecidedWindow {
+            key: plan.key_of(&key.values),
+            rule_id: key.rule_id.clone(),
+            rule_version: plan.signals_version.clone(),
+            group: key.values.clone(),
+            alert_id: u128::from_str_radix(&alert.alert.id, 16).unwrap_or_default(),
+            revision: alert.alert.revision,
+            status: alert.alert.status,
+            first: window.first,
+            to: window.to,
+            met: window.met,
+            content: content_of(alert),
+        };
+        if let Some(keeping) = &mut self.keeping {
+            keeping.kept.windows.push((keeping.offset, decided));
+        } else {
+            self.decided.push((decided, plan.alerts.then(|| alert.clone())));
+        }
     }
 
     /// Gives an alert to a correlation that builds on its rule.

@@ -240,6 +240,12 @@ impl Events {
         self.all.get(at).map(Box::as_ref)
     }
 
+    /// Whether an event is among them.
+    pub(crate) fn has(&self, event: &EventRef) -> bool {
+        let sought = (event.time, event.event_id);
+        self.all.binary_search_by_key(&sought, |entry| key(entry)).is_ok()
+    }
+
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.all.iter().map(Box::as_ref)
     }

@@ -11,6 +11,7 @@ use super::codec::{Damaged, Names, Reader, put_number, put_signed, put_u128};
 use super::events::{Entry, Events, Inserted};
 use super::past::Past;
 use super::plan::CorrelationPlan;
+use super::repair::Revisions;
 use super::window::{Window, first_window};
 use crate::sigma::correlation::CorrelationKind;
 
@@ -321,6 +322,40 @@ impl Group {
             self.report_difference(plan, &old[..changed], kept, &mut told, reports);
         }
         told.windows.extend(&old[changed..]);
+        self.told = (told != ToldOf::default()).then(|| told.into());
+    }
+
+    /// Goes on from a group that this one, which was made anew, takes the place of: reports the windows that are not complete and that
+    /// are others now.
+    pub(super) fn go_on_from(
+        &mut self,
+        plan: &CorrelationPlan,
+        before: Option<&Self>,
+        provisional: bool,
+        revisions: &Revisions<'_>,
+        reports: &mut Vec<Report>,
+    ) {
+        if !provisional || !plan.kind.scans() {
+            return;
+        }
+        let mut told = before.and_then(|before| before.told.as_deref().cloned()).unwrap_or_default();
+        let old: Vec<Window> = std::mem::take(&mut told.windows).into();
+        for event in self.events.entries().map(|entry| &entry.event) {
+            let id = u128::from_str_radix(&alert_id(&plan.rule.id, &self.key.values, event.event_id), 16);
+            let last = id.map_or(0, |id| revisions.last(id));
+            if last > 0 {
+                let revision = told.revisions.entry((event.time, event.event_id)).or_default();
+                *revision = last.max(*revision);
+            }
+        }
+        let mut start = 0;
+        while let Some(window) = first_window(plan, &self.events, start, Timestamp::MAX) {
+            start = self.events.after(window.to);
+            told.windows.push_back(window);
+        }
+        if plan.is_monotone() {
+            self.report_difference(plan, &old, 0, &mut told, reports);
+        }
         self.told = (told != ToldOf::default()).then(|| told.into());
     }
 

@@ -19,6 +19,7 @@ mod events;
 mod examples;
 mod front;
 mod group;
+mod keep;
 mod memory;
 mod past;
 mod pending;
@@ -27,15 +28,20 @@ mod positions;
 mod ranks;
 #[cfg(test)]
 mod reference;
+mod repair;
 mod snapshot;
 mod stats;
 mod window;
 
 #[cfg(test)]
+mod late_laws;
+#[cfg(test)]
 mod tests;
 
 pub use cold::{Change, ColdError, ColdStore, Found};
 pub use engine::{CorrelationConfig, CorrelationEngine};
+pub use keep::{RepairRequest, RepairStats};
 pub use pending::{Asked, PendingGroup};
+pub use repair::{Repair, Repaired};
 pub use snapshot::{Restoring, SnapshotError, SnapshotParts};
 pub use stats::CorrelationStats;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use casebook_event::{AlertRule, EntityKind, Timestamp};
+use casebook_event::{AlertRule, EntityKind, Signal, Timestamp};
 use compact_str::CompactString;
 
-use crate::rule_set::{Feed, RuleSet};
+use crate::rule_set::{Feed, RuleSet, Shard};
 use crate::sigma::correlation::CorrelationKind;
 
 /// A correlation rule, ready to run.
@@ -35,6 +35,10 @@ pub(crate) struct CorrelationPlan {
     pub(crate) lag_nanos: i64,
     /// To whom its final alerts go as events.
     pub(crate) feeds: Vec<Feed>,
+    /// Where its signals meet those of others, if they do.
+    pub(crate) shard: Option<Shard>,
+    /// The version that its signals carry.
+    pub(crate) signals_version: CompactString,
 }
 
 impl CorrelationPlan {
@@ -61,6 +65,40 @@ impl CorrelationPlan {
             .enumerate()
             .filter(|(_, member)| &***member == id)
             .fold(0, |bits, (n, _)| bits | 1 << n)
+    }
+
+    /// [`Signal::key`] of the signals that a group is made of.
+    pub(crate) fn key_of(&self, values: &[CompactString]) -> u64 {
+        match &self.shard {
+            Some(Shard { root, group }) => Signal::shard_of(root, group.iter().filter_map(|&part| values.get(part))),
+            None => Signal::shard_of(&self.rule.id, values),
+        }
+    }
+
+    /// What names the correlations whose groups change together: all that have the same are one family.
+    pub(crate) fn family(&self) -> &str {
+        self.shard.as_ref().map_or(&self.rule.id, |shard| &shard.root)
+    }
+
+    /// Whether a group of its signals is all that they can change.
+    pub(crate) fn stands_alone(&self) -> bool {
+        self.shard.is_none()
+    }
+
+    /// Whether a window uses its events up, so that what comes after depends on where it ended.
+    pub(crate) fn uses_up(&self) -> bool {
+        !matches!(self.kind, CorrelationKind::FirstSeen(_) | CorrelationKind::Deviation(_))
+    }
+
+    /// How far back the events are, in nanoseconds, that can have a part in what is said of an event.
+    pub(crate) fn reach_nanos(&self) -> i64 {
+        let spans = match &self.kind {
+            CorrelationKind::FirstSeen(rule) => return self.timespan_nanos.saturating_add(rule.learn_nanos),
+            // Of the history before, one more says whether the group was forgotten.
+            CorrelationKind::Deviation(rule) => rule.history_spans.saturating_mul(2).saturating_add(2),
+            _ => 1,
+        };
+        self.timespan_nanos.saturating_mul(spans)
     }
 
     /// What people call a member.
@@ -118,6 +156,8 @@ impl Plans {
                         level: correlation.level,
                         lag_nanos: correlation.lag_nanos,
                         feeds: correlation.feeds.clone(),
+                        shard: correlation.shard.clone(),
+                        signals_version: correlation.signals_version.clone(),
                     };
                     plans.correlations.insert(info.id.clone(), Arc::new(plan));
                 }

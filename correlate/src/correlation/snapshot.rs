@@ -6,7 +6,7 @@
 use std::collections::hash_map;
 use std::sync::Arc;
 
-use casebook_event::{EventId, EventRef, Partition, Signal, Source, Timestamp};
+use casebook_event::{EventId, EventRef, Kept, Partition, Signal, Source, Timestamp};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,16 @@ use super::codec::{Damaged, Names, Reader, put_bytes, put_number};
 use super::cold::{ColdError, put_key, read_key};
 use super::engine::CorrelationEngine;
 use super::group::{Group, GroupKey};
+use super::keep::{Keeping, LateKey, RepairStats};
 use super::pending::PendingGroup;
+use super::plan::CorrelationPlan;
 use super::positions::{Applied, Positions};
 use crate::limits::SNAPSHOT_PART_BYTES;
 
-/// The version of the format; another one is refused.
-const VERSION: u32 = 2;
+/// The version of the format.
+const VERSION: u32 = 3;
+/// The version before, which kept nothing of what came late: whoever goes on from it keeps from there on. Others are refused.
+const VERSION_WITHOUT_KEEPING: u32 = 2;
 
 /// The first byte of a part of groups. That of the first part is `{`.
 const GROUPS: u8 = 0x02;
@@ -39,8 +43,19 @@ struct Head {
     late_events: Vec<(Source, u64)>,
     /// Those that wait to know which entity they are about.
     waiting: Vec<Signal>,
-    /// The version of each correlation.
+    /// The version of each correlation, as its signals carry it.
     rules: Vec<(Arc<str>, CompactString)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keeping: Option<KeepingState>,
+}
+
+/// What is kept, and what waits for its repair.
+#[derive(Serialize, Deserialize)]
+struct KeepingState {
+    since: i64,
+    order: u64,
+    late: Vec<(u64, LateKey)>,
+    stats: RepairStats,
 }
 
 /// A snapshot that cannot be used.
@@ -136,6 +151,7 @@ impl SnapshotParts<'_> {
 #[derive(Debug)]
 pub struct Restoring {
     engine: CorrelationEngine,
+    version: u32,
     rules: Vec<(Arc<str>, CompactString)>,
     parts: usize,
 }
@@ -175,10 +191,22 @@ impl Restoring {
     }
 
     fn take_head(&mut self, head: Head) -> Result<(), SnapshotError> {
-        if head.version != VERSION {
+        if !matches!(head.version, VERSION | VERSION_WITHOUT_KEEPING) {
             return Err(SnapshotError::Version { found: head.version });
         }
+        self.version = head.version;
         let engine = &mut self.engine;
+        engine.keeping = head.keeping.map(|state| {
+            Box::new(Keeping {
+                horizon_nanos: i64::MAX,
+                since: Timestamp::from_nanos(state.since),
+                offset: 0,
+                kept: Kept::default(),
+                late: state.late.into_iter().collect(),
+                order: state.order,
+                stats: state.stats,
+            })
+        });
         engine.watermark = Timestamp::from_nanos(head.watermark);
         let partitions = head.partitions.into_iter();
         engine.partitions = partitions
@@ -200,7 +228,7 @@ impl Restoring {
                 .find(|(id, _)| *id == signal.rule_id)
                 .map(|(_, version)| version);
             let plan = plans.correlations.get(&signal.rule_id);
-            if plan.is_some_and(|plan| version == Some(&plan.rule.version)) {
+            if plan.is_some_and(|plan| version == Some(version_of(plan, head.version))) {
                 engine.waiting.push(signal);
             }
         }
@@ -226,7 +254,7 @@ impl Restoring {
                 .find(|(id, _)| *id == key.rule_id)
                 .map(|(_, version)| version);
             match plans.correlations.get(&key.rule_id) {
-                Some(plan) if version == Some(&plan.rule.version) => {
+                Some(plan) if version == Some(version_of(plan, self.version)) => {
                     let group = Group::decode(plan, key, &mut from, self.engine.names())?;
                     self.engine.adopt(plan, group);
                 }
@@ -238,6 +266,14 @@ impl Restoring {
             }
         }
         Ok(())
+    }
+}
+
+/// The version of a correlation, as a snapshot of that format has it.
+fn version_of(plan: &CorrelationPlan, format: u32) -> &CompactString {
+    match format {
+        VERSION_WITHOUT_KEEPING => &plan.rule.version,
+        _ => &plan.signals_version,
     }
 }
 
@@ -259,6 +295,7 @@ impl CorrelationEngine {
     pub fn restoring(self) -> Restoring {
         Restoring {
             engine: self,
+            version: VERSION,
             rules: Vec::new(),
             parts: 0,
         }
@@ -295,8 +332,14 @@ impl CorrelationEngine {
                 .collect(),
             waiting: self.waiting.signals.values().flatten().cloned().collect(),
             rules: rules
-                .map(|(id, plan)| (id.clone(), plan.rule.version.clone()))
+                .map(|(id, plan)| (id.clone(), plan.signals_version.clone()))
                 .collect(),
+            keeping: self.keeping.as_ref().map(|keeping| KeepingState {
+                since: keeping.since.as_nanos(),
+                order: keeping.order,
+                late: keeping.late.iter().map(|(key, late)| (*key, late.clone())).collect(),
+                stats: keeping.stats.clone(),
+            }),
         }
     }
 }

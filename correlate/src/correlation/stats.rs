@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use casebook_event::{Source, Timestamp};
 use compact_str::CompactString;
 
+use super::keep::RepairStats;
+
 /// What an engine holds and has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CorrelationStats {
@@ -22,10 +24,14 @@ pub struct CorrelationStats {
     pub memory_bytes: usize,
     /// The watermark.
     pub watermark: Timestamp,
-    /// Matches that came too late to be correlated, by source: an event counts once for each correlation it missed.
+    /// Matches that came after the watermark, by source: an event counts once for each correlation.
     pub late_events: BTreeMap<Source, u64>,
     /// Signals of rules that this engine does not have, or has with another group: ingest runs other rules.
     pub foreign_signals: u64,
     /// Groups that a restore left behind because their rule is gone or means something else now, by rule id.
     pub dropped_groups: BTreeMap<CompactString, u64>,
+    /// Keys of groups that wait to be looked at again for what came late.
+    pub repairing: usize,
+    /// What became of those before.
+    pub repairs: RepairStats,
 }

@@ -180,18 +180,18 @@ fn rules() -> Arc<RuleSet> {
     RULES.get_or_init(make).clone()
 }
 
-fn plans() -> Arc<Plans> {
+pub(super) fn plans() -> Arc<Plans> {
     static PLANS: OnceLock<Arc<Plans>> = OnceLock::new();
     PLANS.get_or_init(|| Arc::new(Plans::of(&rules()))).clone()
 }
 
 /// An event of a test: seconds, user, and which of a, b and c it matches.
 #[derive(Debug, Clone, Copy)]
-struct Happened {
-    id: u128,
-    seconds: i64,
-    user: u8,
-    matches: u8,
+pub(super) struct Happened {
+    pub id: u128,
+    pub seconds: i64,
+    pub user: u8,
+    pub matches: u8,
 }
 
 impl Happened {
@@ -228,7 +228,7 @@ impl Happened {
     }
 
     /// What the event tells of who is who: addresses pass from pod to pod, and some are told with less certainty.
-    fn binding(self) -> Option<Binding> {
+    pub(super) fn binding(self) -> Option<Binding> {
         let from = Identifier::new(IdentifierKind::PodIp, &format!("10.0.0.{}", self.id % 2 + 1))?;
         let to = Identifier::new(IdentifierKind::PodUid, &format!("pod-{}", self.id % 5))?;
         let (how, confidence) = match self.id % 7 {
@@ -247,7 +247,7 @@ impl Happened {
         })
     }
 
-    fn signals(self, position: &Position) -> Vec<Signal> {
+    pub(super) fn signals(self, position: &Position) -> Vec<Signal> {
         thread_local! {
             static DETECTOR: RefCell<Detector> = RefCell::new(Detector::new(rules()));
         }
@@ -258,10 +258,10 @@ impl Happened {
 }
 
 /// Deliveries in the order of arrival: the partition, and the event.
-type Arrival = Vec<(usize, Happened)>;
+pub(super) type Arrival = Vec<(usize, Happened)>;
 
 /// The messages of an arrival, with watermarks that are honest and as high as they can be.
-fn messages(arrival: &Arrival, partitions: usize) -> (Vec<SignalMessage>, Vec<Signal>) {
+pub(super) fn messages(arrival: &Arrival, partitions: usize) -> (Vec<SignalMessage>, Vec<Signal>) {
     let partition = |n: usize| Partition::new("logs", n as i32);
     let mut messages: Vec<_> = (0..partitions)
         .map(|n| {
@@ -298,7 +298,7 @@ fn messages(arrival: &Arrival, partitions: usize) -> (Vec<SignalMessage>, Vec<Si
     (messages, all)
 }
 
-fn sorted(mut alerts: Vec<Alert>) -> Vec<Alert> {
+pub(super) fn sorted(mut alerts: Vec<Alert>) -> Vec<Alert> {
     alerts.sort_by(|a, b| {
         (a.alert.time, &a.alert.id, a.alert.revision).cmp(&(b.alert.time, &b.alert.id, b.alert.revision))
     });
@@ -350,7 +350,7 @@ fn without_positions(alerts: Vec<Alert>) -> Vec<Alert> {
     standing(&alerts)
 }
 
-fn arrivals() -> impl Strategy<Value = (Arrival, usize)> {
+pub(super) fn arrivals() -> impl Strategy<Value = (Arrival, usize)> {
     let event = (0i64..40, 0u8..2, 1u8..8).prop_map(|(seconds, user, matches)| (seconds, user, matches));
     (prop::collection::vec(event, 1..40), 1usize..=16, any::<u64>()).prop_flat_map(|(events, partitions, _)| {
         let happened: Vec<Happened> = events
@@ -454,12 +454,12 @@ fn check_laws(arrival: &Arrival, partitions: usize, run_like: Run) -> Result<(),
 }
 
 /// The parts of a snapshot.
-fn snapshot(engine: &CorrelationEngine) -> Vec<Vec<u8>> {
+pub(super) fn snapshot(engine: &CorrelationEngine) -> Vec<Vec<u8>> {
     let mut snapshot = engine.snapshot();
     std::iter::from_fn(|| snapshot.next_part().unwrap()).collect()
 }
 
-fn restore(engine: CorrelationEngine, parts: &[Vec<u8>]) -> CorrelationEngine {
+pub(super) fn restore(engine: CorrelationEngine, parts: &[Vec<u8>]) -> CorrelationEngine {
     let mut restoring = engine.restoring();
     parts.iter().for_each(|part| restoring.take(part).unwrap());
     restoring.finish()
@@ -487,7 +487,7 @@ fn state(engine: &CorrelationEngine) -> (Vec<u8>, Vec<(GroupKey, Vec<u8>)>) {
 }
 
 /// `CASEBOOK_PROPTEST_CASES` runs more of them.
-fn cases() -> u32 {
+pub(super) fn cases() -> u32 {
     std::env::var("CASEBOOK_PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())

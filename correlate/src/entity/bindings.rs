@@ -131,6 +131,15 @@ impl Bindings {
         self.count_anew();
     }
 
+    /// The same with what was told before, as far as it is given: answers about earlier times can be relied upon as far back as that
+    /// is all that was told.
+    pub fn with_earlier(&self, told: &[Binding]) -> Self {
+        let mut all = self.clone();
+        all.floor = Timestamp::MIN;
+        told.iter().for_each(|binding| all.learn(binding));
+        all
+    }
+
     /// How many facts are kept: sightings of bindings, and ends.
     pub fn len(&self) -> usize {
         self.facts
