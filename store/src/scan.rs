@@ -39,6 +39,12 @@ pub(crate) enum Pages {
     Times,
 }
 
+/// What reads rows of one data file, and how its failures are told.
+pub(crate) struct RowReader {
+    pub builder: ParquetRecordBatchStreamBuilder<ObjectReader>,
+    pub failed: Arc<dyn Fn(ParquetError) -> StoreError + Send + Sync>,
+}
+
 /// A data file of which the end has been read.
 pub(crate) struct OpenFile {
     reader: ObjectReader,
@@ -65,6 +71,14 @@ impl OpenFile {
             metadata,
             failed,
         })
+    }
+
+    /// What reads rows of it, where only some row groups, or rows that pass a test, are wanted.
+    pub fn into_builder(self) -> RowReader {
+        RowReader {
+            builder: ParquetRecordBatchStreamBuilder::new_with_metadata(self.reader, self.metadata),
+            failed: self.failed,
+        }
     }
 
     /// Whether a column has no value in the row groups that hold chosen rows, so that it need not be read.

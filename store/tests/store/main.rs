@@ -11,6 +11,7 @@ mod alerts;
 mod answers;
 mod care;
 mod commit;
+mod kept;
 mod old;
 mod search;
 mod support;

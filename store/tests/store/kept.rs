@@ -1,0 +1,581 @@
+//! What correlation keeps: matches, windows and bindings come back as they were, each once, by key and time.
+
+use crate::care::{compact, problems};
+use crate::support::{self, at, open};
+
+use std::collections::BTreeSet;
+
+use casebook_event::{
+    AlertStatus, Binding, Confidence, DecidedWindow, Entities, EventId, EventRef, How, Identifier, IdentifierKind,
+    Kept, Partition, Position, Signal, Source, Timestamp,
+};
+use casebook_store::{KeptCommit, KeptCommitted, KeySpan, Store, TableName};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+pub const ALL: (Timestamp, Timestamp) = (Timestamp::from_nanos(i64::MIN), Timestamp::from_nanos(i64::MAX));
+
+pub fn partition(number: i32) -> Partition {
+    Partition::new("casebook.signals", number)
+}
+
+pub fn entities(pairs: &[(&str, &str)]) -> Entities {
+    serde_json::from_str(&serde_json::to_string(pairs).unwrap()).unwrap()
+}
+
+/// A match of one rule in the group of a user, in the second `n`.
+pub fn signal(n: i64, user: &str) -> Signal {
+    Signal {
+        rule_id: "guessing".into(),
+        rule_version: "0123456789abcdef".into(),
+        matched_rule_id: "failed".into(),
+        group: vec![user.into()],
+        value: None,
+        entity: Vec::new(),
+        shard: None,
+        event: EventRef {
+            event_id: EventId::from_u128(n as u128 * 7_919),
+            time: at(n),
+            source: Source::Auth,
+            position: Position {
+                topic: "logs".into(),
+                partition: 0,
+                offset: n,
+                index: 0,
+            },
+            entities: entities(&[("user.name", user), ("source.ip", "203.0.113.7")]),
+        },
+    }
+}
+
+pub fn window(n: i64, user: &str) -> DecidedWindow {
+    let signal = signal(n, user);
+    DecidedWindow {
+        key: signal.key(),
+        rule_id: signal.rule_id,
+        rule_version: signal.rule_version,
+        group: signal.group,
+        alert_id: n as u128 + 1,
+        revision: 1,
+        status: AlertStatus::Final,
+        first: at(n),
+        to: at(n + 60),
+        met: at(n + 30),
+        content: u64::MAX - 1,
+    }
+}
+
+pub fn binding(n: i64, from: &str, to: &str) -> Binding {
+    Binding {
+        from: Identifier::new(IdentifierKind::PodName, from).unwrap(),
+        to: Identifier::new(IdentifierKind::PodUid, to).unwrap(),
+        time: at(n),
+        ends: false,
+        how: How::AuditPod,
+        confidence: Confidence::Certain,
+    }
+}
+
+pub async fn keep(store: &Store, number: i32, kept: Kept, next: i64) -> KeptCommitted {
+    let commit = KeptCommit {
+        group: "g",
+        parts: vec![(partition(number), kept, next)],
+        now: at(0),
+    };
+    store.commit_kept(commit).await.unwrap()
+}
+
+fn rows<T: Clone>(rows: &[T], first: i64) -> Vec<(i64, T)> {
+    (first..).zip(rows.iter().cloned()).collect()
+}
+
+pub fn span(key: u64) -> KeySpan {
+    KeySpan {
+        key,
+        from: ALL.0,
+        to: ALL.1,
+    }
+}
+
+async fn signals_of(store: &Store, keys: &[u64]) -> Vec<Signal> {
+    let spans: Vec<KeySpan> = keys.iter().map(|key| span(*key)).collect();
+    let found = store.kept_signals(&spans, usize::MAX).await.unwrap();
+    assert_eq!(found.complete_to, None);
+    found.signals
+}
+
+fn in_order(mut signals: Vec<Signal>) -> Vec<Signal> {
+    signals.sort_by_key(|signal| {
+        let event = &signal.event;
+        (
+            event.time,
+            event.event_id,
+            event.position.clone(),
+            format!("{signal:?}"),
+        )
+    });
+    signals
+}
+
+async fn counts(store: &Store) -> [u64; 2] {
+    let mut out = [0, 0];
+    for (count, table) in out.iter_mut().zip([TableName::Signals, TableName::Bindings]) {
+        *count = store.table_status(table).await.unwrap().rows;
+    }
+    out
+}
+
+#[tokio::test]
+async fn matches_windows_and_bindings_are_found_by_key_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let all: Vec<Signal> = (0..50)
+        .map(|n| signal(n, ["alice", "bob", "eve"][n as usize % 3]))
+        .collect();
+    let kept = Kept {
+        signals: rows(&all, 0),
+        windows: vec![
+            (7, window(3, "alice")),
+            (9, window(100, "alice")),
+            (9, window(100, "bob")),
+        ],
+        bindings: rows(
+            &[
+                binding(1, "shop/web", "u1"),
+                binding(2, "shop/db", "u1"),
+                binding(3, "shop/db", "u2"),
+            ],
+            20,
+        ),
+    };
+    let done = keep(&store, 0, kept, 50).await;
+    assert_eq!((done.rows, done.stored_bytes > 0), (56, true));
+    let alice = all[0].key();
+    let want: Vec<Signal> = all.iter().step_by(3).cloned().collect();
+    for store in [store.clone(), open(dir.path()).await] {
+        assert_eq!(signals_of(&store, &[alice]).await, want);
+        let some = KeySpan {
+            key: alice,
+            from: at(3),
+            to: at(9),
+        };
+        assert_eq!(store.kept_signals(&[some], 9).await.unwrap().signals, want[1..3]);
+        assert_eq!(signals_of(&store, &[alice + 1]).await, []);
+        assert_eq!(signals_of(&store, &[]).await, []);
+
+        let windows = async |from: i64, to: i64| {
+            let span = KeySpan {
+                key: alice,
+                from: at(from),
+                to: at(to),
+            };
+            let found = store.kept_windows(&[span]).await.unwrap();
+            found.iter().map(|window| window.first.as_nanos()).collect::<Vec<_>>()
+        };
+        let at = |n: i64| at(n).as_nanos();
+        assert_eq!(windows(63, 100).await, [at(3)], "a window's last time belongs to it");
+        assert!(windows(64, 100).await.is_empty());
+        assert_eq!(windows(64, 101).await, [at(100)]);
+        assert_eq!(windows(0, 1_000).await, [at(3), at(100)]);
+
+        let names = |names: &[(IdentifierKind, &str)]| -> BTreeSet<Identifier> {
+            names
+                .iter()
+                .map(|(kind, name)| Identifier::new(*kind, name).unwrap())
+                .collect()
+        };
+        let found = async |identifiers: BTreeSet<Identifier>| {
+            store
+                .kept_bindings(&identifiers, support::at(0), support::at(3))
+                .await
+                .unwrap()
+        };
+        let (web, db) = (binding(1, "shop/web", "u1"), binding(2, "shop/db", "u1"));
+        let uid = names(&[(IdentifierKind::PodUid, "u1")]);
+        assert_eq!(found(uid).await, [web, db.clone()]);
+        assert_eq!(found(names(&[(IdentifierKind::PodName, "shop/db")])).await, [db]);
+        assert_eq!(found(names(&[(IdentifierKind::PodName, "u1/u1")])).await, []);
+    }
+    assert_eq!(problems(&store).await, []);
+}
+
+#[tokio::test]
+async fn what_comes_again_after_a_crash_is_kept_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let kept = || Kept {
+        signals: rows(&(0..10).map(|n| signal(n, "alice")).collect::<Vec<_>>(), 0),
+        bindings: rows(&[binding(1, "shop/web", "u1")], 3),
+        windows: vec![(4, window(0, "alice"))],
+    };
+    assert_eq!(keep(&store, 0, kept(), 10).await.rows, 12);
+    let version = store.table_version(TableName::Signals).await.unwrap();
+    // The alerts did not land: the same, and what has come since, is read and kept again.
+    let again = keep(&store, 0, kept(), 10).await;
+    assert_eq!((again.rows, again.stored_bytes), (0, 0));
+    assert_eq!(
+        store.table_version(TableName::Signals).await.unwrap(),
+        version,
+        "no empty commit"
+    );
+    let mut more = kept();
+    more.signals.push((10, signal(10, "alice")));
+    assert_eq!(keep(&store, 0, more, 11).await.rows, 1);
+    assert_eq!(counts(&store).await, [12, 1]);
+    // Another partition has offsets of its own, and so has another group.
+    let other = Kept {
+        signals: rows(&[signal(99, "bob")], 0),
+        ..Kept::default()
+    };
+    assert_eq!(keep(&store, 1, other, 1).await.rows, 1);
+    // What a repair decides has no offset of its own.
+    let repaired = |revision: u32| Kept {
+        windows: vec![(
+            i64::MAX,
+            DecidedWindow {
+                revision,
+                ..window(0, "alice")
+            },
+        )],
+        ..Kept::default()
+    };
+    assert_eq!(keep(&store, 0, repaired(2), 5).await.rows, 1);
+    assert_eq!(keep(&store, 0, repaired(2), 5).await.rows, 1);
+    let windows = store.kept_windows(&[span(signal(0, "alice").key())]).await.unwrap();
+    assert_eq!(windows.iter().map(|window| window.revision).collect::<Vec<_>>(), [1, 2]);
+    // An offset is never moved back.
+    assert_eq!(keep(&store, 0, kept(), 10).await.rows, 0);
+    assert_eq!(keep(&store, 0, Kept::default(), 100).await, KeptCommitted::default());
+    assert_eq!(problems(&store).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_workers_with_the_same_partition_keep_each_row_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tasks = Vec::new();
+    for worker in 0..4 {
+        let store = open(dir.path()).await;
+        tasks.push(tokio::spawn(async move {
+            // Two read partition 0, two have one of their own.
+            let number = [0, 0, 1, 2][worker];
+            for n in 0..20 {
+                let user = format!("user-{number}");
+                let kept = Kept {
+                    signals: rows(&[signal(n, &user), signal(n + 1_000, &user)], n * 2),
+                    bindings: rows(&[binding(n, "shop/web", &user)], n * 2),
+                    ..Kept::default()
+                };
+                keep(&store, number, kept, n * 2 + 2).await;
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let store = open(dir.path()).await;
+    assert_eq!(counts(&store).await, [3 * 40, 3 * 20]);
+    let key = |number: i32| signal(0, &format!("user-{number}")).key();
+    assert_eq!(signals_of(&store, &[key(0)]).await.len(), 40);
+    assert_eq!(signals_of(&store, &[key(0), key(1), key(2)]).await.len(), 120);
+    assert_eq!(problems(&store).await, []);
+}
+
+#[tokio::test]
+async fn more_than_was_asked_for_is_left_out_from_one_time_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    // Two at each time, in several files, the late ones first.
+    for part in (0..5).rev() {
+        let two = |n: i64| {
+            let mut other = signal(n, "alice");
+            other.event.position.index = 1;
+            [signal(n, "alice"), other]
+        };
+        let signals: Vec<Signal> = (part * 4..part * 4 + 4).flat_map(two).collect();
+        let kept = Kept {
+            signals: rows(&signals, 0),
+            ..Kept::default()
+        };
+        keep(&store, i32::try_from(part).unwrap(), kept, 8).await;
+    }
+    let key = signal(0, "alice").key();
+    let all = signals_of(&store, &[key]).await;
+    assert_eq!(all.len(), 40);
+    for max_rows in 0..=41 {
+        let found = store.kept_signals(&[span(key)], max_rows).await.unwrap();
+        let fit = max_rows.min(40) / 2 * 2;
+        assert_eq!(found.signals, all[..fit], "{max_rows}");
+        let complete_to = (fit < 40).then(|| all[fit].event.time);
+        assert_eq!(found.complete_to, complete_to, "{max_rows}");
+    }
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        select(&["alice", "bob", "203.0.113.7", "", "ünï", "a\"b\\c\n", "null"][..]).prop_map(str::to_owned),
+        "\\PC{0,12}",
+    ]
+}
+
+fn any_time() -> impl Strategy<Value = Timestamp> {
+    // Two days around a midnight, to the nanosecond, and few enough that rows meet.
+    prop_oneof![
+        (86_390i64..86_410).prop_map(at),
+        (0i64..172_800_000_000_000).prop_map(|nanos| at(0).saturating_add_nanos(nanos)),
+    ]
+}
+
+fn any_identifier() -> impl Strategy<Value = Identifier> {
+    let kinds = [
+        IdentifierKind::PodUid,
+        IdentifierKind::NodeName,
+        IdentifierKind::Identity,
+    ];
+    (select(kinds.to_vec()), select(&["a", "b", "c", "d"][..]))
+        .prop_map(|(kind, value)| Identifier::new(kind, value).unwrap())
+}
+
+prop_compose! {
+    fn any_signal()(
+        rule in select(&["guessing", "other"][..]),
+        version in select(&["", "0123456789abcdef"][..]),
+        group in prop::collection::vec(any_text(), 0..3),
+        value in prop::option::of(any_text()),
+        entity in prop::collection::vec(any_identifier(), 0..3),
+        // Some keys, so that they meet.
+        shard in prop::option::of(prop_oneof![0u64..3, u64::MAX - 1..=u64::MAX]),
+        id in prop_oneof![0u128..3, any::<u128>()],
+        time in any_time(),
+        source in select(Source::ALL),
+        topic in select(&["logs", "audit"][..]),
+        (partition, offset, index) in (0i32..2, prop_oneof![0i64..3, any::<i64>()], prop_oneof![0u32..2, any::<u32>()]),
+        named in prop::collection::vec((select(&["user.name", "source.ip", "host.name"][..]), any_text()), 0..4),
+    ) -> Signal {
+        let named: Vec<(&str, &str)> = named.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        Signal {
+            rule_id: rule.into(),
+            rule_version: version.into(),
+            matched_rule_id: "failed".into(),
+            group: group.into_iter().map(Into::into).collect(),
+            value: value.map(Into::into),
+            entity,
+            shard,
+            event: EventRef {
+                event_id: EventId::from_u128(id),
+                time,
+                source,
+                position: Position { topic: topic.into(), partition, offset, index },
+                entities: entities(&named),
+            },
+        }
+    }
+}
+
+prop_compose! {
+    fn any_window()(
+        signal in any_signal(),
+        alert_id in prop_oneof![0u128..4, any::<u128>()],
+        revision in prop_oneof![1u32..4, any::<u32>()],
+        status in select(&[AlertStatus::Provisional, AlertStatus::Final, AlertStatus::Withdrawn, AlertStatus::Retracted][..]),
+        length in prop_oneof![Just(i64::MAX), 0i64..200_000_000_000_000],
+        met in any_time(),
+        content in any::<u64>(),
+    ) -> DecidedWindow {
+        DecidedWindow {
+            key: signal.key(),
+            first: signal.event.time,
+            to: signal.event.time.saturating_add_nanos(length),
+            rule_id: signal.rule_id,
+            rule_version: signal.rule_version,
+            group: signal.group,
+            alert_id,
+            revision,
+            status,
+            met,
+            content,
+        }
+    }
+}
+
+prop_compose! {
+    fn any_binding()(
+        from in any_identifier(),
+        to in any_identifier(),
+        time in any_time(),
+        ends in any::<bool>(),
+        how in select(&[How::AuditPod, How::Kubelet, How::NameForm][..]),
+        confidence in select(&[Confidence::Guessed, Confidence::Likely, Confidence::Certain][..]),
+    ) -> Binding {
+        Binding { from, to, time, ends, how, confidence }
+    }
+}
+
+/// What is done to a store, and in memory.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Rows of a partition, of which some came before.
+    Keep {
+        number: i32,
+        signals: Vec<Signal>,
+        windows: Vec<DecidedWindow>,
+        bindings: Vec<Binding>,
+        again: bool,
+    },
+    Compact,
+    /// What ended before that many seconds goes.
+    Expire(i64),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let keep = (
+        0i32..3,
+        prop::collection::vec(any_signal(), 0..12),
+        prop::collection::vec(any_window(), 0..4),
+        prop::collection::vec(any_binding(), 0..8),
+        any::<bool>(),
+    )
+        .prop_map(|(number, signals, windows, bindings, again)| Step::Keep {
+            number,
+            signals,
+            windows,
+            bindings,
+            again,
+        });
+    prop_oneof![6 => keep, 2 => Just(Step::Compact), 1 => (0i64..90_000).prop_map(Step::Expire)]
+}
+
+/// Everything that was kept, in lists.
+#[derive(Debug, Default)]
+struct Naive {
+    next: [i64; 3],
+    signals: Vec<Signal>,
+    windows: Vec<DecidedWindow>,
+    bindings: Vec<Binding>,
+}
+
+impl Naive {
+    async fn apply(&mut self, store: &Store, step: Step) {
+        match step {
+            Step::Keep {
+                number,
+                signals,
+                windows,
+                bindings,
+                again,
+            } => {
+                let next = &mut self.next[number as usize];
+                let first = *next;
+                let count = [signals.len(), windows.len(), bindings.len()]
+                    .into_iter()
+                    .max()
+                    .unwrap();
+                *next += i64::try_from(count).unwrap();
+                let kept = Kept {
+                    signals: rows(&signals, first),
+                    windows: rows(&windows, first),
+                    bindings: rows(&bindings, first),
+                };
+                keep(store, number, kept.clone(), *next).await;
+                if again {
+                    assert_eq!(keep(store, number, kept, *next).await.rows, 0);
+                }
+                self.signals.extend(signals);
+                self.windows.extend(windows);
+                self.bindings.extend(bindings);
+            }
+            Step::Compact => {
+                for &table in TableName::KEPT {
+                    let done = compact(store, table).await;
+                    assert_eq!(done.problems, []);
+                }
+            }
+            Step::Expire(seconds) => {
+                store.expire_kept(at(seconds), at(seconds)).await.unwrap();
+                let kept = |time: Timestamp| time.days() >= at(seconds).days();
+                self.signals.retain(|signal| kept(signal.event.time));
+                self.windows.retain(|window| kept(window.first));
+                self.bindings.retain(|binding| kept(binding.time));
+            }
+        }
+    }
+
+    /// Asks both for some keys and names in a span.
+    async fn check(&self, store: &Store, keys: &[u64], names: &BTreeSet<Identifier>, from: Timestamp, to: Timestamp) {
+        let spans: Vec<KeySpan> = keys.iter().map(|&key| KeySpan { key, from, to }).collect();
+        let within = |time: Timestamp| time >= from && time < to;
+        let mut want: Vec<Signal> = Vec::new();
+        for signal in &self.signals {
+            if keys.contains(&signal.key()) && within(signal.event.time) && !want.contains(signal) {
+                want.push(signal.clone());
+            }
+        }
+        let found = store.kept_signals(&spans, 1_000).await.unwrap();
+        assert_eq!(in_order(found.signals), in_order(want));
+        let mut want: Vec<&DecidedWindow> = Vec::new();
+        for window in &self.windows {
+            let touches = window.first < to && window.to >= from;
+            if from < to && keys.contains(&window.key) && touches && !want.contains(&window) {
+                want.push(window);
+            }
+        }
+        let mut found: Vec<String> = store
+            .kept_windows(&spans)
+            .await
+            .unwrap()
+            .iter()
+            .map(|w| format!("{w:?}"))
+            .collect();
+        let mut want: Vec<String> = want.iter().map(|window| format!("{window:?}")).collect();
+        (found.sort(), want.sort());
+        assert_eq!(found, want);
+        let mut want: Vec<Binding> = Vec::new();
+        for binding in &self.bindings {
+            let named = names.contains(&binding.from) || names.contains(&binding.to);
+            if named && within(binding.time) && !want.contains(binding) {
+                want.push(binding.clone());
+            }
+        }
+        let text = |bindings: Vec<Binding>| {
+            let mut texts: Vec<String> = bindings.iter().map(|binding| format!("{binding:?}")).collect();
+            texts.sort();
+            texts
+        };
+        assert_eq!(text(store.kept_bindings(names, from, to).await.unwrap()), text(want));
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn lookups_are_filters_over_everything(
+        steps in prop::collection::vec(any_step(), 1..10),
+        spans in prop::collection::vec((any_time(), any_time()), 1..4),
+        names in prop::collection::btree_set(any_identifier(), 0..4),
+    ) {
+        runtime().block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let store = open(dir.path()).await;
+            let mut naive = Naive::default();
+            for step in steps {
+                naive.apply(&store, step).await;
+            }
+            let mut keys: Vec<u64> = naive.signals.iter().map(Signal::key).chain(naive.windows.iter().map(|w| w.key)).collect();
+            keys.extend([0, 1, u64::MAX, 7]);
+            let reopened = open(dir.path()).await;
+            for (n, (from, to)) in spans.into_iter().enumerate() {
+                let some: Vec<u64> = keys.iter().skip(n).step_by(2).copied().collect();
+                naive.check(&reopened, &some, &names, from, to).await;
+            }
+            naive.check(&store, &keys, &names, ALL.0, ALL.1).await;
+            assert_eq!(problems(&store).await, []);
+        });
+    }
+}
