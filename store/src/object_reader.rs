@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -22,6 +23,15 @@ pub(crate) struct ObjectReader {
     pub files: Arc<dyn ObjectStore>,
     pub path: Path,
     pub size: u64,
+    /// Bytes that were asked for, by this reader and those that share the count.
+    pub bytes_read: Arc<AtomicU64>,
+}
+
+impl ObjectReader {
+    fn count(&self, range: &Range<u64>) {
+        self.bytes_read
+            .fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
+    }
 }
 
 fn external(error: object_store::Error) -> ParquetError {
@@ -30,10 +40,12 @@ fn external(error: object_store::Error) -> ParquetError {
 
 impl AsyncFileReader for ObjectReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
+        self.count(&range);
         self.files.get_range(&self.path, range).map_err(external).boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
+        ranges.iter().for_each(|range| self.count(range));
         async move { self.files.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
     }
 

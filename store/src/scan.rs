@@ -1,6 +1,7 @@
 //! Reading columns of one data file, whole or at chosen rows.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
@@ -54,7 +55,21 @@ pub(crate) struct OpenFile {
 
 impl OpenFile {
     pub async fn open(store: &Store, table: TableName, file: &DataFile, pages: Pages) -> Result<Self, StoreError> {
-        let mut reader = reader(store, table, file);
+        Self::open_counted(store, table, file, pages, Arc::default()).await
+    }
+
+    /// As [`OpenFile::open`], with a count of the bytes that are read of the file.
+    pub async fn open_counted(
+        store: &Store,
+        table: TableName,
+        file: &DataFile,
+        pages: Pages,
+        bytes_read: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let mut reader = ObjectReader {
+            bytes_read,
+            ..reader(store, table, file)
+        };
         let failed = failure(table, &reader);
         let policy = |read| match read {
             true => PageIndexPolicy::Optional,
@@ -224,6 +239,7 @@ fn reader(store: &Store, table: TableName, file: &DataFile) -> ObjectReader {
         files: store.location.files.clone(),
         path: Path::from(format!("{}/{}", table.name(), file.path)),
         size: file.add.size.unsigned_abs(),
+        bytes_read: Arc::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::array::{AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
@@ -38,6 +39,8 @@ pub(super) struct Wanted {
     /// The column with a row's end: it belongs to a span if it begins before that ends, and ends at its beginning or later.
     /// Without one, a row is at one time.
     pub end: Option<&'static str>,
+    /// Bytes that were read of files.
+    pub bytes_read: Arc<AtomicU64>,
     /// By key, the spans in nanoseconds: the first that belongs to it, and the first that does not.
     spans: HashMap<i64, Vec<(i64, i64)>, RandomState>,
     /// The keys in order.
@@ -57,6 +60,7 @@ impl Wanted {
             columns: &["key"],
             kind: None,
             end: None,
+            bytes_read: Arc::default(),
             spans: by_key,
             keys,
         }
@@ -171,7 +175,8 @@ async fn open(
     file: &DataFile,
     columns: &[&str],
 ) -> Result<Option<Batches>, StoreError> {
-    let opened = OpenFile::open(store, wanted.table, file, Pages::Times).await?;
+    let bytes_read = wanted.bytes_read.clone();
+    let opened = OpenFile::open_counted(store, wanted.table, file, Pages::Times, bytes_read).await?;
     let RowReader { mut builder, failed } = opened.into_builder();
     let metadata = builder.metadata().clone();
     let (mut groups, mut selectors): (Vec<usize>, Vec<RowSelector>) = (Vec::new(), Vec::new());

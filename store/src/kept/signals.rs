@@ -1,5 +1,7 @@
 //! The matches of some keys.
 
+use std::sync::atomic::Ordering;
+
 use casebook_event::{Signal, Timestamp};
 use futures::TryStreamExt as _;
 
@@ -17,6 +19,8 @@ pub struct KeptSignals {
     pub signals: Vec<Signal>,
     /// Where there are more than were asked for: the first time of which none is here. All before it are.
     pub complete_to: Option<Timestamp>,
+    /// Bytes that were read of the table's files.
+    pub bytes_read: u64,
 }
 
 impl Store {
@@ -29,6 +33,7 @@ impl Store {
         let spans = spans.iter().map(|span| (key_column(span.key), span.from, span.to));
         let mut wanted = Wanted::new(TableName::Signals, spans);
         wanted.kind = Some(MATCH);
+        let bytes_read = wanted.bytes_read.clone();
         let mut first = FirstSignals::new(max_rows);
         let mut files = self.keyed_files(wanted, MATCH_COLUMNS).await?;
         while let Some(FileRows { file, mut batches }) = files.try_next().await? {
@@ -47,6 +52,10 @@ impl Store {
             }
         }
         let (signals, complete_to) = first.finish();
-        Ok(KeptSignals { signals, complete_to })
+        Ok(KeptSignals {
+            signals,
+            complete_to,
+            bytes_read: bytes_read.load(Ordering::Relaxed),
+        })
     }
 }

@@ -26,7 +26,7 @@ const PAGE_STATISTICS_BYTES: usize = 64;
 const KEPT_ROW_GROUP_ROWS: usize = 32 * 1024;
 
 /// Rows and uncompressed bytes of one of its pages, at most.
-const KEPT_PAGE_ROWS: usize = 2 * 1024;
+const KEPT_PAGE_ROWS: usize = 1024;
 const KEPT_PAGE_BYTES: usize = 64 * 1024;
 
 /// A finished data file.

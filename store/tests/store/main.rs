@@ -12,6 +12,8 @@ mod answers;
 mod care;
 mod commit;
 mod kept;
+mod kept_laws;
+mod kept_sizes;
 mod old;
 mod search;
 mod support;
