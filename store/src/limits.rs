@@ -77,3 +77,6 @@ pub const MAX_KEPT_ROWS: usize = 1_000_000;
 /// Days that two revisions of one alert may lie apart: a rule's `timespan` is 366 days at most, and a day is added for the
 /// rounding of dates.
 pub const MAX_ALERT_SPAN_DAYS: u16 = 367;
+
+/// Memory for the ends of files of what correlation keeps, in bytes; those that were read first make room.
+pub const MAX_KEPT_ENDS_BYTES: usize = 32 << 20;

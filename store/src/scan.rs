@@ -16,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
-use crate::object_reader::ObjectReader;
+use crate::object_reader::{FOOTER_GUESS_BYTES, ObjectReader};
 use crate::query::RowSet;
 use crate::table::DataFile;
 use crate::{Store, StoreError, TableName};
@@ -55,21 +55,7 @@ pub(crate) struct OpenFile {
 
 impl OpenFile {
     pub async fn open(store: &Store, table: TableName, file: &DataFile, pages: Pages) -> Result<Self, StoreError> {
-        Self::open_counted(store, table, file, pages, Arc::default()).await
-    }
-
-    /// As [`OpenFile::open`], with a count of the bytes that are read of the file.
-    pub async fn open_counted(
-        store: &Store,
-        table: TableName,
-        file: &DataFile,
-        pages: Pages,
-        bytes_read: Arc<AtomicU64>,
-    ) -> Result<Self, StoreError> {
-        let mut reader = ObjectReader {
-            bytes_read,
-            ..reader(store, table, file)
-        };
+        let mut reader = reader(store, table, file);
         let failed = failure(table, &reader);
         let policy = |read| match read {
             true => PageIndexPolicy::Optional,
@@ -81,6 +67,44 @@ impl OpenFile {
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
             .await
             .map_err(|error| failed(error))?;
+        Ok(Self {
+            reader,
+            metadata,
+            failed,
+        })
+    }
+
+    /// Opens a file of what correlation keeps: with its end as it is known, or with a piece of the file that is its end and,
+    /// where it is small, all of it. Bytes that are read are counted.
+    pub async fn open_kept(
+        store: &Store,
+        table: TableName,
+        file: &DataFile,
+        bytes_read: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let mut reader = ObjectReader {
+            bytes_read,
+            ..reader(store, table, file)
+        };
+        let failed = failure(table, &reader);
+        if let Some(metadata) = store.kept_ends.get(reader.path.as_ref()) {
+            return Ok(Self {
+                reader,
+                metadata,
+                failed,
+            });
+        }
+        let options = ArrowReaderOptions::new()
+            .with_offset_index_policy(PageIndexPolicy::Optional)
+            .with_column_index_policy(PageIndexPolicy::Optional);
+        reader
+            .fetch_end(FOOTER_GUESS_BYTES as u64)
+            .await
+            .map_err(|error| failed(error))?;
+        let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
+            .await
+            .map_err(|error| failed(error))?;
+        store.kept_ends.put(reader.path.as_ref(), &metadata);
         Ok(Self {
             reader,
             metadata,
@@ -240,6 +264,7 @@ fn reader(store: &Store, table: TableName, file: &DataFile) -> ObjectReader {
         path: Path::from(format!("{}/{}", table.name(), file.path)),
         size: file.add.size.unsigned_abs(),
         bytes_read: Arc::default(),
+        end: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::StoreConfig;
 use crate::index::ChunkCache;
+use crate::kept::FileEnds;
 use crate::location::Location;
 use crate::table::Table;
 use crate::{StoreError, TableName};
@@ -19,6 +20,7 @@ pub struct Store {
     pub(crate) dead_letters: Arc<Table>,
     pub(crate) signals: Arc<Table>,
     pub(crate) bindings: Arc<Table>,
+    pub(crate) kept_ends: Arc<FileEnds>,
 }
 
 impl Store {
@@ -93,6 +95,7 @@ impl Store {
             dead_letters,
             signals,
             bindings,
+            kept_ends: Arc::default(),
         })
     }
 

@@ -18,7 +18,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
-use crate::scan::{Batches, OpenFile, Pages, RowReader};
+use crate::scan::{Batches, OpenFile, RowReader};
 use crate::table::DataFile;
 use crate::{Store, StoreError, TableName};
 
@@ -176,7 +176,7 @@ async fn open(
     columns: &[&str],
 ) -> Result<Option<Batches>, StoreError> {
     let bytes_read = wanted.bytes_read.clone();
-    let opened = OpenFile::open_counted(store, wanted.table, file, Pages::Times, bytes_read).await?;
+    let opened = OpenFile::open_kept(store, wanted.table, file, bytes_read).await?;
     let RowReader { mut builder, failed } = opened.into_builder();
     let metadata = builder.metadata().clone();
     let (mut groups, mut selectors): (Vec<usize>, Vec<RowSelector>) = (Vec::new(), Vec::new());

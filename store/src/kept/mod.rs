@@ -16,6 +16,7 @@ mod collect;
 mod commit;
 mod decode;
 mod encode;
+mod file_ends;
 mod identifiers;
 mod keyed_file;
 mod order;
@@ -25,6 +26,7 @@ mod windows;
 pub use commit::{KeptCommit, KeptCommitted};
 pub(crate) use decode::check_rows;
 pub(crate) use encode::{alert_text, note};
+pub(crate) use file_ends::FileEnds;
 pub(crate) use order::Order;
 pub use signals::KeptSignals;
 
