@@ -131,10 +131,11 @@ impl Store {
                         .is_none_or(|(before, row)| keys.compare(0, before, *row).is_ge());
                     if let Some(row) = if follows { keys.first_unsorted() } else { Some(0) } {
                         notes.note("order", "casebook store compact sorts the rows of small files", || {
-                            format!(
-                                "row {} is not in the order of source, time and place",
-                                first_row + row as u64
-                            )
+                            let order = match table {
+                                TableName::Events => "source, time and place",
+                                _ => "key, time and the other columns",
+                            };
+                            format!("row {} is not in the order of {order}", first_row + row as u64)
                         });
                     }
                     last = Some((keys, batch.num_rows() - 1));

@@ -338,6 +338,27 @@ mod tests {
         assert!(!stats.may_hold_time(None, Some(Timestamp::from_nanos(1_000))));
     }
 
+    #[test]
+    fn numbers_have_bounds_where_there_are_any() {
+        let mut builder = StatsBuilder::new("time");
+        for _ in 0..3 {
+            builder.row(Timestamp::from_seconds(0));
+        }
+        builder.numbers_of("key", Some((i64::MIN, -5)), 2);
+        builder.number("key", 7);
+        builder.numbers_of("window_to", None, 0);
+        let stats = FileStats::of(&add(builder.finish()));
+        let check = |column: &str, from: i64, to: i64, want: bool| {
+            assert_eq!(stats.may_hold_number(column, from, to), want, "{column} {from} {to}");
+        };
+        check("key", i64::MIN, i64::MIN, true);
+        check("key", 7, i64::MAX, true);
+        check("key", 8, i64::MAX, false);
+        check("window_to", i64::MIN, i64::MAX, false);
+        check("to_key", 0, 0, true);
+        assert!(FileStats::of(&add("{}".into())).may_hold_number("key", 0, 0));
+    }
+
     proptest::proptest! {
         #[test]
         fn bounds_hold_every_value(values in proptest::collection::vec("\\PC{0,40}", 1..8)) {

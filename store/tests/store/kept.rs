@@ -1,15 +1,16 @@
 //! What correlation keeps: matches, windows and bindings come back as they were, each once, by key and time.
 
-use crate::care::problems;
+use crate::care::{compact, problems};
 use crate::support::{self, at, open};
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use casebook_event::{
     AlertStatus, Binding, Confidence, DecidedWindow, Entities, EventId, EventRef, How, Identifier, IdentifierKind,
     Kept, Partition, Position, Signal, Source, Timestamp,
 };
-use casebook_store::{KeptCommit, KeptCommitted, KeySpan, Store, TableName};
+use casebook_store::{KeptCommit, KeptCommitted, KeySpan, Store, TableName, VacuumRequest};
 
 pub const ALL: (Timestamp, Timestamp) = (Timestamp::from_nanos(i64::MIN), Timestamp::from_nanos(i64::MAX));
 
@@ -276,6 +277,89 @@ async fn two_workers_with_the_same_partition_keep_each_row_once() {
     assert_eq!(signals_of(&store, &[key(0)]).await.len(), 40);
     assert_eq!(signals_of(&store, &[key(0), key(1), key(2)]).await.len(), 120);
     assert_eq!(problems(&store).await, []);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_put_together_verified_and_freed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    // Each partition is told each binding: they are equal.
+    for number in 0..3 {
+        for n in 0..4 {
+            let kept = Kept {
+                signals: rows(&[signal(n, &format!("user-{number}"))], n),
+                windows: vec![(n, window(0, "alice"))],
+                bindings: rows(&[binding(n, "shop/web", "u1")], n),
+            };
+            keep(&store, number, kept, n + 1).await;
+        }
+    }
+    assert_eq!(counts(&store).await, [24, 12]);
+    let answers = async || {
+        let keys = [0, 1, 2].map(|number| signal(0, &format!("user-{number}")).key());
+        let names = BTreeSet::from([binding(0, "shop/web", "u1").to]);
+        let windows = store.kept_windows(&[span(window(0, "alice").key)]).await.unwrap();
+        (
+            signals_of(&store, &keys).await,
+            windows,
+            store.kept_bindings(&names, ALL.0, ALL.1).await.unwrap(),
+        )
+    };
+    let before = answers().await;
+    assert_eq!((before.0.len(), before.1.len(), before.2.len()), (12, 1, 4));
+    for (&table, rows) in TableName::KEPT.iter().zip([13, 4]) {
+        let done = compact(&store, table).await;
+        assert_eq!((done.files_before, done.files_after, done.problems), (12, 1, vec![]));
+        assert_eq!(store.table_counts(table).await.unwrap().counts.rows, rows);
+    }
+    assert_eq!(answers().await, before);
+    assert_eq!(problems(&store).await, []);
+    // Nobody needs the replaced files, once they are old enough.
+    let files = |table: TableName| support::files(&dir.path().join(table.name()), ".parquet");
+    for &table in TableName::KEPT {
+        assert_eq!(files(table).len(), 13);
+        let request = VacuumRequest {
+            older_than: Duration::ZERO,
+            dry_run: false,
+            now: at(86_400),
+        };
+        assert_eq!(store.vacuum(table, request).await.unwrap().files, 12);
+        assert_eq!(files(table).len(), 1);
+    }
+    assert_eq!(answers().await, before);
+    // The offsets have not moved: what comes again is still left out.
+    assert_eq!(
+        keep(
+            &store,
+            0,
+            Kept {
+                signals: rows(&[signal(3, "user-0")], 3),
+                ..Kept::default()
+            },
+            4
+        )
+        .await
+        .rows,
+        0
+    );
+    // A file that is not what was committed is found.
+    let path = dir.path().join("signals").join(&files(TableName::Signals)[0]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 4;
+    bytes[middle..middle + 64].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let told = problems(&store).await;
+    assert!(
+        told.len() == 1 && told[0].path.starts_with("signals/signal_date="),
+        "{told:?}"
+    );
+    let gone = store.expire_kept(at(86_400), at(86_400)).await.unwrap();
+    assert_eq!(
+        (gone.files_removed, gone.rows, gone.dates),
+        (2, 17, Some(("2024-05-01".into(), "2024-05-01".into())))
+    );
+    assert_eq!(problems(&store).await, []);
+    assert_eq!(counts(&store).await, [0, 0]);
 }
 
 #[tokio::test]

@@ -118,6 +118,17 @@ async fn a_match_takes_few_bytes_and_a_group_is_found_by_reading_few() {
         ..StoreConfig::default()
     };
     let store = Store::open(dir.path().to_str().unwrap(), config).await.unwrap();
+    keep(
+        &store,
+        1,
+        Kept {
+            signals: vec![(0, signal(0))],
+            ..Kept::default()
+        },
+        1,
+    )
+    .await;
+    let alone = bytes(&store, TableName::Signals).await.1;
     let all: Vec<Signal> = (0..MATCHES).map(signal).collect();
     let size = all.len() / COMMITS as usize;
     for (part, signals) in (0i64..).zip(all.chunks(size)) {
@@ -151,6 +162,7 @@ async fn a_match_takes_few_bytes_and_a_group_is_found_by_reading_few() {
     let none = store.kept_signals(&[span(needle ^ 1)], usize::MAX).await.unwrap();
     assert_eq!(none.signals, []);
     println!("a match: {before:.1} bytes in {files} files, {after:.1} in {files_after}");
+    println!("a file of one match: {alone:.0} bytes");
     println!("a binding: {binding_before:.1} bytes, then {binding_after:.1}");
     println!(
         "{} matches of a key, bytes read: {} of {} small files; of {} bytes in one file {}, and {} the next time; of a key without any {}",
