@@ -43,9 +43,10 @@ pub(super) struct Wanted {
     pub bytes_read: Arc<AtomicU64>,
     /// By key, the spans in nanoseconds: the first that belongs to it, and the first that does not.
     spans: HashMap<i64, Vec<(i64, i64)>, RandomState>,
-    /// The keys in order.
-    keys: Vec<i64>,
 }
+
+/// The keys of which a file may have rows, in order.
+type Keys = Vec<i64>;
 
 impl Wanted {
     pub fn new(table: TableName, spans: impl IntoIterator<Item = (i64, Timestamp, Timestamp)>) -> Self {
@@ -53,8 +54,6 @@ impl Wanted {
         for (key, from, to) in spans.into_iter().filter(|(_, from, to)| from < to) {
             by_key.entry(key).or_default().push((from.as_nanos(), to.as_nanos()));
         }
-        let mut keys: Vec<i64> = by_key.keys().copied().collect();
-        keys.sort_unstable();
         Self {
             table,
             columns: &["key"],
@@ -62,35 +61,29 @@ impl Wanted {
             end: None,
             bytes_read: Arc::default(),
             spans: by_key,
-            keys,
         }
     }
 
-    /// The keys from `min` to `max`.
-    fn within(&self, min: i64, max: i64) -> &[i64] {
-        let first = self.keys.partition_point(|key| *key < min);
-        let last = self.keys.partition_point(|key| *key <= max);
-        self.keys.get(first..last).unwrap_or_default()
-    }
-
-    /// Whether a file may have such a row, by the log.
-    fn may_be_in(&self, file: &DataFile) -> bool {
-        let spans = || self.spans.values().flatten();
-        let from = spans().map(|(from, _)| *from).min().map(Timestamp::from_nanos);
-        let to = spans().map(|(_, to)| *to).max().map(Timestamp::from_nanos);
-        let Some((from, to)) = from.zip(to) else { return false };
-        let in_time = match self.end {
-            None => file.stats.may_hold_time(Some(from), Some(to)),
-            Some(end) => {
-                file.stats.may_hold_time(None, Some(to)) && file.stats.may_hold_number(end, from.as_nanos(), i64::MAX)
+    /// The keys of which a file may have rows, by the log.
+    fn keys_in(&self, file: &DataFile) -> Keys {
+        let in_time = |(from, to): &(i64, i64)| {
+            let (first, end) = (Timestamp::from_nanos(*from), Timestamp::from_nanos(*to));
+            match self.end {
+                None => file.stats.may_hold_time(Some(first), Some(end)),
+                Some(name) => {
+                    file.stats.may_hold_time(None, Some(end)) && file.stats.may_hold_number(name, *from, i64::MAX)
+                }
             }
         };
-        let has_key = |column: &&str| {
-            self.keys
-                .iter()
-                .any(|key| file.stats.may_hold_number(column, *key, *key))
+        let has_key = |key: i64| {
+            let mut columns = self.columns.iter();
+            columns.any(|column| file.stats.may_hold_number(column, key, key))
         };
-        in_time && self.columns.iter().any(|column| has_key(column))
+        let wanted = self.spans.iter();
+        let wanted = wanted.filter(|(key, spans)| has_key(**key) && spans.iter().any(in_time));
+        let mut keys: Keys = wanted.map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// The columns that say whether a row is wanted.
@@ -149,15 +142,15 @@ impl Store {
         columns: &'static [&'static str],
     ) -> Result<impl Stream<Item = Result<FileRows, StoreError>> + Send + Unpin + use<>, StoreError> {
         let snapshot = self.table(wanted.table).snapshot().await?;
-        let mut files: Vec<Arc<DataFile>> = snapshot.files.values().cloned().collect();
-        files.retain(|file| wanted.may_be_in(file));
-        files.sort_by(|a, b| (a.stats.min_time, &a.path).cmp(&(b.stats.min_time, &b.path)));
+        let files = snapshot.files.values().map(|file| (file.clone(), wanted.keys_in(file)));
+        let mut files: Vec<(Arc<DataFile>, Keys)> = files.filter(|(_, keys)| !keys.is_empty()).collect();
+        files.sort_by(|(a, _), (b, _)| (a.stats.min_time, &a.path).cmp(&(b.stats.min_time, &b.path)));
         let wanted = Arc::new(wanted);
         let (store, at_once) = (self.clone(), self.config.search_files.max(1));
-        let opened = stream::iter(files).map(move |file| {
+        let opened = stream::iter(files).map(move |(file, keys)| {
             let (store, wanted) = (store.clone(), wanted.clone());
             async move {
-                let batches = open(&store, &wanted, &file, columns).await?;
+                let batches = open(&store, &wanted, &file, &keys, columns).await?;
                 Ok(batches.map(|batches| FileRows { file, batches }))
             }
         });
@@ -173,6 +166,7 @@ async fn open(
     store: &Store,
     wanted: &Arc<Wanted>,
     file: &DataFile,
+    keys: &[i64],
     columns: &[&str],
 ) -> Result<Option<Batches>, StoreError> {
     let bytes_read = wanted.bytes_read.clone();
@@ -186,7 +180,7 @@ async fn open(
             let Some(column) = column_of(&metadata, name) else {
                 continue;
             };
-            let mut keys = group_keys(&metadata, group, column, wanted).to_vec();
+            let mut keys = group_keys(&metadata, group, column, keys).to_vec();
             if !keys.is_empty() && keys.len() <= MAX_BLOOM_KEYS {
                 let filter = builder.get_row_group_column_bloom_filter(group, column).await;
                 if let Some(filter) = filter.map_err(|error| failed(error))? {
@@ -233,15 +227,17 @@ fn column_of(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
     columns.iter().position(|column| column.name() == name)
 }
 
-/// The keys that may be in a row group, by its bounds.
-fn group_keys<'a>(metadata: &ParquetMetaData, group: usize, column: usize, wanted: &'a Wanted) -> &'a [i64] {
-    match metadata.row_group(group).column(column).statistics() {
-        Some(Statistics::Int64(bounds)) => match bounds.min_opt().zip(bounds.max_opt()) {
-            Some((min, max)) => wanted.within(*min, *max),
-            None => &wanted.keys,
-        },
-        _ => &wanted.keys,
-    }
+/// The keys, which are in order, that may be in a row group, by its bounds.
+fn group_keys<'a>(metadata: &ParquetMetaData, group: usize, column: usize, keys: &'a [i64]) -> &'a [i64] {
+    let Some(Statistics::Int64(bounds)) = metadata.row_group(group).column(column).statistics() else {
+        return keys;
+    };
+    let Some((min, max)) = bounds.min_opt().zip(bounds.max_opt()) else {
+        return keys;
+    };
+    let first = keys.partition_point(|key| key < min);
+    let last = keys.partition_point(|key| key <= max);
+    keys.get(first..last).unwrap_or_default()
 }
 
 /// The rows of a row group that may have one of the keys, which are in order, by the bounds of its pages.

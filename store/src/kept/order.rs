@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::take_record_batch;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -24,19 +24,22 @@ fn converter(table: TableName) -> Result<RowConverter, ArrowError> {
 }
 
 impl Order {
-    /// The order of a batch's rows; `None` where the table has none of this kind, or a column is of another type.
+    /// The order of a batch's rows; `None` where the table has none of this kind, or a column is of another type. A column that an
+    /// older file lacks is null in all its rows, which changes nothing about their order.
     pub fn of(table: TableName, batch: &RecordBatch) -> Option<Self> {
         let converter = match table {
             TableName::Signals => &*SIGNALS,
             TableName::Bindings => &*BINDINGS,
             TableName::Events | TableName::Alerts | TableName::DeadLetters => return None,
         };
-        // Rows that are read may have their columns in another order, or lack one.
         let fields = TableSchema::of(table).file.fields().iter();
-        let columns: Option<Vec<_>> = fields
-            .map(|field| batch.column_by_name(field.name()).cloned())
+        let columns: Vec<ArrayRef> = fields
+            .map(|field| match batch.column_by_name(field.name()) {
+                Some(column) => column.clone(),
+                None => new_null_array(field.data_type(), batch.num_rows()),
+            })
             .collect();
-        converter.as_ref().ok()?.convert_columns(&columns?).ok().map(Self)
+        converter.as_ref().ok()?.convert_columns(&columns).ok().map(Self)
     }
 
     pub fn compare(&self, row: usize, other: &Self, other_row: usize) -> std::cmp::Ordering {
