@@ -13,7 +13,8 @@ use fail::fail_point;
 use futures::TryStreamExt;
 
 use crate::commit::{Committed, fence, resume_txns, txns};
-use crate::limits::MAX_AMBIGUOUS_IDS;
+use crate::kept::alert_text;
+use crate::limits::{MAX_ALERT_SPAN_DAYS, MAX_AMBIGUOUS_IDS};
 use crate::record_batch::{batch, micros};
 use crate::scan::{scan, scan_rows, select};
 use crate::schema::TableSchema;
@@ -21,6 +22,8 @@ use crate::state::{Reference, StatePart, domain};
 use crate::table::{Add, DataFile, DataFileWriter, Proposal, StatsBuilder, file_name};
 use crate::write::{date_text, put_file};
 use crate::{CommitError, Store, StoreError, TableName};
+
+const NANOS_PER_DAY: i64 = 86_400 * 1_000_000_000;
 
 /// What one correlate worker has found, to be committed.
 #[derive(Debug)]
@@ -258,6 +261,34 @@ impl Store {
             });
         }
         Ok(self.read_alerts(&files, found.into_values().collect()).await?.pop())
+    }
+
+    /// The latest revisions of some alerts, each with a time that one of its revisions has or was about; those that are found, in
+    /// the order of their ids.
+    ///
+    /// Files are left out by their dates: all revisions of an alert have the first event in common, which is in its id, and the
+    /// time of a revision is less than a `timespan` behind that. No rule has a longer one than [`MAX_ALERT_SPAN_DAYS`].
+    ///
+    /// # Errors
+    /// The alerts table cannot be read.
+    pub async fn alerts_by_id(&self, wanted: &[(u128, Timestamp)]) -> Result<Vec<Alert>, StoreError> {
+        let ids: BTreeMap<String, Timestamp> = wanted.iter().map(|(id, about)| (alert_text(*id), *about)).collect();
+        let reach = i64::from(MAX_ALERT_SPAN_DAYS) * NANOS_PER_DAY;
+        let may_have = |file: &&Arc<DataFile>| {
+            ids.iter().any(|(id, about)| {
+                let (from, to) = (about.saturating_add_nanos(-reach), about.saturating_add_nanos(reach));
+                file.stats.may_hold("id", id) && file.stats.may_hold_time(Some(from), Some(to))
+            })
+        };
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let snapshot = self.alerts.snapshot().await?;
+        let files: Vec<Arc<DataFile>> = snapshot.files.values().filter(may_have).cloned().collect();
+        let found = self.latest(&files, |id| ids.contains_key(id)).await?;
+        let mut alerts = self.read_alerts(&files, found.into_values().collect()).await?;
+        alerts.sort_by(|a, b| a.alert.id.cmp(&b.alert.id));
+        Ok(alerts)
     }
 
     /// Where the latest revision of each id is, by the narrow columns alone. Files are never left out by time: a

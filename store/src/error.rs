@@ -29,7 +29,7 @@ pub enum StoreError {
     /// A file of a table cannot be read or written.
     #[error("table {table}: cannot {action} {path}: {source}")]
     File {
-        /// `events`, `alerts` or `dead_letters`.
+        /// The table's name.
         table: &'static str,
         /// What was tried.
         action: &'static str,
@@ -41,7 +41,7 @@ pub enum StoreError {
     /// A table's log does not describe a table that this version understands.
     #[error("table {table}, version {version}: {reason}")]
     Log {
-        /// `events`, `alerts` or `dead_letters`.
+        /// The table's name.
         table: &'static str,
         /// The version of the table at which it was met.
         version: u64,
@@ -51,7 +51,7 @@ pub enum StoreError {
     /// A batch of rows could not be turned into a data file.
     #[error("table {table}: cannot encode {rows} rows: {source}")]
     Encode {
-        /// `events`, `alerts` or `dead_letters`.
+        /// The table's name.
         table: &'static str,
         /// How many rows it held.
         rows: usize,
@@ -96,10 +96,20 @@ pub enum StoreError {
         /// The bound, in bytes.
         limit: usize,
     },
+    /// An answer that would have more rows than is safe to hold.
+    #[error("{found} {what} are more than the {limit} that one answer may have: ask for a shorter span")]
+    TooMany {
+        /// Of what.
+        what: String,
+        /// How many were found until the answer was given up.
+        found: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// A file that was to be replaced belongs to the table no more: another compaction or expiry was first.
     #[error("table {table}: {path} belongs to the table no more: other maintenance was first; run the command again")]
     Replaced {
-        /// `events`, `alerts` or `dead_letters`.
+        /// The table's name.
         table: &'static str,
         /// The file, relative to the table.
         path: String,
@@ -107,7 +117,7 @@ pub enum StoreError {
     /// What is asked for would break a promise of the table.
     #[error("table {table}: {reason}")]
     Refused {
-        /// `events`, `alerts` or `dead_letters`.
+        /// The table's name.
         table: &'static str,
         /// Why, and what to do.
         reason: String,

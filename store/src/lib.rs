@@ -4,6 +4,7 @@
 //! EventsCommit ─write─▶ Parquet + index bundles ─commit─▶ events table      ─search─▶ SearchAnswer
 //!              └──────▶ Parquet                 ─commit─▶ dead_letters table ─sql───▶ SqlAnswer
 //! AlertsCommit ───────▶ Parquet + state files   ─commit─▶ alerts table       ─alerts▶ Alert
+//! KeptCommit ─────────▶ Parquet                 ─commit─▶ signals, bindings   ─by key─▶ Signal, DecidedWindow, Binding
 //! ```
 //!
 //! A commit is one entry of a Delta log: its data and the next offsets of the partitions it came from are in the table
@@ -21,6 +22,7 @@ mod error;
 mod events_file;
 mod export;
 mod index;
+mod kept;
 pub mod limits;
 mod location;
 mod object_reader;
@@ -44,6 +46,7 @@ pub use config::*;
 pub use coverage::{Coverage, DeadLetterCount, SourceCoverage};
 pub use error::{CommitError, QueryError, StoreError};
 pub use export::to_parquet;
+pub use kept::{KeptCommit, KeptCommitted, KeptSignals, KeySpan};
 pub use query::{
     ALIASES, FieldAlias, FilesRead, Follow, FoundEvent, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow,
     UnreadableFile, check_query, query_matches,

@@ -64,3 +64,19 @@ pub const MAX_TALLY_COMBINATIONS: usize = 64;
 /// Most files of dead letters that are read to say what an answer lacks, by topic and reason; the letters of further ones are
 /// only counted.
 pub const MAX_COVERAGE_FILES: usize = 64;
+
+/// Most rows of one file of matches, windows or bindings. A commit with more of one date writes several files.
+pub const MAX_KEPT_FILE_ROWS: usize = 128 * 1024;
+
+/// Bytes of texts of one such file, after which a commit begins another: a column of texts holds 2 GiB at most.
+pub const MAX_KEPT_FILE_BYTES: usize = 256 << 20;
+
+/// Most windows or bindings of one answer; one with more is refused.
+pub const MAX_KEPT_ROWS: usize = 1_000_000;
+
+/// Days that two revisions of one alert may lie apart: a rule's `timespan` is 366 days at most, and a day is added for the
+/// rounding of dates.
+pub const MAX_ALERT_SPAN_DAYS: u16 = 367;
+
+/// Memory for the ends of files of what correlation keeps, in bytes; those that were read first make room.
+pub const MAX_KEPT_ENDS_BYTES: usize = 32 << 20;

@@ -1,6 +1,7 @@
 //! Reading columns of one data file, whole or at chosen rows.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
@@ -15,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
-use crate::object_reader::ObjectReader;
+use crate::object_reader::{FOOTER_GUESS_BYTES, ObjectReader};
 use crate::query::RowSet;
 use crate::table::DataFile;
 use crate::{Store, StoreError, TableName};
@@ -37,6 +38,12 @@ pub(crate) enum Pages {
     Places,
     /// Where they are, and from when to when their rows go.
     Times,
+}
+
+/// What reads rows of one data file, and how its failures are told.
+pub(crate) struct RowReader {
+    pub builder: ParquetRecordBatchStreamBuilder<ObjectReader>,
+    pub failed: Arc<dyn Fn(ParquetError) -> StoreError + Send + Sync>,
 }
 
 /// A data file of which the end has been read.
@@ -65,6 +72,52 @@ impl OpenFile {
             metadata,
             failed,
         })
+    }
+
+    /// Opens a file of what correlation keeps: with its end as it is known, or with a piece of the file that is its end and,
+    /// where it is small, all of it. Bytes that are read are counted.
+    pub async fn open_kept(
+        store: &Store,
+        table: TableName,
+        file: &DataFile,
+        bytes_read: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let mut reader = ObjectReader {
+            bytes_read,
+            ..reader(store, table, file)
+        };
+        let failed = failure(table, &reader);
+        if let Some(metadata) = store.kept_ends.get(reader.path.as_ref()) {
+            return Ok(Self {
+                reader,
+                metadata,
+                failed,
+            });
+        }
+        let options = ArrowReaderOptions::new()
+            .with_offset_index_policy(PageIndexPolicy::Optional)
+            .with_column_index_policy(PageIndexPolicy::Optional);
+        reader
+            .fetch_end(FOOTER_GUESS_BYTES as u64)
+            .await
+            .map_err(|error| failed(error))?;
+        let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
+            .await
+            .map_err(|error| failed(error))?;
+        store.kept_ends.put(reader.path.as_ref(), &metadata);
+        Ok(Self {
+            reader,
+            metadata,
+            failed,
+        })
+    }
+
+    /// What reads rows of it, where only some row groups, or rows that pass a test, are wanted.
+    pub fn into_builder(self) -> RowReader {
+        RowReader {
+            builder: ParquetRecordBatchStreamBuilder::new_with_metadata(self.reader, self.metadata),
+            failed: self.failed,
+        }
     }
 
     /// Whether a column has no value in the row groups that hold chosen rows, so that it need not be read.
@@ -210,6 +263,8 @@ fn reader(store: &Store, table: TableName, file: &DataFile) -> ObjectReader {
         files: store.location.files.clone(),
         path: Path::from(format!("{}/{}", table.name(), file.path)),
         size: file.add.size.unsigned_abs(),
+        bytes_read: Arc::default(),
+        end: None,
     }
 }
 

@@ -21,6 +21,7 @@ enum Kind {
     Time,
     Date,
     Binary,
+    Flag,
 }
 
 /// The schema of one table.
@@ -30,6 +31,8 @@ pub(crate) struct TableSchema {
     pub description: &'static str,
     /// The column that tells the folder of a data file. It is in the log, not in the files.
     pub partition: &'static str,
+    /// The column of a row's time: the partition is its date.
+    pub time: &'static str,
     columns: Vec<(&'static str, Kind, bool)>,
     /// The columns of a data file.
     pub file: SchemaRef,
@@ -66,6 +69,7 @@ static EVENTS: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(
         "Every event, with its normalized fields and the record it came from",
         "event_date",
+        "time",
         columns,
     )
 });
@@ -74,6 +78,7 @@ static ALERTS: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(
         "Every revision of every alert; the latest revision of an id is the alert",
         "alert_date",
+        "time",
         vec![
             ("id", Kind::Text, NEEDED),
             ("revision", Kind::Int, NEEDED),
@@ -97,6 +102,7 @@ static DEAD_LETTERS: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(
         "Records that could not become events, with the reason and the bytes",
         "ingest_date",
+        "ingested",
         vec![
             ("ingested", Kind::Time, NEEDED),
             ("topic", Kind::Text, NEEDED),
@@ -110,6 +116,62 @@ static DEAD_LETTERS: LazyLock<TableSchema> = LazyLock::new(|| {
     )
 });
 
+// The columns that rows are sorted by come first, in that order.
+static SIGNALS: LazyLock<TableSchema> = LazyLock::new(|| {
+    TableSchema::new(
+        "What correlation was told and what it decided: matches of rules, and windows of groups",
+        "signal_date",
+        "time",
+        vec![
+            ("key", Kind::Long, NEEDED),
+            ("time_nanos", Kind::Long, NEEDED),
+            ("event_id", Kind::Binary, NULLABLE),
+            ("time", Kind::Time, NEEDED),
+            ("kind", Kind::Text, NEEDED),
+            ("rule_id", Kind::Text, NEEDED),
+            ("rule_version", Kind::Text, NULLABLE),
+            ("group", Kind::Text, NEEDED),
+            ("matched_rule_id", Kind::Text, NULLABLE),
+            ("value", Kind::Text, NULLABLE),
+            ("entity", Kind::Text, NULLABLE),
+            ("sharded", Kind::Flag, NULLABLE),
+            ("source", Kind::Text, NULLABLE),
+            ("entities", Kind::Text, NULLABLE),
+            ("kafka_topic", Kind::Text, NULLABLE),
+            ("kafka_partition", Kind::Int, NULLABLE),
+            ("kafka_offset", Kind::Long, NULLABLE),
+            ("kafka_index", Kind::Int, NULLABLE),
+            ("alert_id", Kind::Text, NULLABLE),
+            ("revision", Kind::Int, NULLABLE),
+            ("status", Kind::Text, NULLABLE),
+            ("window_to", Kind::Long, NULLABLE),
+            ("met", Kind::Long, NULLABLE),
+            ("content", Kind::Long, NULLABLE),
+        ],
+    )
+});
+
+static BINDINGS: LazyLock<TableSchema> = LazyLock::new(|| {
+    TableSchema::new(
+        "What names stood for: one row for each thing that an event told of who is who",
+        "binding_date",
+        "time",
+        vec![
+            ("key", Kind::Long, NEEDED),
+            ("time_nanos", Kind::Long, NEEDED),
+            ("to_key", Kind::Long, NEEDED),
+            ("time", Kind::Time, NEEDED),
+            ("from_kind", Kind::Text, NEEDED),
+            ("from_value", Kind::Text, NEEDED),
+            ("to_kind", Kind::Text, NEEDED),
+            ("to_value", Kind::Text, NEEDED),
+            ("ends", Kind::Flag, NEEDED),
+            ("how", Kind::Text, NEEDED),
+            ("confidence", Kind::Text, NEEDED),
+        ],
+    )
+});
+
 impl TableSchema {
     /// The schema of a table.
     pub fn of(table: TableName) -> &'static Self {
@@ -117,10 +179,17 @@ impl TableSchema {
             TableName::Events => &EVENTS,
             TableName::Alerts => &ALERTS,
             TableName::DeadLetters => &DEAD_LETTERS,
+            TableName::Signals => &SIGNALS,
+            TableName::Bindings => &BINDINGS,
         }
     }
 
-    fn new(description: &'static str, partition: &'static str, columns: Vec<(&'static str, Kind, bool)>) -> Self {
+    fn new(
+        description: &'static str,
+        partition: &'static str,
+        time: &'static str,
+        columns: Vec<(&'static str, Kind, bool)>,
+    ) -> Self {
         let fields: Vec<Field> = columns
             .iter()
             .map(|(name, kind, nullable)| kind.arrow(name, *nullable))
@@ -130,6 +199,7 @@ impl TableSchema {
         Self {
             description,
             partition,
+            time,
             columns,
             file: Arc::new(Schema::new(fields)),
             full: Arc::new(Schema::new(full)),
@@ -178,6 +248,7 @@ impl Kind {
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::Date => DataType::Date32,
             Self::Binary => DataType::Binary,
+            Self::Flag => DataType::Boolean,
         };
         Field::new(name, data_type, nullable)
     }
@@ -191,6 +262,7 @@ impl Kind {
             Self::Time => json!("timestamp"),
             Self::Date => json!("date"),
             Self::Binary => json!("binary"),
+            Self::Flag => json!("boolean"),
         }
     }
 }

@@ -1,14 +1,15 @@
-//! A store: three tables at one place.
+//! A store: its tables at one place.
 
 use std::sync::Arc;
 
 use crate::config::StoreConfig;
 use crate::index::ChunkCache;
+use crate::kept::FileEnds;
 use crate::location::Location;
 use crate::table::Table;
 use crate::{StoreError, TableName};
 
-/// A store of events, alerts and dead letters. Cheap to clone: clones share one view of the tables.
+/// A store of events, alerts, dead letters, and what correlation keeps. Cheap to clone: clones share one view of the tables.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) location: Arc<Location>,
@@ -17,6 +18,9 @@ pub struct Store {
     pub(crate) events: Arc<Table>,
     pub(crate) alerts: Arc<Table>,
     pub(crate) dead_letters: Arc<Table>,
+    pub(crate) signals: Arc<Table>,
+    pub(crate) bindings: Arc<Table>,
+    pub(crate) kept_ends: Arc<FileEnds>,
 }
 
 impl Store {
@@ -69,6 +73,17 @@ impl Store {
         let events = open(TableName::Events).await?;
         let alerts = open(TableName::Alerts).await?;
         let dead_letters = open(TableName::DeadLetters).await?;
+        let kept = async |name: TableName| -> Result<Arc<Table>, StoreError> {
+            match create {
+                true => open(name).await,
+                // A store of an older version has no such table yet.
+                false => Ok(Arc::new(
+                    Table::open_or_empty(location.files.clone(), name, &config).await?,
+                )),
+            }
+        };
+        let signals = kept(TableName::Signals).await?;
+        let bindings = kept(TableName::Bindings).await?;
         // What is local is read where it is.
         let cache = config.index_cache.clone().filter(|_| location.directory.is_none());
         Ok(Self {
@@ -78,6 +93,9 @@ impl Store {
             events,
             alerts,
             dead_letters,
+            signals,
+            bindings,
+            kept_ends: Arc::default(),
         })
     }
 
@@ -91,6 +109,8 @@ impl Store {
             TableName::Events => &self.events,
             TableName::Alerts => &self.alerts,
             TableName::DeadLetters => &self.dead_letters,
+            TableName::Signals => &self.signals,
+            TableName::Bindings => &self.bindings,
         }
     }
 

@@ -53,7 +53,7 @@ async fn answer(store: &Store, query: &str, args: &SqlArgs) -> Result<()> {
 /// Reads statements until the end of input. A statement ends with a semicolon; its errors end nothing.
 async fn prompt(store: &Store, args: &SqlArgs) -> Result<()> {
     eprintln!(
-        "Tables: events, alerts, dead_letters. A statement ends with ; and may take several lines.\n\
+        "Tables: events, alerts, dead_letters, signals, bindings. A statement ends with ; and may take several lines.\n\
          SHOW COLUMNS FROM events; lists columns; WHERE matches('user:alice \"kube-system\"') asks the index.\n\
          \\h lists earlier statements, \\3 runs the third of them again, Ctrl-D ends."
     );

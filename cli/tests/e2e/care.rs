@@ -56,7 +56,8 @@ async fn a_store_is_counted_compacted_verified_mended_and_emptied() {
     let found = || json_lines(&run(&["search", "failed password", "--store", at, "--output", "json"])).len();
 
     let stats = json_lines(&store(&["stats", "--output", "json"]));
-    assert_eq!(stats.len(), 3);
+    let tables: Vec<&str> = stats.iter().filter_map(|row| row["table"].as_str()).collect();
+    assert_eq!(tables, ["events", "alerts", "dead_letters", "signals", "bindings"]);
     assert_eq!(stats[0]["table"], "events");
     assert_eq!((&stats[0]["files"], &stats[0]["small_files"]), (&6.into(), &6.into()));
     assert_eq!(stats[0]["last_date"], "2024-05-02");
@@ -131,7 +132,19 @@ async fn a_store_is_counted_compacted_verified_mended_and_emptied() {
         (&gone[0]["rows"], &gone[0]["last_date"]),
         (&3.into(), &"2024-05-02".into())
     );
-    assert_eq!(gone[1]["table"], "dead_letters");
+    let tables = |rows: &[serde_json::Value]| rows.iter().map(|row| row["table"].to_string()).collect::<Vec<_>>();
+    assert_eq!(tables(&gone), [r#""events""#, r#""dead_letters""#]);
+    let horizon = [
+        "expire",
+        "--older-than",
+        "30d",
+        "--repair-horizon",
+        "30d",
+        "--output",
+        "json",
+    ];
+    let gone = json_lines(&store(&horizon));
+    assert_eq!(tables(&gone)[2..], [r#""signals""#, r#""bindings""#]);
     assert_eq!(store(&["verify"]).status.code(), Some(0));
     let swept = store(&["vacuum", "--older-than", "0s"]);
     assert!(String::from_utf8_lossy(&swept.stderr).contains("0 B in 0 files are too young"));
@@ -155,6 +168,19 @@ async fn what_cannot_be_done_is_told_with_the_right_code() {
         &["expire", "--older-than", "9d", "--source", "nope", "--store", at],
         2,
         "kubernetes_audit",
+    );
+    check(
+        &[
+            "expire",
+            "--older-than",
+            "9d",
+            "--repair-horizon",
+            "soon",
+            "--store",
+            at,
+        ],
+        2,
+        "--repair-horizon",
     );
     check(&["compact", "--target", "0", "--store", at], 2, "--target");
     check(&["vacuum", "--older-than", "30d", "--store", at], 3, "seven days");

@@ -32,6 +32,8 @@ const PLACES: &[(&str, u32)] = &[
     ("correlate.restored", 3),
     ("correlate.applied", 300),
     ("correlate.state-part", 3),
+    ("store.bindings-committed", 2),
+    ("store.signals-committed", 2),
     ("store.alerts-written", 2),
     ("alerts.landed", 2),
     ("store.state-superseded", 2),

@@ -203,7 +203,9 @@ impl<'a> Builder<'a> {
         }
         for (member, mut output) in self.outputs {
             if let Output::Member {
-                correlation_id, version, ..
+                correlation_id,
+                version,
+                ..
             } = &mut output
                 && let Some(correlation) = self.correlations.get(correlation_id)
             {

@@ -47,6 +47,18 @@ pub struct Expired {
 }
 
 impl Expired {
+    /// Adds what went from another table.
+    fn add(&mut self, other: Self) {
+        for date in other.dates.iter().flat_map(|(first, last)| [first, last]) {
+            self.note_date(date);
+        }
+        self.files_removed += other.files_removed;
+        self.files_rewritten += other.files_rewritten;
+        self.rows += other.rows;
+        self.bytes_removed += other.bytes_removed;
+        self.problems.extend(other.problems);
+    }
+
     fn note_date(&mut self, date: &str) {
         let (first, last) = self.dates.take().unwrap_or_else(|| (date.to_owned(), date.to_owned()));
         self.dates = Some((first.min(date.to_owned()), last.max(date.to_owned())));
@@ -64,7 +76,7 @@ enum Part {
 const MAX_ATTEMPTS: usize = 5;
 
 impl Store {
-    /// Takes rows out of `events` or `dead_letters`, date by date. Files that hold nothing else are removed; others are
+    /// Takes rows out of any table but `alerts`, date by date. Files that hold nothing else are removed; others are
     /// written anew without the rows. Each step is a commit; what ends in between goes on with the next call.
     ///
     /// Alerts do not expire: an older revision would come back where a newer one goes, and they are few.
@@ -84,19 +96,53 @@ impl Store {
         };
         match table {
             TableName::Alerts => return Err(refused("alerts do not expire")),
-            TableName::DeadLetters if !request.sources.is_empty() => {
-                return Err(refused("its rows have no source"));
+            TableName::DeadLetters | TableName::Signals | TableName::Bindings if !request.sources.is_empty() => {
+                return Err(refused("only events expire by source"));
             }
-            TableName::DeadLetters | TableName::Events => {}
+            _ => {}
         }
+        let nanos = i64::try_from(request.older_than.as_nanos()).unwrap_or(i64::MAX);
+        let before = request.now.saturating_add_nanos(nanos.saturating_neg());
+        self.expire_dates(table, before, request, on_progress).await
+    }
+
+    /// Takes the dates that ended before that time out of what correlation keeps: matches and bindings by their own time,
+    /// windows by that of their first event. A date goes whole, and no file is written anew.
+    ///
+    /// # Errors
+    /// As [`Store::expire`].
+    pub async fn expire_kept(&self, before: Timestamp, now: Timestamp) -> Result<Expired, StoreError> {
+        let request = ExpireRequest {
+            older_than: Duration::ZERO,
+            sources: Vec::new(),
+            dry_run: false,
+            now,
+        };
+        let mut all = Expired::default();
+        for &table in TableName::KEPT {
+            all.add(self.expire_dates(table, before, &request, &mut |_| ()).await?);
+        }
+        Ok(all)
+    }
+
+    /// Takes rows out of the dates that ended before a time.
+    async fn expire_dates(
+        &self,
+        table: TableName,
+        before: Timestamp,
+        request: &ExpireRequest,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Expired, StoreError> {
         let snapshot = self.table(table).snapshot().await?;
         let append_only = snapshot.meta_data.configuration.get("delta.appendOnly");
         if append_only.is_some_and(|value| value.as_deref() == Some("true")) {
-            return Err(refused("its property `delta.appendOnly` forbids to delete rows"));
+            return Err(StoreError::Refused {
+                table: table.name(),
+                reason: "its property `delta.appendOnly` forbids to delete rows".into(),
+            });
         }
-        let nanos = i64::try_from(request.older_than.as_nanos()).unwrap_or(i64::MAX);
         // The date of that moment is not over yet.
-        let first_kept = date_text(request.now.saturating_add_nanos(nanos.saturating_neg()));
+        let first_kept = date_text(before);
         let mut dates: BTreeMap<String, u64> = BTreeMap::new();
         for file in snapshot.files.values() {
             let date = date_of(table, file);

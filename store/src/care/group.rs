@@ -33,7 +33,7 @@ impl Store {
         let target = (self.config.target_file_bytes as u64).max(1);
         match table {
             TableName::Events => target,
-            TableName::Alerts | TableName::DeadLetters => target.div_ceil(STORED_SHARE),
+            _ => target.div_ceil(STORED_SHARE),
         }
     }
 
@@ -61,7 +61,7 @@ impl Store {
                 Weight {
                     bytes: match table {
                         TableName::Events => raw.map(|column| column.uncompressed_size().unsigned_abs()).sum(),
-                        TableName::Alerts | TableName::DeadLetters => file.add.size.unsigned_abs(),
+                        _ => file.add.size.unsigned_abs(),
                     },
                     rows: footer.file_metadata().num_rows().unsigned_abs(),
                 }
@@ -76,7 +76,7 @@ impl Store {
 pub(super) fn log_weight(table: TableName, file: &DataFile) -> Option<Weight> {
     let bytes = match table {
         TableName::Events => raw_bytes(file)?,
-        TableName::Alerts | TableName::DeadLetters => file.add.size.unsigned_abs(),
+        _ => file.add.size.unsigned_abs(),
     };
     Some(Weight {
         bytes,

@@ -76,7 +76,7 @@ impl Store {
         let snapshot = self.table(table).snapshot().await?;
         let indexes = match table {
             TableName::Events => self.index_sizes().await?,
-            TableName::Alerts | TableName::DeadLetters => BTreeMap::new(),
+            _ => BTreeMap::new(),
         };
         let mut out = TableCounts {
             table,
@@ -95,7 +95,7 @@ impl Store {
         for file in snapshot.files.values() {
             let index = match table {
                 TableName::Events => Some(indexes.get(&bundle_name(&file.path)).copied()),
-                TableName::Alerts | TableName::DeadLetters => None,
+                _ => None,
             };
             let small = self.is_small(table, log_weight(table, file).unwrap_or_else(|| estimate(file)));
             out.counts.count(file, small, index);

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use arrow::array::{AsArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 
 use crate::TableName;
+use crate::kept::Order;
 
 /// The columns of a batch by which its table's files are sorted.
 pub(super) enum Keys {
@@ -25,6 +26,8 @@ pub(super) enum Keys {
         ingested: TimestampMicrosecondArray,
         place: Place,
     },
+    /// By every column.
+    Kept(Order),
 }
 
 /// Where a row was read.
@@ -78,6 +81,7 @@ impl Keys {
                 ingested: time("ingested")?,
                 place: Place::of(batch, ["topic", "partition", "offset", "index"])?,
             },
+            TableName::Signals | TableName::Bindings => Self::Kept(Order::of(table, batch)?),
         })
     }
 
@@ -118,6 +122,7 @@ impl Keys {
                 .value(row)
                 .cmp(&other_ingested.value(other_row))
                 .then_with(|| place.compare(row, other_place, other_row)),
+            (Self::Kept(order), Self::Kept(other)) => order.compare(row, other, other_row),
             _ => Ordering::Equal,
         }
     }
@@ -132,6 +137,7 @@ impl Keys {
             Self::Events { nanos, .. } => nanos.len(),
             Self::Alerts { time, .. } => time.len(),
             Self::DeadLetters { ingested, .. } => ingested.len(),
+            Self::Kept(order) => order.len(),
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Merge {
     table: TableName,
     inputs: Vec<Input>,
     heads: BinaryHeap<Reverse<Head>>,
+    /// The row that was taken last, where equal rows are one.
+    last: Option<(Arc<Keys>, usize)>,
     /// Rows that were read, those that were left out included.
     pub rows_read: u64,
 }
@@ -81,6 +83,7 @@ impl Merge {
             table,
             inputs: Vec::with_capacity(files.len()),
             heads: BinaryHeap::with_capacity(files.len()),
+            last: None,
             rows_read: 0,
         };
         let without: Arc<[Source]> = without.into();
@@ -123,6 +126,19 @@ impl Merge {
         Ok(())
     }
 
+    /// Whether a row is no copy of the one before it, in a table where such rows are one.
+    fn is_first(&mut self, head: &Head) -> bool {
+        if !TableName::KEPT.contains(&self.table) {
+            return true;
+        }
+        let repeats = |(keys, row): &(Arc<Keys>, usize)| keys.compare(*row, &head.keys, head.row).is_eq();
+        if self.last.as_ref().is_some_and(repeats) {
+            return false;
+        }
+        self.last = Some((head.keys.clone(), head.row));
+        true
+    }
+
     /// The next rows in order; `None` behind the last.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         let mut batches: Vec<RecordBatch> = Vec::new();
@@ -131,13 +147,16 @@ impl Merge {
         let mut bytes = 0;
         while picks.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
             let Some(Reverse(head)) = self.heads.pop() else { break };
+            let is_first = self.is_first(&head);
             let input = &self.inputs[head.input];
             let place = *places[head.input].get_or_insert_with(|| {
                 batches.push(input.batch.clone());
                 batches.len() - 1
             });
-            picks.push((place, head.row));
-            bytes += input.row_bytes;
+            if is_first {
+                picks.push((place, head.row));
+                bytes += input.row_bytes;
+            }
             if head.row + 1 < input.batch.num_rows() {
                 self.heads.push(Reverse(Head {
                     row: head.row + 1,

@@ -21,7 +21,7 @@ use crate::index::{IndexWriter, bundle_path};
 use crate::schema::TableSchema;
 use crate::table::{Add, DataFile, DataFileWriter, Encoded, StatsBuilder, file_name};
 use crate::write::put_file;
-use crate::{Store, StoreError, TableName};
+use crate::{Store, StoreError, TableName, kept};
 
 /// Memory for the batches of all the files that are merged at once, in bytes.
 const INPUT_BYTES: u64 = 64 << 20;
@@ -68,7 +68,7 @@ enum Output {
     Other(Box<Small>),
 }
 
-/// A file of alerts or dead letters, which have no index.
+/// A file of another table, which has no index.
 struct Small {
     writer: DataFileWriter,
     stats: StatsBuilder,
@@ -196,22 +196,18 @@ impl Store {
 impl Output {
     fn begin(config: &StoreConfig, job: &Job<'_>) -> Result<Self, StoreError> {
         let rows = usize::try_from(job.rows).unwrap_or(usize::MAX);
-        let time_column = match job.table {
-            TableName::Events => {
-                let (file_config, heap_bytes) = (config.clone(), config.index_heap_bytes);
-                return Ok(Self::Events {
-                    file: Stage::begin(move |chunks| encode(&file_config, rows, chunks)),
-                    index: config
-                        .write_index
-                        .then(|| Stage::begin(move |chunks| index(heap_bytes, chunks))),
-                });
-            }
-            TableName::Alerts => "time",
-            TableName::DeadLetters => "ingested",
-        };
+        if job.table == TableName::Events {
+            let (file_config, heap_bytes) = (config.clone(), config.index_heap_bytes);
+            return Ok(Self::Events {
+                file: Stage::begin(move |chunks| encode(&file_config, rows, chunks)),
+                index: config
+                    .write_index
+                    .then(|| Stage::begin(move |chunks| index(heap_bytes, chunks))),
+            });
+        }
         Ok(Self::Other(Box::new(Small {
             writer: DataFileWriter::new(job.table, config, rows)?,
-            stats: StatsBuilder::new(time_column),
+            stats: StatsBuilder::new(TableSchema::of(job.table).time),
         })))
     }
 
@@ -288,13 +284,15 @@ pub(super) fn index(heap_bytes: usize, mut chunks: Receiver<Arc<Chunk>>) -> Resu
     writer.finish()
 }
 
-/// Notes the rows of alerts and dead letters in the statistics of their file, as their writers do.
+/// Notes rows in the statistics of their file, as their writers do.
 fn note(table: TableName, batch: &RecordBatch, stats: &mut StatsBuilder) {
-    let (time, texts): (&str, &[&'static str]) = match table {
-        TableName::Alerts => ("time", &["id", "rule_id"]),
-        TableName::DeadLetters => ("ingested", &["topic", "reason"]),
+    let texts: &[&'static str] = match table {
+        TableName::Alerts => &["id", "rule_id"],
+        TableName::DeadLetters => &["topic", "reason"],
+        TableName::Signals | TableName::Bindings => return kept::note(table, batch, stats),
         TableName::Events => return,
     };
+    let time = TableSchema::of(table).time;
     let times = batch
         .column_by_name(time)
         .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());

@@ -15,9 +15,10 @@ use super::verify::{Problem, RESTORE};
 use crate::decode::EventColumns;
 use crate::query::FoundEvent;
 use crate::scan::scan_whole;
+use crate::schema::TableSchema;
 use crate::table::DataFile;
 use crate::write::date_text;
-use crate::{Store, StoreError, TableName};
+use crate::{Store, StoreError, TableName, kept};
 
 /// Rows of a batch that is read: records may have a megabyte.
 const BATCH_ROWS: usize = 1024;
@@ -116,7 +117,9 @@ impl Store {
             check_times(table, file, &batch, first_row, notes);
             check_texts(file, &batch, first_row, notes);
             match table {
-                TableName::Events => {
+                TableName::Alerts => check_alerts(&batch, first_row, notes),
+                TableName::DeadLetters => {}
+                TableName::Events | TableName::Signals | TableName::Bindings => {
                     let Some(keys) = Keys::of(table, &batch) else {
                         notes.note("columns", ANOTHER, || {
                             "a column that its rows are sorted by is missing".into()
@@ -128,17 +131,19 @@ impl Store {
                         .is_none_or(|(before, row)| keys.compare(0, before, *row).is_ge());
                     if let Some(row) = if follows { keys.first_unsorted() } else { Some(0) } {
                         notes.note("order", "casebook store compact sorts the rows of small files", || {
-                            format!(
-                                "row {} is not in the order of source, time and place",
-                                first_row + row as u64
-                            )
+                            let order = match table {
+                                TableName::Events => "source, time and place",
+                                _ => "key, time and the other columns",
+                            };
+                            format!("row {} is not in the order of {order}", first_row + row as u64)
                         });
                     }
                     last = Some((keys, batch.num_rows() - 1));
-                    check_events(&batch, first_row, stride, notes, &mut found.samples);
+                    match table {
+                        TableName::Events => check_events(&batch, first_row, stride, notes, &mut found.samples),
+                        _ => check_kept(table, &batch, first_row, notes),
+                    }
                 }
-                TableName::Alerts => check_alerts(&batch, first_row, notes),
-                TableName::DeadLetters => {}
             }
         }
         match file.stats.rows {
@@ -190,6 +195,15 @@ fn check_events(
     }
 }
 
+/// Every match, window or binding can be read.
+fn check_kept(table: TableName, batch: &RecordBatch, first_row: u64, notes: &mut Notes<'_>) {
+    if let Err((row, reason)) = kept::check_rows(table, batch) {
+        notes.note("row", "read it with the version that wrote it, or a newer one", || {
+            format!("row {}: {reason}", first_row + row as u64)
+        });
+    }
+}
+
 fn check_alerts(batch: &RecordBatch, first_row: u64, notes: &mut Notes<'_>) {
     let text = |name: &str| {
         batch
@@ -211,10 +225,7 @@ fn check_alerts(batch: &RecordBatch, first_row: u64, notes: &mut Notes<'_>) {
 
 /// Times are those of the partition's date, and within the bounds of the log.
 fn check_times(table: TableName, file: &DataFile, batch: &RecordBatch, first_row: u64, notes: &mut Notes<'_>) {
-    let name = match table {
-        TableName::Events | TableName::Alerts => "time",
-        TableName::DeadLetters => "ingested",
-    };
+    let name = TableSchema::of(table).time;
     let micros = batch
         .column_by_name(name)
         .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());

@@ -1,4 +1,4 @@
-//! SQL over the three tables, by DataFusion.
+//! SQL over the tables, by DataFusion.
 
 mod functions;
 mod provider;
@@ -29,8 +29,8 @@ pub struct SqlAnswer {
 }
 
 impl Store {
-    /// Answers one `SELECT` (or `EXPLAIN`, `SHOW COLUMNS FROM …`) over `events`, `alerts` and `dead_letters`, as they were
-    /// when the question came; at most `limit` rows.
+    /// Answers one `SELECT` (or `EXPLAIN`, `SHOW COLUMNS FROM …`) over the tables, as they were when the question came; at
+    /// most `limit` rows.
     ///
     /// # Errors
     /// [`StoreError::Sql`] where the statement is not understood, would change something, or needs more memory than

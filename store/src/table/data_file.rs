@@ -2,6 +2,7 @@
 
 use casebook_event::{FieldId, Indexed};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
@@ -20,6 +21,13 @@ const PAGE_ROWS: usize = 4 * 1024;
 
 /// Longest text in the page index, in bytes.
 const PAGE_STATISTICS_BYTES: usize = 64;
+
+/// Rows of a row group of what correlation keeps: to reach one key, the dictionaries of one are read.
+const KEPT_ROW_GROUP_ROWS: usize = 32 * 1024;
+
+/// Rows and uncompressed bytes of one of its pages, at most.
+const KEPT_PAGE_ROWS: usize = 1024;
+const KEPT_PAGE_BYTES: usize = 64 * 1024;
 
 /// A finished data file.
 #[derive(Debug)]
@@ -52,11 +60,16 @@ impl DataFileWriter {
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_column_index_truncate_length(Some(PAGE_STATISTICS_BYTES))
             .set_statistics_truncate_length(Some(PAGE_STATISTICS_BYTES));
-        if table == TableName::Events {
-            properties = event_properties(properties, &schema, config, rows);
+        match table {
+            TableName::Events => properties = event_properties(properties, &schema, config, rows),
+            TableName::Signals | TableName::Bindings => properties = kept_properties(properties, &schema, rows),
+            TableName::Alerts | TableName::DeadLetters => {}
         }
-        let writer =
-            ArrowWriter::try_new(Vec::new(), schema, Some(properties.build())).map_err(|e| failed(e.into()))?;
+        // Files of what correlation keeps are many and small, and their types are those that Parquet names.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties.build())
+            .with_skip_arrow_metadata(TableName::KEPT.contains(&table));
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(|e| failed(e.into()))?;
         Ok(Self { table, writer, rows: 0 })
     }
 
@@ -117,6 +130,50 @@ fn event_properties(
         .filter(|id| id.info().indexed == Indexed::Entity)
         .map(|id| id.info().column);
     for name in entities.chain(["event_id"]) {
+        let path = ColumnPath::from(name);
+        properties = properties
+            .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)
+            .set_column_bloom_filter_max_ndv(path, distinct);
+    }
+    properties
+}
+
+/// Few rows belong to one key, and they lie together: pages and row groups are small, and the keys have bounds and filters.
+fn kept_properties(
+    mut properties: WriterPropertiesBuilder,
+    schema: &arrow::datatypes::Schema,
+    rows: usize,
+) -> WriterPropertiesBuilder {
+    let sorting = ["key", "time_nanos"].iter().filter_map(|name| {
+        let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
+        Some(SortingColumn {
+            column_idx,
+            descending: false,
+            nulls_first: true,
+        })
+    });
+    properties = properties
+        .set_sorting_columns(Some(sorting.collect()))
+        .set_max_row_group_row_count(Some(KEPT_ROW_GROUP_ROWS))
+        .set_data_page_size_limit(KEPT_PAGE_BYTES)
+        .set_data_page_row_count_limit(KEPT_PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::None);
+    for name in ["key", "time", "time_nanos"] {
+        properties = properties.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Page);
+    }
+    properties = properties.set_column_statistics_enabled(ColumnPath::from("to_key"), EnabledStatistics::Chunk);
+    for name in ["time", "time_nanos", "kafka_offset", "window_to", "met"] {
+        properties = properties
+            .set_column_dictionary_enabled(ColumnPath::from(name), false)
+            .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
+    }
+    // All are of one length.
+    properties = properties
+        .set_column_dictionary_enabled(ColumnPath::from("event_id"), false)
+        .set_column_encoding(ColumnPath::from("event_id"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+        .set_column_dictionary_enabled(ColumnPath::from("content"), false);
+    let distinct = rows.clamp(1, KEPT_ROW_GROUP_ROWS) as u64;
+    for name in ["key", "to_key"] {
         let path = ColumnPath::from(name);
         properties = properties
             .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)

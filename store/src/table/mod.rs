@@ -47,11 +47,24 @@ pub enum TableName {
     Alerts,
     /// What could not become an event.
     DeadLetters,
+    /// Matches that correlation was told, and windows that it decided.
+    Signals,
+    /// What names stood for.
+    Bindings,
 }
 
 impl TableName {
     /// Every table.
-    pub const ALL: &[TableName] = &[Self::Events, Self::Alerts, Self::DeadLetters];
+    pub const ALL: &[TableName] = &[
+        Self::Events,
+        Self::Alerts,
+        Self::DeadLetters,
+        Self::Signals,
+        Self::Bindings,
+    ];
+
+    /// What correlation keeps, for the time in which late events repair what was decided.
+    pub const KEPT: &[TableName] = &[Self::Signals, Self::Bindings];
 
     /// The table's name, which is also its folder in the store.
     pub fn name(self) -> &'static str {
@@ -59,6 +72,8 @@ impl TableName {
             Self::Events => "events",
             Self::Alerts => "alerts",
             Self::DeadLetters => "dead_letters",
+            Self::Signals => "signals",
+            Self::Bindings => "bindings",
         }
     }
 }
@@ -113,6 +128,27 @@ impl Table {
         }))
     }
 
+    /// Opens a table that stores of older versions lack: where it has no log, it is empty until the first commit makes it.
+    pub async fn open_or_empty(
+        files: Arc<dyn ObjectStore>,
+        name: TableName,
+        config: &StoreConfig,
+    ) -> Result<Self, StoreError> {
+        let log = Log { table: name, files };
+        let snapshot = if log.exists().await? {
+            log.load().await?
+        } else {
+            Snapshot::default()
+        };
+        Ok(Self {
+            name,
+            log,
+            newest: RwLock::new(Arc::new(snapshot)),
+            following: tokio::sync::Mutex::new(()),
+            config: config.clone(),
+        })
+    }
+
     /// The newest version that this process knows.
     fn known(&self) -> Arc<Snapshot> {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -131,6 +167,14 @@ impl Table {
     /// Reads what is new in the log. The caller holds `following`.
     async fn follow(&self) -> Result<Arc<Snapshot>, StoreError> {
         let known = self.known();
+        if known.is_absent() {
+            if !self.log.exists().await? {
+                return Ok(known);
+            }
+            let snapshot = Arc::new(self.log.load().await?);
+            self.set(snapshot.clone());
+            return Ok(snapshot);
+        }
         let next = known.version + 1;
         let snapshot = match self.log.entry(next).await? {
             Some(actions) => {
@@ -169,6 +213,10 @@ impl Table {
         let _following = self.following.lock().await;
         let commit_id = uuid::Uuid::new_v4().to_string();
         let (entry, actions) = self.entry(proposal, &commit_id)?;
+        if self.follow().await?.is_absent() {
+            // Another process may create it at the same moment: whichever entry lands is the table.
+            self.log.put(0, first_entry(self.name)).await?;
+        }
         for _ in 0..MAX_COMMIT_ATTEMPTS {
             let known = self.follow().await?;
             check(&known)?;
@@ -310,7 +358,11 @@ impl Table {
 
     /// Writes a checkpoint of the latest version now.
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
-        write_checkpoint(&self.log, self.snapshot().await?, self.config.log_retention_ms).await
+        let snapshot = self.snapshot().await?;
+        if snapshot.is_absent() {
+            return Ok(());
+        }
+        write_checkpoint(&self.log, snapshot, self.config.log_retention_ms).await
     }
 }
 

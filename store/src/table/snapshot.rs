@@ -91,6 +91,11 @@ impl Snapshot {
         Ok(())
     }
 
+    /// Whether the table has no log: nothing was ever committed to it.
+    pub fn is_absent(&self) -> bool {
+        self.meta_data.id.is_empty()
+    }
+
     /// The next offset that `app_id` has reached.
     pub fn txn(&self, app_id: &str) -> Option<i64> {
         self.txns.get(app_id).map(|txn| txn.version)

@@ -17,6 +17,9 @@ const MAX_STATS_CHARS: usize = 32;
 /// The columns that a table's files are pruned by: each table has one of them.
 const TIME_COLUMNS: &[&str] = &["time", "ingested"];
 
+/// The numbers that files are pruned by.
+const NUMBER_COLUMNS: &[&str] = &["key", "to_key", "window_to"];
+
 /// What the log says of a file's rows. An absent bound is unknown, so that the file must be looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct FileStats {
@@ -25,6 +28,8 @@ pub(crate) struct FileStats {
     pub max_time: Option<Timestamp>,
     /// Bounds of text columns, by column.
     texts: Vec<(String, String, String)>,
+    /// Bounds of number columns, by column; none where no row has a number there.
+    numbers: Vec<(&'static str, Option<(i64, i64)>)>,
     /// What it holds of each source. Absent in files of older versions.
     pub sources: Option<SourceCounts>,
 }
@@ -52,8 +57,18 @@ impl FileStats {
                 }
             }
         }
+        let rows = stats.get("numRecords").and_then(Json::as_u64);
+        let numbers = NUMBER_COLUMNS.iter().filter_map(|&column| {
+            let bound = |side: &str| stats.get(side)?.get(column)?.as_i64();
+            let nulls = stats.get("nullCount").and_then(|nulls| nulls.get(column)?.as_u64());
+            match bound("minValues").zip(bound("maxValues")) {
+                Some(bounds) => Some((column, Some(bounds))),
+                None => (nulls.is_some() && nulls == rows).then_some((column, None)),
+            }
+        });
         Self {
-            rows: stats.get("numRecords").and_then(Json::as_u64),
+            rows,
+            numbers: numbers.collect(),
             min_time: time("minValues").and_then(|text| Timestamp::parse_rfc3339(&text)),
             // A writer may have cut the time to whole milliseconds.
             max_time: time("maxValues")
@@ -98,6 +113,14 @@ impl FileStats {
             })
     }
 
+    /// Whether a row of the file may hold a number from `from` to `to` (both inclusive) in `column`.
+    pub fn may_hold_number(&self, column: &str, from: i64, to: i64) -> bool {
+        match self.numbers.iter().find(|(name, _)| *name == column) {
+            None => true,
+            Some((_, bounds)) => bounds.is_some_and(|(min, max)| min <= to && max >= from),
+        }
+    }
+
     /// Whether a row of the file may hold `text` in `column`.
     pub fn may_hold(&self, column: &str, text: &str) -> bool {
         self.texts
@@ -114,8 +137,15 @@ pub(crate) struct StatsBuilder {
     rows: u64,
     time: Option<(Timestamp, Timestamp)>,
     texts: Vec<TextBounds>,
-    numbers: Vec<(&'static str, i64, i64)>,
+    numbers: Vec<NumberBounds>,
     sources: SourceCounts,
+}
+
+#[derive(Debug)]
+struct NumberBounds {
+    column: &'static str,
+    bounds: Option<(i64, i64)>,
+    present: u64,
 }
 
 #[derive(Debug)]
@@ -174,10 +204,24 @@ impl StatsBuilder {
 
     /// Notes a number of the row counted last.
     pub fn number(&mut self, column: &'static str, value: i64) {
-        match self.numbers.iter_mut().find(|(name, _, _)| *name == column) {
-            Some((_, min, max)) => (*min, *max) = ((*min).min(value), (*max).max(value)),
-            None => self.numbers.push((column, value, value)),
-        }
+        self.numbers_of(column, Some((value, value)), 1);
+    }
+
+    /// Notes the bounds of `present` numbers of a column; there may be none.
+    pub fn numbers_of(&mut self, column: &'static str, new: Option<(i64, i64)>, present: u64) {
+        let Some(known) = self.numbers.iter_mut().find(|known| known.column == column) else {
+            self.numbers.push(NumberBounds {
+                column,
+                bounds: new,
+                present,
+            });
+            return;
+        };
+        known.present += present;
+        known.bounds = match (known.bounds, new) {
+            (Some((min, max)), Some((low, high))) => Some((min.min(low), max.max(high))),
+            (known, new) => known.or(new),
+        };
     }
 
     /// Notes what the row counted last is of its source.
@@ -198,10 +242,17 @@ impl StatsBuilder {
             max.insert(self.time_column.into(), json!(micros_text(last, true)));
             nulls.insert(self.time_column.into(), json!(0));
         }
-        for (column, low, high) in self.numbers {
-            min.insert(column.into(), json!(low));
-            max.insert(column.into(), json!(high));
-            nulls.insert(column.into(), json!(0));
+        for NumberBounds {
+            column,
+            bounds,
+            present,
+        } in self.numbers
+        {
+            nulls.insert(column.into(), json!(self.rows.saturating_sub(present)));
+            if let Some((low, high)) = bounds {
+                min.insert(column.into(), json!(low));
+                max.insert(column.into(), json!(high));
+            }
         }
         for TextBounds {
             column,
@@ -285,6 +336,27 @@ mod tests {
         assert!(stats.may_hold("other", "anything"));
         assert!(stats.may_hold_time(Some(Timestamp::from_nanos(1_500)), None));
         assert!(!stats.may_hold_time(None, Some(Timestamp::from_nanos(1_000))));
+    }
+
+    #[test]
+    fn numbers_have_bounds_where_there_are_any() {
+        let mut builder = StatsBuilder::new("time");
+        for _ in 0..3 {
+            builder.row(Timestamp::from_seconds(0));
+        }
+        builder.numbers_of("key", Some((i64::MIN, -5)), 2);
+        builder.number("key", 7);
+        builder.numbers_of("window_to", None, 0);
+        let stats = FileStats::of(&add(builder.finish()));
+        let check = |column: &str, from: i64, to: i64, want: bool| {
+            assert_eq!(stats.may_hold_number(column, from, to), want, "{column} {from} {to}");
+        };
+        check("key", i64::MIN, i64::MIN, true);
+        check("key", 7, i64::MAX, true);
+        check("key", 8, i64::MAX, false);
+        check("window_to", i64::MIN, i64::MAX, false);
+        check("to_key", 0, 0, true);
+        assert!(FileStats::of(&add("{}".into())).may_hold_number("key", 0, 0));
     }
 
     proptest::proptest! {

@@ -248,6 +248,41 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
 }
 
 #[tokio::test]
+async fn alerts_are_found_by_their_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    use AlertStatus::{Final, Provisional, Retracted};
+    let id = |n: u128| format!("{n:032x}");
+    let year = 366 * 86_400;
+    let commits = [
+        vec![
+            alert(&id(1), 1, Provisional, 100),
+            alert(&id(2), 1, Final, 100),
+            alert(&id(u128::MAX), 1, Final, 0),
+        ],
+        // A revision may have another date, as far away as a rule's timespan.
+        vec![alert(&id(1), 3, Retracted, 100 + year)],
+        vec![alert(&id(1), 2, Final, 86_400)],
+    ];
+    for (n, alerts) in (0..).zip(&commits) {
+        put(&store, alerts, n, n + 1, vec![]).await;
+    }
+    let find = async |wanted: &[(u128, i64)]| {
+        let wanted: Vec<(u128, Timestamp)> = wanted.iter().map(|(id, about)| (*id, at(*about))).collect();
+        ids(&store.alerts_by_id(&wanted).await.unwrap())
+    };
+    let revision = |n: u128, revision: u32| format!("{}.{revision}", id(n));
+    assert_eq!(find(&[(1, 100)]).await, [revision(1, 3)]);
+    assert_eq!(find(&[(1, 100 + year)]).await, [revision(1, 3)]);
+    assert_eq!(
+        find(&[(u128::MAX, 0), (3, 0), (2, 0)]).await,
+        [revision(2, 1), revision(u128::MAX, 1)]
+    );
+    assert_eq!(find(&[(3, 0)]).await, <[String; 0]>::default());
+    assert_eq!(find(&[]).await, <[String; 0]>::default());
+}
+
+#[tokio::test]
 async fn a_changed_or_missing_state_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
@@ -271,7 +306,7 @@ async fn a_changed_or_missing_state_is_noticed() {
 }
 
 #[tokio::test]
-async fn sql_sees_the_three_tables_and_changes_nothing() {
+async fn sql_sees_the_tables_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path().to_str().unwrap(), StoreConfig::default())
         .await

@@ -3,11 +3,19 @@
 
 use std::path::Path;
 
-use casebook_event::{FieldId, Source, Timestamp, Value};
-use casebook_store::{AlertFilter, SearchRequest, Store, TableName, TallyBy};
+use casebook_event::{FieldId, Kept, Source, Timestamp, Value};
+use casebook_store::{AlertFilter, KeptSignals, SearchRequest, Store, StoreConfig, TableName, TallyBy};
 
 use crate::care::{compact, everything, problems};
-use crate::support::{commit, event, open, range};
+use crate::kept::{keep, signal, span};
+use crate::support::{commit, event, range};
+
+/// The store as it is, without what a newer version would create.
+async fn store_without_kept(dir: &Path) -> Store {
+    Store::open_existing(dir.to_str().unwrap(), StoreConfig::default())
+        .await
+        .unwrap()
+}
 
 /// The store, in a directory of its own.
 async fn old(dir: &Path) -> Store {
@@ -27,7 +35,7 @@ async fn old(dir: &Path) -> Store {
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/before-sources"),
         dir,
     );
-    open(dir).await
+    store_without_kept(dir).await
 }
 
 async fn offsets(store: &Store, query: &str) -> (Vec<i64>, u64) {
@@ -91,6 +99,34 @@ async fn a_store_of_an_older_version_answers_and_is_brought_up_to_date() {
     assert_eq!(login.time, Timestamp::from_nanos(1_714_521_601_123_456_789));
     assert_eq!(login.field(FieldId::UserName), Some(&Value::str("bob")));
     assert!(login.raw.ends_with("port 22 ssh2"));
+
+    // It has no tables for what correlation keeps: opened to be read, they are empty, and are not made.
+    let kept = store_without_kept(dir.path()).await;
+    for &table in TableName::KEPT {
+        assert!(!dir.path().join(table.name()).exists());
+        let status = kept.table_status(table).await.unwrap();
+        assert_eq!((status.version, status.files, status.rows), (0, 0, 0));
+        let counts = kept.table_counts(table).await.unwrap();
+        assert_eq!((counts.version, counts.log_bytes, counts.counts.files), (0, 0, 0));
+        assert_eq!(compact(&kept, table).await.files_after, 0);
+        let sql = format!("SELECT count(*) FROM {}", table.name());
+        assert_eq!(kept.sql(&sql, 1).await.unwrap().rows, [[Value::Int(0)]]);
+        kept.checkpoint(table).await.unwrap();
+        assert!(!dir.path().join(table.name()).exists());
+    }
+    assert_eq!(kept.kept_signals(&[span(1)], 9).await.unwrap(), KeptSignals::default());
+    assert_eq!(kept.kept_windows(&[span(1)]).await.unwrap(), []);
+    // Whoever keeps something makes them, and who has them open sees it.
+    let writer = store_without_kept(dir.path()).await;
+    let one = signal(1, "alice");
+    let rows = Kept {
+        signals: vec![(0, one.clone())],
+        ..Kept::default()
+    };
+    keep(&writer, 0, rows, 1).await;
+    let found = kept.kept_signals(&[span(one.key())], 9).await.unwrap();
+    assert_eq!(found.signals, [one]);
+    assert!(!dir.path().join("bindings").exists(), "nothing was kept there");
 
     // A newer version goes on where it stopped, with columns that it did not have.
     let new = event(

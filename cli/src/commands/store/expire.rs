@@ -19,9 +19,14 @@ pub struct ExpireArgs {
     /// Dates (UTC) that ended so long ago: 90d, 52w
     #[arg(long, value_name = "AGE")]
     older_than: String,
-    /// Only events of these sources; else all events and dead letters. Alerts stay
+    /// Only events of these sources; else all events and dead letters. Alerts stay, and so does what correlation keeps for late
+    /// events
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     source: Vec<Source>,
+    /// What correlation keeps for late events goes with dates (UTC) that ended so long ago: 14d; not less than the repair
+    /// horizon of the workers
+    #[arg(long, value_name = "AGE", conflicts_with = "source")]
+    repair_horizon: Option<String>,
     /// Say what would go, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -40,12 +45,18 @@ pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
         dry_run: args.dry_run,
         now: casebook_pipeline::now(),
     };
+    let mut tables = vec![(TableName::Events, request.clone())];
+    if request.sources.is_empty() {
+        tables.push((TableName::DeadLetters, request.clone()));
+    }
+    if let Some(horizon) = &args.repair_horizon {
+        let request = ExpireRequest {
+            older_than: age("--repair-horizon", horizon)?,
+            ..request
+        };
+        tables.extend(TableName::KEPT.iter().map(|&table| (table, request.clone())));
+    }
     let store = stores::open_existing(&args.store).await?;
-    let tables: &[TableName] = if request.sources.is_empty() {
-        &[TableName::Events, TableName::DeadLetters]
-    } else {
-        &[TableName::Events]
-    };
     let mut rows = Rows::new(&[
         "table",
         "first_date",
@@ -56,7 +67,7 @@ pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
         "bytes_removed",
     ]);
     let mut found = Vec::new();
-    for &table in tables {
+    for (table, request) in tables {
         let (bar, mut moved) = bar(table.name());
         let expired = store.expire(table, &request, &mut moved).await;
         bar.finish_and_clear();

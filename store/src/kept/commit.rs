@@ -1,0 +1,247 @@
+//! Putting into the tables what correlation has to keep. Each has offsets of its own, as dead letters have: a crash between a
+//! commit of these and the commit of the alerts makes the same rows come again, and they are left out by these offsets.
+//!
+//! ```text
+//! 1  bindings table:  bindings that it does not have yet, with offsets
+//! 2  signals table:   matches and windows that it does not have yet, with offsets
+//! 3  alerts table:    alerts, offsets, state  (the only truth about progress)
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use casebook_event::{Binding, Kept, Partition, Timestamp};
+use fail::fail_point;
+
+use super::encode::{self, SignalRow, note};
+use super::order::sorted;
+use crate::commit::app_id;
+use crate::limits::{MAX_KEPT_FILE_BYTES, MAX_KEPT_FILE_ROWS};
+use crate::schema::TableSchema;
+use crate::table::{Add, DataFileWriter, Proposal, Snapshot, StatsBuilder, Txn, file_name};
+use crate::write::{date_text, put_file};
+use crate::{CommitError, Store, StoreError, TableName};
+
+/// What one correlate worker has to keep.
+#[derive(Debug)]
+pub struct KeptCommit<'a> {
+    /// The consumer group of the signals topic.
+    pub group: &'a str,
+    /// Of partitions of the signals topic: what was read there, and the next offset that was not.
+    pub parts: Vec<(Partition, Kept, i64)>,
+    /// The time to write into the log.
+    pub now: Timestamp,
+}
+
+/// What was kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeptCommitted {
+    /// Rows that are new in the tables.
+    pub rows: u64,
+    /// Bytes of their data files.
+    pub stored_bytes: u64,
+    /// How long the logs took, other writers' commits included that came first.
+    pub log_time: Duration,
+}
+
+/// How far the table has each partition, by the group's own offsets in it.
+type Standing = BTreeMap<Partition, Option<i64>>;
+
+/// The batches of new data files, by date.
+type Batches = Vec<(String, RecordBatch)>;
+
+impl Store {
+    /// Keeps matches, windows and bindings: they are in their tables when this returns. Rows at offsets that a table has
+    /// already came with an earlier attempt, and are left out; windows of a repair have the offset `i64::MAX` and are always
+    /// written. A table that there is nothing new for gets no commit.
+    ///
+    /// Whoever writes is not fenced: rows that a worker writes which was overtaken are equal to those of the one that overtook
+    /// it, and equal rows count once.
+    ///
+    /// # Errors
+    /// A table cannot be read or written. What was written before stays, and is left out by the next attempt.
+    pub async fn commit_kept(&self, commit: KeptCommit<'_>) -> Result<KeptCommitted, CommitError> {
+        let mut done = KeptCommitted::default();
+        if self.commit_kept_table(TableName::Bindings, &commit, &mut done).await? {
+            fail_point!("store.bindings-committed");
+        }
+        if self.commit_kept_table(TableName::Signals, &commit, &mut done).await? {
+            fail_point!("store.signals-committed");
+        }
+        Ok(done)
+    }
+
+    /// Puts what a table does not have yet into it; `false` where that is nothing.
+    async fn commit_kept_table(
+        &self,
+        name: TableName,
+        commit: &KeptCommit<'_>,
+        done: &mut KeptCommitted,
+    ) -> Result<bool, CommitError> {
+        let table = self.table(name);
+        loop {
+            let snapshot = table.snapshot().await?;
+            let standing = standing(&snapshot, commit);
+            let batches = match name {
+                TableName::Bindings => binding_batches(commit, &standing)?,
+                _ => signal_batches(commit, &standing)?,
+            };
+            if batches.is_empty() {
+                return Ok(false);
+            }
+            let (adds, rows) = self.write_kept(name, batches, commit.now).await?;
+            let written: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
+            let stored_bytes: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
+            let proposal = Proposal {
+                adds,
+                removes: Vec::new(),
+                txns: txns_forward(commit, &standing),
+                domains: Vec::new(),
+                now: commit.now,
+            };
+            let begun = Instant::now();
+            let landed = table
+                .commit(proposal, &|snapshot| unmoved(snapshot, commit, &standing))
+                .await;
+            done.log_time += begun.elapsed();
+            match landed {
+                Ok(_) => {
+                    done.rows += rows;
+                    done.stored_bytes += stored_bytes;
+                    return Ok(true);
+                }
+                // Another worker has moved on meanwhile: what remains to be written is decided anew.
+                Err(CommitError::Fenced { .. }) => self.discard(table, &written).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes one data file for each batch; returns them, and how many rows they have.
+    async fn write_kept(
+        &self,
+        name: TableName,
+        batches: Batches,
+        now: Timestamp,
+    ) -> Result<(Vec<Add>, u64), StoreError> {
+        let (mut adds, mut rows) = (Vec::new(), 0);
+        for (date, batch) in batches {
+            let config = self.config.clone();
+            let encode = move || {
+                let batch = sorted(name, &batch)?;
+                let mut stats = StatsBuilder::new(TableSchema::of(name).time);
+                note(name, &batch, &mut stats);
+                let mut writer = DataFileWriter::new(name, &config, batch.num_rows())?;
+                writer.write(&batch)?;
+                Ok::<_, StoreError>((writer.finish()?, stats))
+            };
+            let encoded = tokio::task::spawn_blocking(encode).await;
+            let (encoded, stats) = encoded.map_err(|_| StoreError::Cancelled)??;
+            rows += encoded.rows as u64;
+            let path = file_name(TableSchema::of(name).partition, &date);
+            adds.push(put_file(&self.location.files, name, &path, &date, encoded, stats, now).await?);
+        }
+        Ok((adds, rows))
+    }
+}
+
+fn standing(snapshot: &Snapshot, commit: &KeptCommit<'_>) -> Standing {
+    let partitions = commit.parts.iter().map(|(partition, ..)| partition);
+    partitions
+        .map(|partition| (partition.clone(), snapshot.txn(&app_id(commit.group, partition))))
+        .collect()
+}
+
+/// Refuses a table in which a partition has been moved since.
+fn unmoved(snapshot: &Snapshot, commit: &KeptCommit<'_>, before: &Standing) -> Result<(), CommitError> {
+    let found = standing(snapshot, commit);
+    let moved = found
+        .iter()
+        .find(|(partition, next)| before.get(*partition) != Some(*next));
+    match moved {
+        None => Ok(()),
+        Some((partition, next)) => Err(CommitError::Fenced {
+            partition: partition.clone(),
+            expected: before.get(partition).copied().flatten().unwrap_or_default(),
+            found: next.unwrap_or_default(),
+        }),
+    }
+}
+
+/// The actions that move every partition to its end, and none backwards.
+fn txns_forward(commit: &KeptCommit<'_>, standing: &Standing) -> Vec<Txn> {
+    let last_updated = Some(commit.now.as_nanos().div_euclid(1_000_000));
+    let mut ends: BTreeMap<&Partition, i64> = BTreeMap::new();
+    for (partition, _, next) in &commit.parts {
+        let stands = standing.get(partition).copied().flatten().unwrap_or(*next);
+        let end = ends.entry(partition).or_insert(stands);
+        *end = (*end).max(*next);
+    }
+    ends.into_iter()
+        .map(|(partition, version)| Txn {
+            app_id: app_id(commit.group, partition),
+            version,
+            last_updated,
+        })
+        .collect()
+}
+
+/// The rows of a part that are at offsets which the table does not have.
+fn new_rows<'a, T>(rows: &'a [(i64, T)], standing: Option<i64>) -> impl Iterator<Item = &'a T> {
+    let is_new = move |(offset, _): &&(i64, T)| standing.is_none_or(|next| *offset >= next);
+    rows.iter().filter(is_new).map(|(_, row)| row)
+}
+
+fn signal_batches(commit: &KeptCommit<'_>, standing: &Standing) -> Result<Batches, StoreError> {
+    let rows = commit.parts.iter().flat_map(|(partition, kept, _)| {
+        let next = standing.get(partition).copied().flatten();
+        let matches = new_rows(&kept.signals, next).map(SignalRow::Match);
+        matches.chain(new_rows(&kept.windows, next).map(SignalRow::Window))
+    });
+    by_date(rows, |row| row.time(), |row| row.bytes())
+        .into_iter()
+        .map(|(date, rows)| Ok((date, encode::signals(&rows)?)))
+        .collect()
+}
+
+fn binding_batches(commit: &KeptCommit<'_>, standing: &Standing) -> Result<Batches, StoreError> {
+    let rows = commit.parts.iter().flat_map(|(partition, kept, _)| {
+        let next = standing.get(partition).copied().flatten();
+        new_rows(&kept.bindings, next)
+    });
+    let bytes = |binding: &&Binding| binding.from.value.len() + binding.to.value.len();
+    by_date(rows, |binding| binding.time, bytes)
+        .into_iter()
+        .map(|(date, rows)| Ok((date, encode::bindings(&rows)?)))
+        .collect()
+}
+
+/// The rows by date, in parts that are small enough for one file.
+fn by_date<T>(
+    rows: impl Iterator<Item = T>,
+    time: impl Fn(&T) -> Timestamp,
+    bytes: impl Fn(&T) -> usize,
+) -> Vec<(String, Vec<T>)> {
+    // By date: the parts that are full, and the bytes of the one that is not.
+    let mut dates: BTreeMap<i32, (Vec<Vec<T>>, usize)> = BTreeMap::new();
+    for row in rows {
+        let (parts, filled) = dates.entry(time(&row).days()).or_default();
+        let size = bytes(&row);
+        let fits = *filled + size <= MAX_KEPT_FILE_BYTES;
+        match parts.last_mut() {
+            Some(part) if fits && part.len() < MAX_KEPT_FILE_ROWS => {
+                *filled += size;
+                part.push(row);
+            }
+            _ => {
+                *filled = size;
+                parts.push(vec![row]);
+            }
+        }
+    }
+    let parts = dates.into_values().flat_map(|(parts, _)| parts);
+    parts
+        .filter_map(|part| Some((date_text(time(part.first()?)), part)))
+        .collect()
+}
