@@ -90,6 +90,11 @@ pub struct StateConfig {
     /// Where they go: a directory on a local disk, whose content need not outlive the worker. The directory for temporary
     /// files if absent.
     pub spill_directory: Option<PathBuf>,
+    /// Whether matches and what is learned of who is who are kept in tables, so that what comes late is correlated, too. Without it,
+    /// what comes behind the watermark is counted and in no correlation.
+    pub keep: bool,
+    /// How far behind the watermark a match may come and still change alerts. What is older is settled.
+    pub repair_horizon: ConfigDuration,
     /// How often the state is written at least when there are signals, beside writing it when a worker stops. What came
     /// since is read again from the signals topic after a crash, which must keep it as long.
     pub interval: ConfigDuration,
@@ -103,6 +108,8 @@ impl Default for StateConfig {
         Self {
             memory_bytes: 512 << 20,
             spill_directory: None,
+            keep: true,
+            repair_horizon: ConfigDuration(Duration::from_secs(86_400)),
             interval: ConfigDuration(Duration::from_secs(10)),
         }
     }

@@ -17,14 +17,16 @@ use casebook_store::{AlertsCommit, CommitError, Store, StoreError};
 use fail::fail_point;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::clock;
 use crate::cold_store::DiskStore;
 use crate::config::Config;
 use crate::correlate_state::{PartitionState, restore, write_state};
+use crate::duration::as_nanos;
 use crate::error::PipelineError;
 use crate::progress::Progress;
+use crate::repair::{self, LateWarnings, RepairPace};
 use crate::signal_topic::{Producer, TopicWriter, parse};
 use crate::stall::{Stage, Stalls};
 use crate::telemetry::Metrics;
@@ -68,6 +70,9 @@ pub(crate) struct CorrelateStage {
     /// When the next commit may be: as in the commit stage.
     not_before: Instant,
     failed_commits: u32,
+    signals_partitions: i32,
+    repair_pace: RepairPace,
+    late_warnings: LateWarnings,
 }
 
 /// What the stage is built from.
@@ -142,6 +147,9 @@ impl CorrelateStage {
             since: Instant::now(),
             not_before: Instant::now(),
             failed_commits: 0,
+            signals_partitions,
+            repair_pace: RepairPace::new(),
+            late_warnings: LateWarnings::default(),
         }
     }
 
@@ -273,6 +281,10 @@ impl CorrelateStage {
                 .with_cold_store(store, self.memory_bytes);
             match restore(&self.store, &partition, engine, parts.as_deref().unwrap_or_default()).await {
                 Ok((engine, committed_alerts)) => {
+                    let engine = match self.config.correlation.keep {
+                        true => engine.keeping(as_nanos(self.config.correlation.repair_horizon.0)),
+                        false => engine.not_keeping(),
+                    };
                     self.send(&committed_alerts).await?;
                     break engine;
                 }
@@ -313,6 +325,7 @@ impl CorrelateStage {
         }
         let message = parse(&partition, offset, &record.payload)?;
         let before = state.alerts.len();
+        state.engine.at_offset(offset);
         state.engine.apply(message, &mut state.alerts)?;
         state.expected = Some(offset + 1);
         self.stalls.read(Stage::Correlate, &partition, offset + 1);
@@ -333,9 +346,50 @@ impl CorrelateStage {
         Ok(())
     }
 
+    /// Puts what is to be kept into its tables, and repairs what came late as far as the time for it goes.
+    async fn keep_and_repair(&mut self) -> Result<(), PipelineError> {
+        let group = correlate_group(&self.config.kafka.group);
+        let kept = repair::kept_of(self.partitions.iter_mut(), self.signals_partitions);
+        self.metrics.late.kept(repair::keep(&self.store, &group, kept).await?);
+        if !self.repair_pace.is_due(Instant::now()) {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        for (partition, state) in self
+            .partitions
+            .iter_mut()
+            .filter(|(_, state)| repair::is_waiting(state))
+        {
+            let before = state.alerts.len();
+            let pass = repair::repair(&self.store, state).await?;
+            self.pending += state.alerts.len() - before;
+            self.metrics.late.repaired(&pass);
+            if let Some(start) = state.start.filter(|_| pass.repaired > 0) {
+                self.checkpoint.begin(partition, start);
+            }
+            debug!(%partition, ?pass, "looked again at groups of what came late");
+        }
+        let kept = repair::kept_of(self.partitions.iter_mut(), self.signals_partitions);
+        repair::keep(&self.store, &group, kept).await?;
+        let state_took = self.partitions.values().map(|state| state.state_took).max();
+        let took = begun.elapsed() + state_took.unwrap_or_default();
+        self.repair_pace.took(Instant::now(), took);
+        Ok(())
+    }
+
     async fn commit(&mut self) -> Result<(), PipelineError> {
         if self.checkpoint.is_empty() {
             return Ok(());
+        }
+        match self.keep_and_repair().await {
+            Ok(()) => {}
+            Err(PipelineError::Store(error)) => {
+                self.pending = 0;
+                self.checkpoint = Checkpoint::new();
+                self.wait_after(error).await?;
+                return self.restart().await;
+            }
+            Err(error) => return Err(error),
         }
         let mut checkpoint = std::mem::take(&mut self.checkpoint);
         let mut alerts = Vec::with_capacity(self.pending);
@@ -410,6 +464,8 @@ impl CorrelateStage {
                 let engines = self.partitions.iter();
                 self.metrics
                     .correlation(engines.map(|(partition, state)| (partition, state.engine.stats())));
+                let stats = self.partitions.values().map(|state| state.engine.stats());
+                self.late_warnings.warn(stats, Instant::now());
                 self.send(&alerts).await?;
                 fail_point!("alerts.sent");
                 self.progress.signals_committed(&next, alerts.len());

@@ -29,6 +29,7 @@ mod flood;
 mod health;
 mod kafka_config;
 mod progress;
+mod repair;
 mod replay;
 mod role;
 mod rule_files;

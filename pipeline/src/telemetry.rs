@@ -1,6 +1,7 @@
 //! Metrics in Prometheus form.
 
 mod labels;
+mod late;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Metrics {
     waiting_events: Family<PartitionLabel, Gauge>,
     watermark_lag: Family<PartitionLabel, Gauge>,
     late_events: Family<SourceLabel, Gauge>,
+    /// What is kept, and what became of what came late.
+    pub(crate) late: late::LateMetrics,
     commits: Counter,
     staged: Counter,
     commit_failures: Counter,
@@ -75,6 +78,7 @@ impl Default for Metrics {
             waiting_events: Family::default(),
             watermark_lag: Family::default(),
             late_events: Family::default(),
+            late: late::LateMetrics::default(),
             commits: Counter::default(),
             staged: Counter::default(),
             commit_failures: Counter::default(),
@@ -145,9 +149,10 @@ impl Default for Metrics {
         );
         registry.register(
             "correlate_late_events",
-            "Matches that came behind the watermark and were not correlated, by source, since the state began",
+            "Matches that came after the watermark, by source, since the state began: they are correlated by a repair of their groups",
             metrics.late_events.clone(),
         );
+        metrics.late.register(registry);
         registry.register("store_commits", "Commits of the events table", metrics.commits.clone());
         registry.register(
             "store_staged_batches",
@@ -328,6 +333,7 @@ impl Metrics {
     pub(crate) fn correlation<'a>(&self, engines: impl Iterator<Item = (&'a Partition, CorrelationStats)>) {
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let mut late: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let (mut repairing, mut beyond) = (0, BTreeMap::new());
         for (partition, stats) in engines {
             let of_partition = label(partition);
             for (place, count) in [
@@ -354,10 +360,15 @@ impl Metrics {
             }
             let foreign = i64::try_from(stats.foreign_signals).unwrap_or(i64::MAX);
             self.foreign_signals.get_or_create(&of_partition).set(foreign);
+            repairing += stats.repairing;
+            for (source, count) in stats.repairs.beyond_horizon {
+                *beyond.entry(source).or_default() += count;
+            }
             for (source, count) in &stats.late_events {
                 *late.entry(source.name()).or_default() += count;
             }
         }
+        self.late.standing(repairing, &beyond);
         // A partition that went to another worker took its count along.
         self.late_events.clear();
         for (source, count) in late {

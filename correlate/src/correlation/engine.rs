@@ -192,6 +192,11 @@ impl CorrelationEngine {
         self.advance(Timestamp::MAX, out)
     }
 
+    /// Up to when all that is expected has come.
+    pub fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
     /// What the engine holds and has seen.
     pub fn stats(&self) -> CorrelationStats {
         CorrelationStats {
@@ -206,7 +211,11 @@ impl CorrelationEngine {
             foreign_signals: self.foreign_signals,
             dropped_groups: self.dropped_groups.clone(),
             repairing: self.repairing(),
-            repairs: self.keeping.as_ref().map(|keeping| keeping.stats.clone()).unwrap_or_default(),
+            repairs: self
+                .keeping
+                .as_ref()
+                .map(|keeping| keeping.stats.clone())
+                .unwrap_or_default(),
         }
     }
 

@@ -338,8 +338,14 @@ impl Group {
         if !provisional || !plan.kind.scans() {
             return;
         }
-        let mut told = before.and_then(|before| before.told.as_deref().cloned()).unwrap_or_default();
-        let old: Vec<Window> = std::mem::take(&mut told.windows).into();
+        let mut told = before
+            .and_then(|before| before.told.as_deref().cloned())
+            .unwrap_or_default();
+        let mut old: Vec<Window> = std::mem::take(&mut told.windows).into();
+        old.retain(|window| {
+            let id = u128::from_str_radix(&alert_id(&plan.rule.id, &self.key.values, window.anchor), 16);
+            !id.is_ok_and(|id| revisions.is_final(id))
+        });
         for event in self.events.entries().map(|entry| &entry.event) {
             let id = u128::from_str_radix(&alert_id(&plan.rule.id, &self.key.values, event.event_id), 16);
             let last = id.map_or(0, |id| revisions.last(id));

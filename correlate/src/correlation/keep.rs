@@ -213,6 +213,13 @@ impl CorrelationEngine {
         self
     }
 
+    /// An engine that keeps nothing: what comes late is counted and in no correlation. What it kept before is of no use then.
+    #[must_use]
+    pub fn not_keeping(mut self) -> Self {
+        self.keeping = None;
+        self
+    }
+
     /// The latest time of anything that was applied; `None` for an engine that has seen nothing.
     fn latest_time(&self) -> Option<Timestamp> {
         if self.applied.0.is_empty() {

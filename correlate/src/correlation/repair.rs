@@ -106,7 +106,9 @@ impl Repair {
             if window.key != request.key || plan.is_none_or(|plan| plan.signals_version != window.rule_version) {
                 continue;
             }
-            let newer = known.get(&window.alert_id).is_none_or(|known| known.revision <= window.revision);
+            let newer = known
+                .get(&window.alert_id)
+                .is_none_or(|known| known.revision <= window.revision);
             if newer {
                 known.insert(window.alert_id, window);
             }
@@ -254,6 +256,7 @@ impl Repair {
         let revisions = Revisions {
             known: &self.known,
             told: &told,
+            now: &now,
         };
         engine.take_over(&self.request, self.engine, &revisions, out)?;
         if let Some(keeping) = &mut engine.keeping {
@@ -265,12 +268,9 @@ impl Repair {
     }
 
     fn revision_after(&self, alert_id: u128, told: &BTreeMap<u128, Alert>) -> u32 {
-        Revisions {
-            known: &self.known,
-            told,
-        }
-        .last(alert_id)
-            + 1
+        let now = &BTreeMap::new();
+        let known = &self.known;
+        Revisions { known, told, now }.last(alert_id) + 1
     }
 
     /// A final alert that does not hold any more, with what withdrew it.
@@ -281,9 +281,8 @@ impl Repair {
         let of_group = now.values().filter(|(window, new)| {
             *window.rule_id == *before.rule.id && new.as_ref().is_some_and(|new| new.group == before.group)
         });
-        let mut overlapping = of_group.filter(|(window, _)| {
-            window.first <= before.window.to && window.to >= before.window.from
-        });
+        let mut overlapping =
+            of_group.filter(|(window, _)| window.first <= before.window.to && window.to >= before.window.from);
         alert.alert.superseded_by = overlapping.next().map(|(window, _)| id_text(window.alert_id));
         // The last of the late events that are not after it: it is the one that changed it, or the one that changed what it was built on.
         let cited = &self.request.mark.cited;
@@ -306,6 +305,8 @@ fn affected_from(plan: &CorrelationPlan, request: &RepairRequest) -> Timestamp {
 pub(super) struct Revisions<'a> {
     known: &'a BTreeMap<u128, DecidedWindow>,
     told: &'a BTreeMap<u128, Alert>,
+    /// What is final by this repair.
+    now: &'a BTreeMap<u128, Decided>,
 }
 
 impl Revisions<'_> {
@@ -314,6 +315,11 @@ impl Revisions<'_> {
         let known = self.known.get(&alert_id).map_or(0, |window| window.revision);
         let told = self.told.get(&alert_id).map_or(0, |alert| alert.alert.revision);
         known.max(told)
+    }
+
+    /// Whether the repair makes an alert final.
+    pub(super) fn is_final(&self, alert_id: u128) -> bool {
+        self.now.contains_key(&alert_id)
     }
 }
 
@@ -330,7 +336,12 @@ impl CorrelationEngine {
         let touched = repaired.begin.take().map(|begin| begin.touched).unwrap_or_default();
         let mut own = self.take_groups_of(request, &plans, &touched)?;
         let mut keys: Vec<Arc<GroupKey>> = repaired.groups.keys().cloned().collect();
-        keys.extend(own.keys().filter(|key| !repaired.groups.contains_key(*key)).cloned().collect::<Vec<_>>());
+        keys.extend(
+            own.keys()
+                .filter(|key| !repaired.groups.contains_key(*key))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         keys.sort_unstable();
         for key in keys {
             let Some(plan) = plans.correlations.get(&key.rule_id) else {
@@ -403,7 +414,12 @@ impl CorrelationEngine {
             let plan = plans.correlations.get(&key.rule_id);
             plan.is_some_and(|plan| plan.key_of(&key.values) == of)
         };
-        let mut keys: Vec<GroupKey> = self.groups.keys().filter(|key| is_of(key)).map(|key| (**key).clone()).collect();
+        let mut keys: Vec<GroupKey> = self
+            .groups
+            .keys()
+            .filter(|key| is_of(key))
+            .map(|key| (**key).clone())
+            .collect();
         let mut after = Vec::new();
         while let Some(cold) = self.cold().filter(|cold| cold.len() > 0) {
             let found = cold.read_on(&mut after)?;

@@ -1,0 +1,359 @@
+//! Keeping what correlation is told, and repairing the groups of what came late, as parts of a commit.
+//!
+//! ```text
+//! engine ─ Kept ─▶ tables `bindings`, `signals` ─┐
+//! engine ─ RepairRequest ─▶ what is kept of its key ─▶ Repair ─▶ alerts, and windows into `signals` ─▶ the commit of the alerts
+//! ```
+//!
+//! What is kept is in its tables before the alerts are that it led to. Whoever goes on after a crash between the two finds the offsets
+//! in those tables, and writes nothing twice. A commit with a repair always has the state: so no state is ever from before a
+//! repair of which the alerts are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use casebook_correlate::{CorrelationStats, Repair, RepairRequest};
+use casebook_event::{Alert, Binding, Identifier, Kept, Partition, Source, Timestamp};
+use casebook_store::{CommitError, KeptCommit, KeySpan, Store};
+use fail::fail_point;
+use tracing::{Instrument as _, debug, error, info_span, warn};
+
+use crate::clock;
+use crate::correlate_state::PartitionState;
+use crate::error::PipelineError;
+
+/// How long repairs of one commit may take before the next one is begun: those under way are finished.
+const PASS: Duration = Duration::from_millis(500);
+/// Time between two passes of repairs, as a multiple of what the last one took, its state included: repairs take a quarter of
+/// the time at most, however many wait.
+const PASS_TIME_FACTOR: u32 = 3;
+/// Rows of a key that are in memory at once, beside its open groups.
+const MAX_ROWS: usize = 100_000;
+/// Rows of a key that groups by an entity: all are needed at once, to ask who was who. A key with more is not repaired.
+const MAX_ENTITY_ROWS: usize = 400_000;
+/// Identifiers that are asked about for one key.
+const MAX_IDENTIFIERS: usize = 50_000;
+/// Bindings between what an event names and the entity it leads to, at most.
+const MAX_STEPS: usize = 6;
+/// How long a binding may hold after it was seen last: as far back as they are asked for.
+const MAX_BINDING_AGE: Duration = Duration::from_secs(30 * 86_400);
+
+/// When the next pass of repairs may be.
+#[derive(Debug)]
+pub(crate) struct RepairPace {
+    not_before: Instant,
+}
+
+impl RepairPace {
+    pub(crate) fn new() -> Self {
+        Self {
+            not_before: Instant::now(),
+        }
+    }
+
+    /// Whether a pass may begin.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        now >= self.not_before
+    }
+
+    /// A pass has ended that took so long, writing the state included.
+    pub(crate) fn took(&mut self, now: Instant, took: Duration) {
+        self.not_before = now + took * PASS_TIME_FACTOR;
+    }
+}
+
+/// Time between two warnings of what comes late.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// Says once a minute what came late since the last time.
+#[derive(Debug, Default)]
+pub(crate) struct LateWarnings {
+    last: Option<Instant>,
+    late: BTreeMap<Source, u64>,
+    beyond: BTreeMap<Source, u64>,
+}
+
+impl LateWarnings {
+    /// Takes note of what the engines have seen.
+    pub(crate) fn warn(&mut self, engines: impl Iterator<Item = CorrelationStats>, now: Instant) {
+        if self.last.is_some_and(|last| now.duration_since(last) < WARN_EVERY) {
+            return;
+        }
+        let (mut late, mut beyond, mut repairing) = (BTreeMap::new(), BTreeMap::new(), 0);
+        for stats in engines {
+            repairing += stats.repairing;
+            add(&mut late, stats.late_events);
+            add(&mut beyond, stats.repairs.beyond_horizon);
+        }
+        let new = |before: &BTreeMap<Source, u64>, after: &BTreeMap<Source, u64>| -> Vec<String> {
+            let more = after.iter().filter_map(|(source, count)| {
+                let more = count.saturating_sub(before.get(source).copied().unwrap_or(0));
+                (more > 0).then(|| format!("{source}: {more}"))
+            });
+            more.collect()
+        };
+        let (new_late, new_beyond) = (new(&self.late, &late), new(&self.beyond, &beyond));
+        if !new_late.is_empty() {
+            warn!(
+                matches = new_late.join(", "),
+                repairing,
+                "matches came after their time had passed; their groups are looked at again, and alerts that change get a revision"
+            );
+        }
+        if !new_beyond.is_empty() {
+            warn!(
+                matches = new_beyond.join(", "),
+                "matches came later than the repair horizon (correlation.repair_horizon), or are older than all that is kept: their events are stored and searchable, and in no correlation"
+            );
+        }
+        if !new_late.is_empty() || !new_beyond.is_empty() {
+            self.last = Some(now);
+        }
+        (self.late, self.beyond) = (late, beyond);
+    }
+}
+
+fn add(all: &mut BTreeMap<Source, u64>, more: BTreeMap<Source, u64>) {
+    for (source, count) in more {
+        *all.entry(source).or_default() += count;
+    }
+}
+
+/// What one pass came to.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    pub(crate) repaired: usize,
+    pub(crate) duplicates: usize,
+    pub(crate) too_large: usize,
+    pub(crate) revised: usize,
+    pub(crate) retracted: usize,
+}
+
+/// The partition of the signals topic that keeps a binding, which all are told of.
+fn keeper_of(from: &Identifier, partitions: i32) -> i32 {
+    let hash = casebook_event::Signal::shard_of(&from.to_string(), []);
+    (hash % partitions.unsigned_abs().max(1) as u64) as i32
+}
+
+/// What partitions have to keep since the last call, in the form of a commit.
+pub(crate) fn kept_of<'a>(
+    states: impl Iterator<Item = (&'a Partition, &'a mut PartitionState)>,
+    partitions: i32,
+) -> Vec<(Partition, Kept, i64)> {
+    let mut parts = Vec::new();
+    for (partition, state) in states {
+        let Some(next) = state.expected else { continue };
+        let mut kept = state.engine.take_kept();
+        kept.bindings
+            .retain(|(_, binding)| keeper_of(&binding.from, partitions) == partition.partition);
+        if !kept.is_empty() {
+            parts.push((partition.clone(), kept, next));
+        }
+    }
+    parts
+}
+
+/// Puts what is to be kept into its tables.
+pub(crate) async fn keep(store: &Store, group: &str, parts: Vec<(Partition, Kept, i64)>) -> Result<u64, PipelineError> {
+    if parts.is_empty() {
+        return Ok(0);
+    }
+    let rows = parts.iter().map(|(_, kept, _)| kept.len()).sum::<usize>();
+    let commit = KeptCommit {
+        group,
+        parts,
+        now: clock::now(),
+    };
+    let span = info_span!("commit_kept", rows);
+    match store.commit_kept(commit).instrument(span).await {
+        Ok(kept) => Ok(kept.rows),
+        Err(CommitError::Store(error)) => Err(error.into()),
+        Err(CommitError::Fenced {
+            partition,
+            expected,
+            found,
+        }) => {
+            // These tables fence nobody; the commit of the alerts will.
+            debug!(%partition, expected, found, "the tables of what is kept have moved on");
+            Ok(0)
+        }
+    }
+}
+
+/// Repairs what waits for it in a partition until the time of a pass is over. All that the engine was told of is kept.
+pub(crate) async fn repair(store: &Store, state: &mut PartitionState) -> Result<Pass, PipelineError> {
+    let begun = Instant::now();
+    let mut pass = Pass::default();
+    while begun.elapsed() < PASS
+        && let Some(request) = state.engine.next_repair()
+    {
+        repair_key(store, state, request, &mut pass).await?;
+        tokio::task::yield_now().await;
+    }
+    Ok(pass)
+}
+
+async fn repair_key(
+    store: &Store,
+    state: &mut PartitionState,
+    request: RepairRequest,
+    pass: &mut Pass,
+) -> Result<(), PipelineError> {
+    let span = |from: Timestamp, to: Timestamp| KeySpan {
+        key: request.key,
+        from,
+        to,
+    };
+    let (earliest, latest) = request.late;
+    let at_those_times = span(earliest, latest.saturating_add_nanos(1));
+    let known = store.kept_signals(&[at_those_times], MAX_ROWS).await?;
+    let all = span(request.signals_from, Timestamp::MAX);
+    let windows = span(request.windows_from, Timestamp::MAX);
+    // With more than so many at those times, some are new for sure.
+    let request = match known.complete_to {
+        None => match state.engine.without_duplicates(request, &known.signals) {
+            Some(request) => request,
+            None => {
+                pass.duplicates += 1;
+                return Ok(());
+            }
+        },
+        Some(_) => request,
+    };
+    let windows = store.kept_windows(&[windows]).await?;
+    let bindings = match request.by_entity {
+        true => bindings_of(store, &all).await?,
+        false => Some(Vec::new()),
+    };
+    let Some(bindings) = bindings else {
+        error!(
+            key = request.key,
+            rows = MAX_ENTITY_ROWS,
+            "a group by entity has more matches than can be looked at again: what came late is not in it"
+        );
+        pass.too_large += 1;
+        return Ok(());
+    };
+    let mut repair = Repair::new(&state.engine, request, windows, &bindings);
+    let watermark = state.engine.watermark();
+    let mut from = all.from;
+    loop {
+        let rows = match from < watermark {
+            true => MAX_ROWS,
+            // What is open is in memory anyway.
+            false => usize::MAX,
+        };
+        let kept = store.kept_signals(&[KeySpan { from, ..all.clone() }], rows).await?;
+        match kept.complete_to.map(|to| to.min(watermark)).filter(|to| *to > from) {
+            Some(to) => {
+                let signals = kept.signals.into_iter().filter(|signal| signal.event.time < to);
+                repair.feed(signals.collect(), to)?;
+                from = to;
+            }
+            None => {
+                repair.feed(kept.signals, watermark)?;
+                break;
+            }
+        }
+    }
+    let asked = repair.asks_for(&state.engine);
+    let told = latest(store.alerts_by_id(&asked).await?, &state.alerts, &asked);
+    let mut alerts = Vec::new();
+    let repaired = repair.finish(&mut state.engine, told, &mut alerts)?;
+    fail_point!("correlate.repaired");
+    pass.repaired += 1;
+    pass.revised += repaired.revised;
+    pass.retracted += repaired.retracted;
+    state.alerts.append(&mut alerts);
+    state.caused.resize(state.alerts.len(), clock::now());
+    state.state_is_due = true;
+    Ok(())
+}
+
+/// The latest revision of alerts: of those in the table, and of those that are to be committed.
+fn latest(committed: Vec<Alert>, pending: &[Alert], asked: &[(u128, Timestamp)]) -> Vec<Alert> {
+    let asked: BTreeSet<String> = asked.iter().map(|(id, _)| format!("{id:032x}")).collect();
+    let pending = pending.iter().filter(|alert| asked.contains(alert.alert.id.as_str()));
+    let mut latest: BTreeMap<_, Alert> = BTreeMap::new();
+    for alert in committed.into_iter().chain(pending.cloned()) {
+        let known = latest.get(&alert.alert.id);
+        if known.is_none_or(|known| known.alert.revision <= alert.alert.revision) {
+            latest.insert(alert.alert.id.clone(), alert);
+        }
+    }
+    latest.into_values().collect()
+}
+
+/// What was told about who is who, as far as the signals of a key can lead to it; `None` where they are too many.
+async fn bindings_of(store: &Store, all: &KeySpan) -> Result<Option<Vec<Binding>>, PipelineError> {
+    let signals = store.kept_signals(std::slice::from_ref(all), MAX_ENTITY_ROWS).await?;
+    if signals.complete_to.is_some() {
+        return Ok(None);
+    }
+    let mut asked: BTreeSet<Identifier> = BTreeSet::new();
+    let mut next: BTreeSet<Identifier> = signals.signals.into_iter().flat_map(|signal| signal.entity).collect();
+    let age = i64::try_from(MAX_BINDING_AGE.as_nanos()).unwrap_or(i64::MAX);
+    let from = all.from.saturating_add_nanos(-age);
+    let mut found = BTreeMap::new();
+    for _ in 0..MAX_STEPS {
+        if next.is_empty() || asked.len() + next.len() > MAX_IDENTIFIERS {
+            break;
+        }
+        let bindings = store.kept_bindings(&next, from, Timestamp::MAX).await?;
+        asked.append(&mut next);
+        for binding in bindings {
+            let ends = [&binding.from, &binding.to];
+            next.extend(ends.into_iter().filter(|end| !asked.contains(*end)).cloned());
+            let what = (
+                binding.from.clone(),
+                binding.to.clone(),
+                binding.time,
+                binding.ends,
+                binding.how,
+            );
+            found.insert(what, binding);
+        }
+    }
+    Ok(Some(found.into_values().collect()))
+}
+
+/// Whether a partition has something to repair, and has applied all that its table was told.
+pub(crate) fn is_waiting(state: &PartitionState) -> bool {
+    let caught_up = state
+        .start
+        .is_some_and(|start| state.expected.is_some_and(|next| next >= start.next));
+    caught_up && state.engine.repairing() > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repairs_take_a_quarter_of_the_time_at_most() {
+        let begin = Instant::now();
+        let mut pace = RepairPace::new();
+        let (mut now, mut repairing) = (begin, Duration::ZERO);
+        // As many wait as can be: a pass begins whenever it may.
+        for pass in 1..200u32 {
+            let took = Duration::from_millis(u64::from(pass * 37 % 900));
+            while !pace.is_due(now) {
+                now += Duration::from_millis(1);
+            }
+            now += took;
+            repairing += took;
+            pace.took(now, took);
+        }
+        let all = now - begin + Duration::from_millis(900 * u64::from(PASS_TIME_FACTOR));
+        assert!(repairing * 4 <= all, "{repairing:?} of {all:?}");
+    }
+
+    #[test]
+    fn one_partition_keeps_a_binding() {
+        let name = Identifier::new(casebook_event::IdentifierKind::PodName, "shop/web").unwrap();
+        let keeper = keeper_of(&name, 6);
+        assert!((0..6).contains(&keeper));
+        assert_eq!(keeper_of(&name, 6), keeper);
+        assert_eq!(keeper_of(&name, 1), 0);
+    }
+}
