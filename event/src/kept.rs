@@ -42,8 +42,7 @@ pub struct Kept {
     pub signals: Vec<(i64, Signal)>,
     /// Bindings, by the offset of their message.
     pub bindings: Vec<(i64, Binding)>,
-    /// Windows, by the offset of the message that they were decided at. What was decided by a repair has the offset of the message
-    /// before it.
+    /// Windows. Their offset is `i64::MAX`: they are written again by whoever decides them again, and equal ones count once.
     pub windows: Vec<(i64, DecidedWindow)>,
 }
 

@@ -1,7 +1,7 @@
 //! What correlation waits for, as the last state in the store says.
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, PendingGroup, RuleSet};
-use casebook_event::{Partition, StartOffset};
+use casebook_event::{Partition, StartOffset, Timestamp};
 use casebook_store::Store;
 
 use crate::correlate_stage::{correlate_group, group_of_correlate};
@@ -16,6 +16,10 @@ pub struct StateOfPartition {
     pub start: StartOffset,
     /// Whether there is a state.
     pub written: bool,
+    /// Keys of groups that wait to be looked at again for what came late.
+    pub repairing: usize,
+    /// Up to when all that was expected had come.
+    pub watermark: Timestamp,
 }
 
 /// The consumer groups whose workers have committed something.
@@ -56,10 +60,13 @@ pub async fn pending_groups(
             })?;
             restoring.drain_pending().into_iter().for_each(&mut *visit);
         }
+        let engine = restoring.finish();
         partitions.push(StateOfPartition {
             partition,
             start,
             written: parts.is_some(),
+            repairing: engine.repairing(),
+            watermark: engine.watermark(),
         });
     }
     Ok(partitions)

@@ -236,26 +236,7 @@ async fn repair_key(
     };
     let mut repair = Repair::new(&state.engine, request, windows, &bindings);
     let watermark = state.engine.watermark();
-    let mut from = all.from;
-    loop {
-        let rows = match from < watermark {
-            true => MAX_ROWS,
-            // What is open is in memory anyway.
-            false => usize::MAX,
-        };
-        let kept = store.kept_signals(&[KeySpan { from, ..all.clone() }], rows).await?;
-        match kept.complete_to.map(|to| to.min(watermark)).filter(|to| *to > from) {
-            Some(to) => {
-                let signals = kept.signals.into_iter().filter(|signal| signal.event.time < to);
-                repair.feed(signals.collect(), to)?;
-                from = to;
-            }
-            None => {
-                repair.feed(kept.signals, watermark)?;
-                break;
-            }
-        }
-    }
+    feed(store, &mut repair, all, watermark).await?;
     let asked = repair.asks_for(&state.engine);
     let told = latest(store.alerts_by_id(&asked).await?, &state.alerts, &asked);
     let mut alerts = Vec::new();
@@ -268,6 +249,31 @@ async fn repair_key(
     state.caused.resize(state.alerts.len(), clock::now());
     state.state_is_due = true;
     Ok(())
+}
+
+/// Gives a repair the signals of its key, in the order of time, some at once.
+async fn feed(store: &Store, repair: &mut Repair, all: KeySpan, watermark: Timestamp) -> Result<(), PipelineError> {
+    let mut from = all.from;
+    let mut rows = MAX_ROWS;
+    loop {
+        // What is open is in memory anyway.
+        if from >= watermark {
+            rows = usize::MAX;
+        }
+        let kept = store.kept_signals(&[KeySpan { from, ..all.clone() }], rows).await?;
+        let Some(complete_to) = kept.complete_to else {
+            return Ok(repair.feed(kept.signals, watermark)?);
+        };
+        let to = complete_to.min(watermark);
+        if to <= from {
+            // More have one time than are read at once.
+            rows = usize::MAX;
+            continue;
+        }
+        let signals = kept.signals.into_iter().filter(|signal| signal.event.time < to);
+        repair.feed(signals.collect(), to)?;
+        from = to;
+    }
 }
 
 /// The latest revision of alerts: of those in the table, and of those that are to be committed.

@@ -1,10 +1,10 @@
 //! `casebook alert`: the alerts of a store.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use casebook_event::{Alert, Level, Value};
+use casebook_event::{Alert, Level, Retraction, Value};
 use casebook_store::{AlertFilter, Store};
 
 use crate::args::{AlertCommand, AlertListArgs, AlertShowArgs, OutputFormat};
@@ -146,6 +146,9 @@ fn print_head(alert: &Alert) -> Result<()> {
         "time     {} (events from {} to {})",
         head.time, alert.window.from, alert.window.to
     )?;
+    if let Some(retraction) = &alert.retraction {
+        print_retraction(&mut out, retraction)?;
+    }
     for (field, value) in &alert.group {
         writeln!(out, "group    {} = {}", escape(field), escape(value))?;
     }
@@ -170,6 +173,21 @@ fn print_head(alert: &Alert) -> Result<()> {
         } else {
             ", the first of them"
         }
+    )?;
+    Ok(())
+}
+
+/// What withdrew a final alert, and who can have written it.
+fn print_retraction(out: &mut impl Write, retraction: &Retraction) -> Result<()> {
+    let by = match &retraction.event {
+        Some(event) => format!("event {} of {} at {} ({})", event.event_id, event.source, event.time, event.position),
+        None => "what was learned later of who is who".to_owned(),
+    };
+    writeln!(out, "retracted by {}, which came late", escape(&by))?;
+    writeln!(
+        out,
+        "         its time can be written by: {}; look at both before you believe either",
+        escape(&retraction.time_written_by)
     )?;
     Ok(())
 }

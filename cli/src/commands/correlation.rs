@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use casebook_correlate::PendingGroup;
-use casebook_event::Value;
+use casebook_event::{Timestamp, Value};
 
 use crate::args::{CorrelationCommand, CorrelationStateArgs};
 use crate::exit_code::{self, usage};
@@ -71,6 +71,16 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
             "casebook: the state was written before the last {}",
             counted(usize::try_from(behind).unwrap_or_default(), "signal")
         );
+    }
+    let repairing: usize = partitions.iter().map(|of| of.repairing).sum();
+    if repairing > 0 {
+        eprintln!(
+            "casebook: repairing: {} of what came late; their alerts may still change",
+            counted(repairing, "key")
+        );
+    }
+    if let Some(watermark) = partitions.iter().map(|of| of.watermark).min().filter(|time| *time > Timestamp::MIN) {
+        eprintln!("casebook: all that was expected before {watermark} has come; what comes later than that is correlated by a repair");
     }
     Ok(exit_code::OK)
 }

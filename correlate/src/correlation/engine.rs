@@ -464,7 +464,8 @@ impl CorrelationEngine {
             content: content_of(alert),
         };
         if let Some(keeping) = &mut self.keeping {
-            keeping.kept.windows.push((keeping.offset, decided));
+            // Whoever goes on after a crash may decide otherwise, as time went on: it is always written, and equal ones count once.
+            keeping.kept.windows.push((i64::MAX, decided));
         } else {
             self.decided.push((decided, plan.alerts.then(|| alert.clone())));
         }

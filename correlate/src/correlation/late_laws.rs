@@ -355,3 +355,63 @@ fn beyond_the_horizon_nothing_changes_any_more() {
         })
         .unwrap();
 }
+
+/// What a worker reports of a count of three in ten seconds, a line each: the second of the first event, revision, status, events.
+fn told_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertStatus, u64)> {
+    let mut worker = Worker::new(i64::MAX);
+    let partition = Partition::new("logs", 0);
+    let mark = |seconds: i64| {
+        SignalMessage::Watermark(Watermark {
+            partition: partition.clone(),
+            time: Timestamp::from_seconds(1_000 + seconds),
+        })
+    };
+    worker.messages.push(SignalMessage::Watermark(Watermark {
+        partition: partition.clone(),
+        time: Timestamp::MIN,
+    }));
+    let mut told = 0;
+    for (n, (seconds, id)) in events.iter().enumerate() {
+        let happened = super::tests::Happened {
+            id: *id as u128,
+            seconds: *seconds,
+            user: 0,
+            matches: 1,
+        };
+        let position = Position {
+            offset: n as i64,
+            ..nowhere()
+        };
+        let signals = happened.signals(&position).into_iter();
+        worker.messages.extend(signals.filter(|signal| &*signal.rule_id == "count").map(SignalMessage::Signal));
+        worker.apply_all();
+        if n == 2 {
+            worker.messages.push(mark(watermark));
+            worker.apply_all();
+            worker.commit(0, true);
+            told = worker.alerts.len();
+        }
+        if n > 2 {
+            worker.commit(usize::MAX, true);
+        }
+    }
+    let alerts = worker.alerts[told..].iter();
+    alerts
+        .map(|alert| {
+            let first = alert.window.from.as_nanos() / 1_000_000_000 - 1_000;
+            (first, alert.alert.revision, alert.alert.status, alert.evidence_total)
+        })
+        .collect()
+}
+
+#[test]
+fn a_late_event_repairs_its_group_and_what_it_withdraws_stays_visible() {
+    let before = [(5, 5), (6, 6), (7, 7)];
+    let after = |late: &[(i64, i64)]| told_of_count(&[&before, late].concat(), 60);
+    use AlertStatus::{Final, Retracted};
+    let moved = [(5, 3, Retracted, 3), (3, 1, Final, 4)];
+    assert_eq!(after(&[(3, 3)]), moved);
+    assert_eq!(after(&[(3, 3), (3, 3)]), moved, "what was there already changes nothing");
+    assert_eq!(after(&[(3, 3), (9, 9)]), [&moved[..], &[(3, 2, Final, 5)]].concat());
+    assert_eq!(after(&[(40, 40)]), [], "an event that changes no window");
+}
