@@ -240,6 +240,30 @@ async fn bloom_filter(store: &Store, reader: &mut RowReader, chunk: Chunk) -> Re
     Ok(Some(filter))
 }
 
+/// Whether a row of a file may have one of the texts in a column, by its bloom filters.
+pub(crate) async fn may_have_text(
+    store: &Store,
+    table: TableName,
+    file: &DataFile,
+    name: &str,
+    texts: &[&str],
+) -> Result<bool, StoreError> {
+    let mut reader = OpenFile::open_kept(store, table, file, Arc::default())
+        .await?
+        .into_builder();
+    let metadata = reader.builder.metadata().clone();
+    let Some(column) = column_of(&metadata, name) else {
+        return Ok(true);
+    };
+    for group in 0..metadata.num_row_groups() {
+        match bloom_filter(store, &mut reader, (group, column)).await? {
+            Some(filter) if !texts.iter().any(|text| filter.check(*text)) => {}
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
 fn column_of(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
     let columns = metadata.file_metadata().schema_descr().columns();
     columns.iter().position(|column| column.name() == name)
