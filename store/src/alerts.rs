@@ -13,7 +13,7 @@ use fail::fail_point;
 use futures::TryStreamExt;
 
 use crate::commit::{Committed, fence, resume_txns, txns};
-use crate::kept::alert_text;
+use crate::kept::{alert_text, may_have_text};
 use crate::limits::{MAX_ALERT_SPAN_DAYS, MAX_AMBIGUOUS_IDS};
 use crate::record_batch::{batch, micros};
 use crate::scan::{scan, scan_rows, select};
@@ -267,24 +267,30 @@ impl Store {
     /// the order of their ids.
     ///
     /// Files are left out by their dates: all revisions of an alert have the first event in common, which is in its id, and the
-    /// time of a revision is less than a `timespan` behind that. No rule has a longer one than [`MAX_ALERT_SPAN_DAYS`].
+    /// time of a revision is less than a `timespan` behind that. No rule has a longer one than [`MAX_ALERT_SPAN_DAYS`]. Of the
+    /// others, the ends are read and remembered: they have a bloom filter of the ids.
     ///
     /// # Errors
     /// The alerts table cannot be read.
     pub async fn alerts_by_id(&self, wanted: &[(u128, Timestamp)]) -> Result<Vec<Alert>, StoreError> {
         let ids: BTreeMap<String, Timestamp> = wanted.iter().map(|(id, about)| (alert_text(*id), *about)).collect();
         let reach = i64::from(MAX_ALERT_SPAN_DAYS) * NANOS_PER_DAY;
-        let may_have = |file: &&Arc<DataFile>| {
-            ids.iter().any(|(id, about)| {
-                let (from, to) = (about.saturating_add_nanos(-reach), about.saturating_add_nanos(reach));
-                file.stats.may_hold("id", id) && file.stats.may_hold_time(Some(from), Some(to))
-            })
-        };
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let snapshot = self.alerts.snapshot().await?;
-        let files: Vec<Arc<DataFile>> = snapshot.files.values().filter(may_have).cloned().collect();
+        let mut files: Vec<Arc<DataFile>> = Vec::new();
+        for file in snapshot.files.values() {
+            let may_have = |id: &str, about: &Timestamp| {
+                let (from, to) = (about.saturating_add_nanos(-reach), about.saturating_add_nanos(reach));
+                file.stats.may_hold("id", id) && file.stats.may_hold_time(Some(from), Some(to))
+            };
+            let asked = ids.iter().filter(|(id, about)| may_have(id, about));
+            let asked: Vec<&str> = asked.map(|(id, _)| id.as_str()).collect();
+            if !asked.is_empty() && may_have_text(self, TableName::Alerts, file, "id", &asked).await? {
+                files.push(file.clone());
+            }
+        }
         let found = self.latest(&files, |id| ids.contains_key(id)).await?;
         let mut alerts = self.read_alerts(&files, found.into_values().collect()).await?;
         alerts.sort_by(|a, b| a.alert.id.cmp(&b.alert.id));

@@ -42,6 +42,8 @@ pub(crate) enum Pages {
 
 /// What reads rows of one data file, and how its failures are told.
 pub(crate) struct RowReader {
+    /// The file, relative to the store.
+    pub path: String,
     pub builder: ParquetRecordBatchStreamBuilder<ObjectReader>,
     pub failed: Arc<dyn Fn(ParquetError) -> StoreError + Send + Sync>,
 }
@@ -115,6 +117,7 @@ impl OpenFile {
     /// What reads rows of it, where only some row groups, or rows that pass a test, are wanted.
     pub fn into_builder(self) -> RowReader {
         RowReader {
+            path: self.reader.path.to_string(),
             builder: ParquetRecordBatchStreamBuilder::new_with_metadata(self.reader, self.metadata),
             failed: self.failed,
         }

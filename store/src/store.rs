@@ -77,9 +77,7 @@ impl Store {
             match create {
                 true => open(name).await,
                 // A store of an older version has no such table yet.
-                false => Ok(Arc::new(
-                    Table::open_or_empty(location.files.clone(), name, &config).await?,
-                )),
+                false => Ok(Arc::new(Table::unread(location.files.clone(), name, &config))),
             }
         };
         let signals = kept(TableName::Signals).await?;

@@ -1,11 +1,15 @@
-//! The ends of files that were read: a repair asks the same files again and again.
+//! The ends of files that were read, with their bloom filters: a repair asks the same files again and again.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::bloom_filter::Sbbf;
 
 use crate::limits::MAX_KEPT_ENDS_BYTES;
+
+/// A column of a row group, by their places.
+pub(super) type Chunk = (usize, usize);
 
 /// What files say of themselves at their ends, by path. A file never changes, and no two have one path.
 #[derive(Debug, Default)]
@@ -16,38 +20,73 @@ pub(crate) struct FileEnds {
 
 #[derive(Debug, Default)]
 struct State {
-    by_path: HashMap<String, ArrowReaderMetadata>,
+    by_path: HashMap<String, FileEnd>,
     /// The paths, the one that came first at the front: it makes room for others.
-    order: VecDeque<(String, usize)>,
+    order: VecDeque<String>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct FileEnd {
+    metadata: ArrowReaderMetadata,
+    filters: HashMap<Chunk, Arc<Sbbf>>,
     bytes: usize,
 }
 
 impl FileEnds {
-    pub fn get(&self, path: &str) -> Option<ArrowReaderMetadata> {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_path
-            .get(path)
-            .cloned()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn put(&self, path: &str, end: &ArrowReaderMetadata) {
-        let bytes = end.metadata().memory_size();
-        if bytes > MAX_KEPT_ENDS_BYTES {
+    /// The end of a file, if it is known.
+    pub fn get(&self, path: &str) -> Option<ArrowReaderMetadata> {
+        Some(self.state().by_path.get(path)?.metadata.clone())
+    }
+
+    /// Remembers the end of a file.
+    pub fn put(&self, path: &str, metadata: &ArrowReaderMetadata) {
+        let bytes = metadata.metadata().memory_size() + path.len() * 2;
+        let mut state = self.state();
+        if bytes > MAX_KEPT_ENDS_BYTES || state.by_path.contains_key(path) {
             return;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.by_path.insert(path.to_owned(), end.clone()).is_some() {
-            return;
-        }
-        state.order.push_back((path.to_owned(), bytes));
+        let end = FileEnd {
+            metadata: metadata.clone(),
+            filters: HashMap::new(),
+            bytes,
+        };
+        state.by_path.insert(path.to_owned(), end);
+        state.order.push_back(path.to_owned());
         state.bytes += bytes;
-        while state.bytes > MAX_KEPT_ENDS_BYTES
-            && let Some((oldest, bytes)) = state.order.pop_front()
+        state.make_room();
+    }
+
+    /// A bloom filter of a file, if it is known.
+    pub(super) fn filter(&self, path: &str, chunk: Chunk) -> Option<Arc<Sbbf>> {
+        self.state().by_path.get(path)?.filters.get(&chunk).cloned()
+    }
+
+    /// Remembers a bloom filter of a file, of so many bytes, as long as the file's end is remembered.
+    pub(super) fn put_filter(&self, path: &str, chunk: Chunk, filter: &Arc<Sbbf>, bytes: usize) {
+        let mut state = self.state();
+        let Some(end) = state.by_path.get_mut(path) else {
+            return;
+        };
+        if end.filters.insert(chunk, filter.clone()).is_none() {
+            end.bytes += bytes;
+            state.bytes += bytes;
+            state.make_room();
+        }
+    }
+}
+
+impl State {
+    fn make_room(&mut self) {
+        while self.bytes > MAX_KEPT_ENDS_BYTES
+            && let Some(oldest) = self.order.pop_front()
         {
-            state.by_path.remove(&oldest);
-            state.bytes -= bytes;
+            let gone = self.by_path.remove(&oldest);
+            self.bytes -= gone.map_or(0, |end| end.bytes);
         }
     }
 }

@@ -13,11 +13,13 @@ use futures::stream::{self, Stream};
 use futures::{StreamExt as _, TryStreamExt as _};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter, RowSelection, RowSelector};
+use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
+use super::file_ends::Chunk;
 use crate::scan::{Batches, OpenFile, RowReader};
 use crate::table::DataFile;
 use crate::{Store, StoreError, TableName};
@@ -171,8 +173,8 @@ async fn open(
 ) -> Result<Option<Batches>, StoreError> {
     let bytes_read = wanted.bytes_read.clone();
     let opened = OpenFile::open_kept(store, wanted.table, file, bytes_read).await?;
-    let RowReader { mut builder, failed } = opened.into_builder();
-    let metadata = builder.metadata().clone();
+    let mut reader = opened.into_builder();
+    let metadata = reader.builder.metadata().clone();
     let (mut groups, mut selectors): (Vec<usize>, Vec<RowSelector>) = (Vec::new(), Vec::new());
     for group in 0..metadata.num_row_groups() {
         let mut rows: Option<RowSelection> = None;
@@ -182,8 +184,7 @@ async fn open(
             };
             let mut keys = group_keys(&metadata, group, column, keys).to_vec();
             if !keys.is_empty() && keys.len() <= MAX_BLOOM_KEYS {
-                let filter = builder.get_row_group_column_bloom_filter(group, column).await;
-                if let Some(filter) = filter.map_err(|error| failed(error))? {
+                if let Some(filter) = bloom_filter(store, &mut reader, (group, column)).await? {
                     keys.retain(|key| filter.check(key));
                 }
             }
@@ -204,6 +205,7 @@ async fn open(
     if groups.is_empty() {
         return Ok(None);
     }
+    let RowReader { builder, failed, .. } = reader;
     let schema = builder.parquet_schema();
     let tested = ProjectionMask::columns(schema, wanted.tested());
     let projection = ProjectionMask::columns(schema, columns.iter().copied());
@@ -220,6 +222,46 @@ async fn open(
         .build()
         .map_err(|error: ParquetError| failed(error))?;
     Ok(Some(stream.map_err(move |error| failed(error)).boxed()))
+}
+
+/// The bloom filter of a column of a row group, if it has one.
+async fn bloom_filter(store: &Store, reader: &mut RowReader, chunk: Chunk) -> Result<Option<Arc<Sbbf>>, StoreError> {
+    if let Some(known) = store.kept_ends.filter(&reader.path, chunk) {
+        return Ok(Some(known));
+    }
+    let (group, column) = chunk;
+    let found = reader.builder.get_row_group_column_bloom_filter(group, column).await;
+    let Some(filter) = found.map_err(|error| (reader.failed)(error))?.map(Arc::new) else {
+        return Ok(None);
+    };
+    let column = reader.builder.metadata().row_group(group).column(column);
+    let bytes = usize::try_from(column.bloom_filter_length().unwrap_or(0)).unwrap_or(0);
+    store.kept_ends.put_filter(&reader.path, chunk, &filter, bytes);
+    Ok(Some(filter))
+}
+
+/// Whether a row of a file may have one of the texts in a column, by its bloom filters.
+pub(crate) async fn may_have_text(
+    store: &Store,
+    table: TableName,
+    file: &DataFile,
+    name: &str,
+    texts: &[&str],
+) -> Result<bool, StoreError> {
+    let mut reader = OpenFile::open_kept(store, table, file, Arc::default())
+        .await?
+        .into_builder();
+    let metadata = reader.builder.metadata().clone();
+    let Some(column) = column_of(&metadata, name) else {
+        return Ok(true);
+    };
+    for group in 0..metadata.num_row_groups() {
+        match bloom_filter(store, &mut reader, (group, column)).await? {
+            Some(filter) if !texts.iter().any(|text| filter.check(*text)) => {}
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
 }
 
 fn column_of(metadata: &ParquetMetaData, name: &str) -> Option<usize> {

@@ -27,6 +27,7 @@ pub use commit::{KeptCommit, KeptCommitted};
 pub(crate) use decode::check_rows;
 pub(crate) use encode::{alert_text, note};
 pub(crate) use file_ends::FileEnds;
+pub(crate) use keyed_file::may_have_text;
 pub(crate) use order::Order;
 pub use signals::KeptSignals;
 

@@ -63,7 +63,9 @@ impl DataFileWriter {
         match table {
             TableName::Events => properties = event_properties(properties, &schema, config, rows),
             TableName::Signals | TableName::Bindings => properties = kept_properties(properties, &schema, rows),
-            TableName::Alerts | TableName::DeadLetters => {}
+            // A repair asks for alerts by their ids.
+            TableName::Alerts => properties = filtered(properties, &["id"], rows.min(config.row_group_rows)),
+            TableName::DeadLetters => {}
         }
         // Files of what correlation keeps are many and small, and their types are those that Parquet names.
         let options = ArrowWriterOptions::new()
@@ -124,18 +126,12 @@ fn event_properties(
             .set_column_dictionary_enabled(ColumnPath::from(name), false)
             .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
     }
-    let distinct = rows.min(config.row_group_rows).max(1) as u64;
     let entities = FieldId::ALL
         .iter()
         .filter(|id| id.info().indexed == Indexed::Entity)
         .map(|id| id.info().column);
-    for name in entities.chain(["event_id"]) {
-        let path = ColumnPath::from(name);
-        properties = properties
-            .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)
-            .set_column_bloom_filter_max_ndv(path, distinct);
-    }
-    properties
+    let columns: Vec<&str> = entities.chain(["event_id"]).collect();
+    filtered(properties, &columns, rows.min(config.row_group_rows))
 }
 
 /// Few rows belong to one key, and they lie together: pages and row groups are small, and the keys have bounds and filters.
@@ -172,12 +168,16 @@ fn kept_properties(
         .set_column_dictionary_enabled(ColumnPath::from("event_id"), false)
         .set_column_encoding(ColumnPath::from("event_id"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
         .set_column_dictionary_enabled(ColumnPath::from("content"), false);
-    let distinct = rows.clamp(1, KEPT_ROW_GROUP_ROWS) as u64;
-    for name in ["key", "to_key"] {
+    filtered(properties, &["key", "to_key"], rows.min(KEPT_ROW_GROUP_ROWS))
+}
+
+/// Bloom filters for columns that have at most so many values in a row group.
+fn filtered(mut properties: WriterPropertiesBuilder, columns: &[&str], distinct: usize) -> WriterPropertiesBuilder {
+    for &name in columns {
         let path = ColumnPath::from(name);
         properties = properties
             .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)
-            .set_column_bloom_filter_max_ndv(path, distinct);
+            .set_column_bloom_filter_max_ndv(path, distinct.max(1) as u64);
     }
     properties
 }

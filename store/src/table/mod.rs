@@ -128,25 +128,16 @@ impl Table {
         }))
     }
 
-    /// Opens a table that stores of older versions lack: where it has no log, it is empty until the first commit makes it.
-    pub async fn open_or_empty(
-        files: Arc<dyn ObjectStore>,
-        name: TableName,
-        config: &StoreConfig,
-    ) -> Result<Self, StoreError> {
-        let log = Log { table: name, files };
-        let snapshot = if log.exists().await? {
-            log.load().await?
-        } else {
-            Snapshot::default()
-        };
-        Ok(Self {
+    /// A table that stores of older versions lack, and most readers do not ask for: nothing is read of it before somebody does.
+    /// Where it has no log, it is empty until the first commit makes it.
+    pub fn unread(files: Arc<dyn ObjectStore>, name: TableName, config: &StoreConfig) -> Self {
+        Self {
             name,
-            log,
-            newest: RwLock::new(Arc::new(snapshot)),
+            log: Log { table: name, files },
+            newest: RwLock::default(),
             following: tokio::sync::Mutex::new(()),
             config: config.clone(),
-        })
+        }
     }
 
     /// The newest version that this process knows.
@@ -213,7 +204,7 @@ impl Table {
         let _following = self.following.lock().await;
         let commit_id = uuid::Uuid::new_v4().to_string();
         let (entry, actions) = self.entry(proposal, &commit_id)?;
-        if self.follow().await?.is_absent() {
+        if self.known().is_absent() && self.follow().await?.is_absent() {
             // Another process may create it at the same moment: whichever entry lands is the table.
             self.log.put(0, first_entry(self.name)).await?;
         }

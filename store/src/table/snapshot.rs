@@ -91,7 +91,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Whether the table has no log: nothing was ever committed to it.
+    /// Whether nothing was read of the table yet, or it has no log.
     pub fn is_absent(&self) -> bool {
         self.meta_data.id.is_empty()
     }

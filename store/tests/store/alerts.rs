@@ -262,7 +262,7 @@ async fn alerts_are_found_by_their_ids() {
         ],
         // A revision may have another date, as far away as a rule's timespan.
         vec![alert(&id(1), 3, Retracted, 100 + year)],
-        vec![alert(&id(1), 2, Final, 86_400)],
+        vec![alert(&id(1), 2, Final, 200)],
     ];
     for (n, alerts) in (0..).zip(&commits) {
         put(&store, alerts, n, n + 1, vec![]).await;
@@ -272,14 +272,20 @@ async fn alerts_are_found_by_their_ids() {
         ids(&store.alerts_by_id(&wanted).await.unwrap())
     };
     let revision = |n: u128, revision: u32| format!("{}.{revision}", id(n));
-    assert_eq!(find(&[(1, 100)]).await, [revision(1, 3)]);
-    assert_eq!(find(&[(1, 100 + year)]).await, [revision(1, 3)]);
-    assert_eq!(
-        find(&[(u128::MAX, 0), (3, 0), (2, 0)]).await,
-        [revision(2, 1), revision(u128::MAX, 1)]
-    );
-    assert_eq!(find(&[(3, 0)]).await, <[String; 0]>::default());
-    assert_eq!(find(&[]).await, <[String; 0]>::default());
+    for compacted in [false, true] {
+        if compacted {
+            // The three of one date become one file.
+            crate::care::compact(&store, TableName::Alerts).await;
+        }
+        assert_eq!(find(&[(1, 100)]).await, [revision(1, 3)]);
+        assert_eq!(find(&[(1, 100 + year)]).await, [revision(1, 3)]);
+        assert_eq!(
+            find(&[(u128::MAX, 0), (3, 0), (2, 0)]).await,
+            [revision(2, 1), revision(u128::MAX, 1)]
+        );
+        assert_eq!(find(&[(3, 0)]).await, <[String; 0]>::default());
+        assert_eq!(find(&[]).await, <[String; 0]>::default());
+    }
 }
 
 #[tokio::test]

@@ -248,6 +248,35 @@ async fn what_comes_again_after_a_crash_is_kept_once() {
     assert_eq!(problems(&store).await, []);
 }
 
+#[tokio::test]
+async fn a_crash_between_the_two_tables_doubles_no_row_and_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let all = Kept {
+        signals: rows(&(0..10).map(|n| signal(n, "alice")).collect::<Vec<_>>(), 0),
+        bindings: rows(&(0..10).map(|n| binding(n, "shop/web", "u1")).collect::<Vec<_>>(), 0),
+        windows: vec![(9, window(0, "alice"))],
+    };
+    // The bindings are there, and with the other table it ended.
+    let bindings = Kept {
+        bindings: all.bindings[..6].to_vec(),
+        ..Kept::default()
+    };
+    assert_eq!(keep(&store, 0, bindings, 6).await.rows, 6);
+    assert_eq!(counts(&store).await, [0, 6]);
+    // Whoever goes on has read further, or not as far.
+    let mut less = all.clone();
+    less.signals.truncate(4);
+    (less.bindings.truncate(4), less.windows.clear());
+    assert_eq!(keep(&store, 0, less, 4).await.rows, 4);
+    assert_eq!(keep(&store, 0, all.clone(), 10).await.rows, 6 + 4 + 1);
+    assert_eq!(counts(&store).await, [11, 10]);
+    let key = signal(0, "alice").key();
+    let signals: Vec<Signal> = all.signals.into_iter().map(|(_, signal)| signal).collect();
+    assert_eq!(signals_of(&store, &[key]).await, signals);
+    assert_eq!(store.kept_windows(&[span(key)]).await.unwrap(), [window(0, "alice")]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_workers_with_the_same_partition_keep_each_row_once() {
     let dir = tempfile::tempdir().unwrap();

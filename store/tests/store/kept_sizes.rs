@@ -159,8 +159,11 @@ async fn a_match_takes_few_bytes_and_a_group_is_found_by_reading_few() {
     assert_eq!(found.signals, few.signals);
     let again = store.kept_signals(&[span(needle)], usize::MAX).await.unwrap();
     assert!(again.bytes_read < found.bytes_read, "the ends of files are known");
-    let none = store.kept_signals(&[span(needle ^ 1)], usize::MAX).await.unwrap();
+    let reopened = crate::support::open(dir.path()).await;
+    let none = reopened.kept_signals(&[span(needle ^ 1)], usize::MAX).await.unwrap();
     assert_eq!(none.signals, []);
+    let none_again = reopened.kept_signals(&[span(needle ^ 1)], usize::MAX).await.unwrap();
+    assert_eq!(none_again.bytes_read, 0, "its filter is known");
     println!("a match: {before:.1} bytes in {files} files, {after:.1} in {files_after}");
     println!("a file of one match: {alone:.0} bytes");
     println!("a binding: {binding_before:.1} bytes, then {binding_after:.1}");

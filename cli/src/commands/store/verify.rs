@@ -40,7 +40,15 @@ pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
             .verify(table, &mut |problem| found.push(problem), &mut moved)
             .await;
         bar.finish_and_clear();
-        let verified = verified?;
+        let verified = match verified {
+            Ok(verified) => verified,
+            // The log of some tables is read only now.
+            Err(error @ (StoreError::Log { .. } | StoreError::File { .. })) => {
+                print(&found, args.output.output)?;
+                return log_problem(table.name(), &error.into(), &args);
+            }
+            Err(error) => return Err(error.into()),
+        };
         all.files += verified.files;
         all.rows += verified.rows;
         all.bytes += verified.bytes;
