@@ -64,3 +64,10 @@ pub(crate) const MAX_AUDITD_FIELDS: usize = 1_024;
 
 /// Most risks that an event names of a pod. The native record keeps the others.
 pub(crate) const MAX_POD_RISKS: usize = 64;
+
+/// Most networks of trusted proxies that a topic may have: each address that a record claims is looked for in all of them. More
+/// are refused with the configuration.
+pub const MAX_TRUSTED_PROXIES: usize = 256;
+
+/// Longest name of a cluster in the configuration, in bytes. A longer one is refused.
+pub const MAX_CLUSTER_NAME_BYTES: usize = 253;

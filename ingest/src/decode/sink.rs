@@ -6,6 +6,7 @@ use compact_str::{CompactString, format_compact};
 use super::Reject;
 use super::envelope::Envelope;
 use crate::normalize::{Context, Normalized, kubernetes_metadata, set_place_of_file};
+use crate::settings::TopicSettings;
 
 /// Where the parts of one record go.
 pub(super) struct Sink<'a> {
@@ -13,6 +14,7 @@ pub(super) struct Sink<'a> {
     position: Position,
     timestamp: Timestamp,
     ingested: Timestamp,
+    settings: &'a TopicSettings,
     out: &'a mut EventBatch,
     /// Parts so far.
     pub(super) parts: u32,
@@ -21,11 +23,18 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(position: Position, timestamp: Timestamp, ingested: Timestamp, out: &'a mut EventBatch) -> Self {
+    pub(super) fn new(
+        position: Position,
+        timestamp: Timestamp,
+        ingested: Timestamp,
+        settings: &'a TopicSettings,
+        out: &'a mut EventBatch,
+    ) -> Self {
         Self {
             position,
             timestamp,
             ingested,
+            settings,
             out,
             parts: 0,
             masked: Vec::new(),
@@ -38,6 +47,7 @@ impl<'a> Sink<'a> {
             raw,
             position: &self.position,
             timestamp: envelope.time.unwrap_or(self.timestamp),
+            settings: self.settings,
         }
     }
 
@@ -56,6 +66,13 @@ impl<'a> Sink<'a> {
     /// Adds an event, with what the envelopes around it say.
     pub(super) fn event(&mut self, mut normalized: Normalized, raw: &str, envelope: &Envelope) {
         apply(envelope, raw, &mut normalized);
+        if let Some(cluster) = &self.settings.cluster {
+            set_new(
+                &mut normalized.fields,
+                FieldId::OrchestratorClusterName,
+                cluster.as_str(),
+            );
+        }
         for kind in &self.masked {
             if raw.contains(format_compact!("[masked:{kind}]").as_str()) {
                 normalized.fields.push(FieldId::Masked, kind);

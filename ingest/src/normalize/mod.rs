@@ -46,6 +46,7 @@ use casebook_event::{EventId, Fields, Native, Position, Source, Timestamp, Value
 
 use crate::decode::SyslogLine;
 use crate::decode::reject::{self, Reject};
+use crate::settings::TopicSettings;
 pub(crate) use container_log::{ContainerLine, set_place_of_file};
 
 /// What a normalizer may look at beside the parsed record.
@@ -56,12 +57,16 @@ pub(crate) struct Context<'a> {
     pub(crate) position: &'a Position,
     /// What stands in where the record has no time of its own: its shipper's, else the broker's.
     pub(crate) timestamp: Timestamp,
+    /// What the deployment says of the topic.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what it is for comes with the next step"))]
+    pub(crate) settings: &'a TopicSettings,
 }
 
 #[cfg(test)]
 impl<'a> Context<'a> {
-    /// A context for tests: read at the first offset of a topic `t`, one second after the epoch.
+    /// A context for tests: read at the first offset of a topic `t`, one second after the epoch, of which nothing is said.
     pub(crate) fn of(raw: &'a str) -> Self {
+        static SETTINGS: TopicSettings = TopicSettings::NONE;
         use std::sync::LazyLock;
         static POSITION: LazyLock<Position> = LazyLock::new(|| Position {
             topic: "t".into(),
@@ -73,6 +78,7 @@ impl<'a> Context<'a> {
             raw,
             position: &POSITION,
             timestamp: Timestamp::from_seconds(1),
+            settings: &SETTINGS,
         }
     }
 }

@@ -24,7 +24,7 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     let correlations: Vec<&RuleInfo> = asked.iter().filter(|rule| rule.kind != RuleKind::Detection).collect();
     let detections = detections(&set, &asked);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut decoder = Decoder::new(kind);
+    let mut decoder = Decoder::new(kind).with_settings(args.topic.settings()?);
     let mut batch = EventBatch::default();
     let mut last = None;
     for record in casebook_pipeline::open_records(&args.file, kind)? {
