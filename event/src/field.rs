@@ -186,6 +186,7 @@ field_table! {
     SpanId "span.id" "span_id" Keyword Exact "the span";
     SessionId "casebook.session.id" "casebook_session_id" Keyword Entity "the login session, where the source names one";
     Masked "casebook.masked" "casebook_masked" Keywords Exact "what kinds of secret were masked in the event";
+    Truncated "casebook.truncated" "casebook_truncated" Keyword Exact "`true` where the record ended too early: what the event lacks may have stood behind its end";
     CorrelationId "casebook.correlation.id" "casebook_correlation_id" Keyword Entity "what the source ties its own events together by: Azure correlation id, GCP operation id, request id";
     RelatedIps "related.ip" "related_ip" Keywords Exact "every address in the event";
 }

@@ -36,7 +36,7 @@ pub use native::Native;
 pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position, StartOffset};
 pub use signal::{EventRef, Signal, SignalMessage, Watermark};
 pub use source::{Logsource, Source, UnknownSource};
-pub use tape::Tape;
+pub use tape::{Recovered, Tape};
 pub use timestamp::Timestamp;
 pub use value::Value;
 pub use value_ref::{Entries, Items, ValueRef};

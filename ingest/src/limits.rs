@@ -62,6 +62,18 @@ pub(crate) const AUDITD_EVENT_MS: i64 = 2_000;
 /// Most fields of one audit record; what follows stays in the raw text.
 pub(crate) const MAX_AUDITD_FIELDS: usize = 1_024;
 
+/// Most operations of a JSON patch that are read: what the API server itself takes (`maxJSONPatchOperations`).
+pub(crate) const MAX_PATCH_OPERATIONS: usize = 10_000;
+
+/// Longest path of a JSON patch that is followed, in keys: deeper than anything that is looked for.
+pub(crate) const MAX_PATCH_DEPTH: usize = 32;
+
+/// Most members that are known of one array which a JSON patch writes to; more than fit into an object of the API server.
+pub(crate) const MAX_PATCH_LIST: usize = 4_096;
+
+/// Most that a JSON patch may copy and move, in bytes: copies of copies double. What is beyond stays unknown.
+pub(crate) const MAX_PATCH_COPY_BYTES: usize = 1 << 20;
+
 /// Most risks that an event names of a pod. The native record keeps the others.
 pub(crate) const MAX_POD_RISKS: usize = 64;
 

@@ -6,6 +6,7 @@ use casebook_event::{Native, Source, Tape, Value};
 
 use super::envelope::{self, Batch, Envelope, Inner, Member, Opened};
 use super::join::Joiner;
+use super::json::{self, Recovered};
 use super::reject::{self, Reject};
 use super::sink::Sink;
 use super::{AuditdHead, CriLine, Members, SourceKind, detect, members};
@@ -41,6 +42,8 @@ impl Decoding<'_> {
             None => self.sink.reject(Reject::new(reject::EMPTY, "no content"), payload),
             Some(b'{' | b'[') if is_json(payload) => match std::str::from_utf8(payload) {
                 Ok(text) => self.values(text),
+                // It ends within a character: what was cut off there is no text, and the rest of it is.
+                Err(error) if error.error_len().is_none() => self.values(&String::from_utf8_lossy(payload)),
                 Err(error) => self.sink.reject(Reject::utf8(error), payload),
             },
             Some(_) => match String::from_utf8_lossy(payload) {
@@ -120,18 +123,51 @@ impl Decoding<'_> {
                 self.value(value, Part::whole(&text[..end]));
                 end.max(1)
             }
-            Some(Err(error)) => {
-                // In a record of several lines, the next line is a new chance: but not for ever, since each costs a look
-                // at all that follows.
-                *broken_values += 1;
-                let line = first_line(text);
-                let again =
-                    text[line.len()..].trim_ascii_start().starts_with('{') && *broken_values < MAX_BROKEN_VALUES;
-                let broken = if again { line } else { text };
-                self.sink.reject(Reject::json(&error), broken.as_bytes());
-                broken.len().max(1)
-            }
+            Some(Err(error)) => self.refused(text, &error, broken_values),
             None => text.len().max(1),
+        }
+    }
+
+    /// Decodes the value that `text` begins with and that the parser refuses, as far as it can be read.
+    fn refused(&mut self, text: &str, error: &serde_json::Error, broken_values: &mut u32) -> usize {
+        let mut found = json::recover(text);
+        if let Some(recovered) = found.take_if(|recovered| !recovered.cut) {
+            let end = recovered.end.max(1);
+            self.recovered(recovered, Part::whole(&text[..end]));
+            return end;
+        }
+        // In a record of several lines, the next line is a new chance: but not for ever, since each costs a look
+        // at all that follows.
+        *broken_values += 1;
+        let line = first_line(text);
+        let again = text[line.len()..].trim_ascii_start().starts_with('{') && *broken_values < MAX_BROKEN_VALUES;
+        let broken = if again { line } else { text };
+        if again {
+            found = json::recover(line);
+        }
+        match found.filter(|recovered| !recovered.is_empty()) {
+            Some(recovered) => self.recovered(recovered, Part::whole(broken)),
+            None => self.sink.reject(self.reject_of(error), broken.as_bytes()),
+        }
+        broken.len().max(1)
+    }
+
+    /// Decodes an object of which not all could be read, `part.text` being its text.
+    fn recovered(&mut self, recovered: Recovered, part: Part<'_>) {
+        let envelope = recovered.envelope().within(part.envelope);
+        let part = Part {
+            envelope: &envelope,
+            ..part
+        };
+        self.value(recovered.value, part);
+    }
+
+    /// Why JSON is none. Of what was cut, it says whose it would have been.
+    fn reject_of(&self, error: &serde_json::Error) -> Reject {
+        let reject = Reject::json(error);
+        match self.kind {
+            SourceKind::Source(source) if error.is_eof() => reject.of_cut(Some(source)),
+            _ => reject,
         }
     }
 
@@ -158,7 +194,9 @@ impl Decoding<'_> {
     fn members(&mut self, slices: Vec<(&str, Option<Envelope>)>, batch: Option<Batch>, outer: Part<'_>) -> usize {
         let offset = |slice: &str| (slice.as_ptr() as usize).saturating_sub(outer.text.as_ptr() as usize);
         let mut end = 1;
+        let mut last = None;
         for (n, (slice, own)) in (0u32..).zip(slices) {
+            last = Some((n, slice));
             end = offset(slice) + slice.len();
             if self.sink.parts >= MAX_EVENTS_PER_RECORD {
                 let detail = format!("more than {MAX_EVENTS_PER_RECORD} events in a record");
@@ -182,6 +220,7 @@ impl Decoding<'_> {
             {
                 continue;
             }
+            let mut marked = None;
             let value = match serde_json::from_str::<Value>(slice) {
                 Ok(value @ Value::Map(_)) => value,
                 Ok(_) => {
@@ -190,10 +229,20 @@ impl Decoding<'_> {
                     self.sink.reject(reject, slice.as_bytes());
                     continue;
                 }
-                Err(error) => {
-                    self.sink.reject(Reject::json(&error).in_member(n), slice.as_bytes());
-                    continue;
-                }
+                Err(error) => match recover_all(slice) {
+                    Some(found) => {
+                        marked = Some(found.envelope().within(part.envelope));
+                        found.value
+                    }
+                    None => {
+                        self.sink.reject(self.reject_of(&error).in_member(n), slice.as_bytes());
+                        continue;
+                    }
+                },
+            };
+            let part = Part {
+                envelope: marked.as_ref().unwrap_or(part.envelope),
+                ..part
             };
             match member {
                 Member::Record => self.value(value, part),
@@ -204,7 +253,30 @@ impl Decoding<'_> {
                 }
             }
         }
+        self.no_end(last, end, outer);
         end
+    }
+
+    /// Says so where an array of events ends between two of them, or before the first: how many more there were is not known.
+    fn no_end(&mut self, last: Option<(u32, &str)>, end: usize, outer: Part<'_>) {
+        let (count, rest) = match last {
+            Some((n, slice)) if members::value_end(slice).is_some() => {
+                (n + 1, outer.text.get(end..).unwrap_or_default())
+            }
+            None if outer.text.ends_with('[') => (0, outer.text),
+            _ => return,
+        };
+        let nothing = |c: char| c == ',' || c.is_ascii_whitespace();
+        if count > 0 && !rest.chars().all(nothing) {
+            return;
+        }
+        let detail = format!("an array without an end, behind {count} members");
+        let named = match self.kind {
+            SourceKind::Source(source) => Some(source),
+            SourceKind::Auto => None,
+        };
+        let reject = Reject::new(reject::INVALID_JSON, detail).of_cut(named);
+        self.sink.reject(reject, rest.as_bytes());
     }
 
     /// The object that `text` begins with, where the topic's records may be read in place.
@@ -298,10 +370,17 @@ impl Decoding<'_> {
                     ..part
                 };
                 let inner = text.trim_ascii_start();
-                if inner.starts_with('{')
-                    && let Ok(value @ Value::Map(_)) = serde_json::from_str::<Value>(inner)
-                {
-                    return self.value(value, Part { text: inner, ..part });
+                if inner.starts_with('{') {
+                    let part = Part { text: inner, ..part };
+                    match serde_json::from_str::<Value>(inner) {
+                        Ok(value @ Value::Map(_)) => return self.value(value, part),
+                        Ok(_) => {}
+                        Err(_) => {
+                            if let Some(recovered) = recover_all(inner) {
+                                return self.recovered(recovered, part);
+                            }
+                        }
+                    }
                 }
                 self.line(part, raw.as_bytes());
             }
@@ -319,11 +398,17 @@ impl Decoding<'_> {
         let source = match self.kind {
             SourceKind::Source(source) => Ok(source),
             SourceKind::Auto if part.envelope.container => Ok(Source::ContainerLog),
+            SourceKind::Auto if part.envelope.truncated => {
+                detect::detect_cut(&value, part.envelope).map(|(source, _)| source)
+            }
             SourceKind::Auto => detect::detect_object(&value).map(|(source, _)| source),
         };
+        let named = source.as_ref().ok().copied();
         let done = source.and_then(|source| {
             if source == Source::ContainerLog {
-                let line = ContainerLine::of_object(value)?;
+                let mut line = ContainerLine::of_object(value)?;
+                // Whether there is more of its text to come stood behind its end.
+                line.partial &= !part.envelope.truncated;
                 self.container(line, part);
                 return Ok(());
             }
@@ -334,6 +419,11 @@ impl Decoding<'_> {
             Ok(()) => self.give_out(part),
             Err(reject) => {
                 self.scratch.clear();
+                let reject = if part.envelope.truncated {
+                    reject.of_cut(named)
+                } else {
+                    reject
+                };
                 self.sink.reject(reject, part.raw.as_bytes());
             }
         }
@@ -346,7 +436,15 @@ impl Decoding<'_> {
             SourceKind::Auto if part.envelope.container => Source::ContainerLog,
             SourceKind::Auto => match detect::detect_line(part.text) {
                 Ok((source, _)) => source,
-                Err(reject) => return self.sink.reject(reject, payload),
+                Err(reject) => {
+                    // The little that is left of an object says nothing; what is around it may.
+                    let named = part.text.starts_with('{').then(|| detect::source_around(part.envelope));
+                    let reject = match named.flatten() {
+                        Some(source) => reject.of_cut(Some(source)),
+                        None => reject,
+                    };
+                    return self.sink.reject(reject, payload);
+                }
             },
         };
         let result = match source {
@@ -381,7 +479,7 @@ impl Decoding<'_> {
             }
             source if normalize::is_json_only(source) => Err(match serde_json::from_str::<Value>(part.text) {
                 Ok(_) => Reject::new(reject::WRONG_SHAPE, "no JSON object"),
-                Err(error) => Reject::json(&error),
+                Err(error) => self.reject_of(&error),
             }),
             _ => {
                 let context = self.sink.context(part.text, part.envelope);
@@ -390,6 +488,7 @@ impl Decoding<'_> {
         };
         match result {
             Ok(normalized) => self.sink.event(normalized, part.raw, part.envelope),
+            Err(reject) if part.envelope.truncated => self.sink.reject(reject.of_cut(Some(source)), payload),
             Err(reject) => self.sink.reject(reject, payload),
         }
     }
@@ -419,6 +518,11 @@ impl<'a> Part<'a> {
             depth: 0,
         }
     }
+}
+
+/// Reads an object that the parser refuses and that is all there is of `text`. `None` where it is broken, or nothing is known of it.
+fn recover_all(text: &str) -> Option<Recovered> {
+    json::recover(text).filter(|recovered| recovered.end == text.len() && !recovered.is_empty())
 }
 
 /// Whether a repaired text was none: a quarter of it are characters that replace bytes, or control characters.

@@ -37,6 +37,12 @@ pub(crate) struct Envelope {
     pub(crate) container: bool,
     /// The record was text in another encoding (base64): what the queue delivered cannot be searched.
     pub(crate) encoded: bool,
+    /// The record, or an envelope around it alone, ended too early.
+    pub(crate) truncated: bool,
+    /// The text inside is one that was cut itself.
+    pub(crate) half: bool,
+    /// How many values of these could not be read as they are written.
+    pub(crate) odd_count: u32,
     /// What the envelopes are, the outermost first.
     pub(crate) names: Vec<&'static str>,
 }
@@ -51,6 +57,9 @@ impl Envelope {
         entries: Vec::new(),
         container: false,
         encoded: false,
+        truncated: false,
+        half: false,
+        odd_count: 0,
         names: Vec::new(),
     };
 
@@ -85,6 +94,9 @@ impl Envelope {
             entries,
             container: self.container || outer.container,
             encoded: self.encoded || outer.encoded,
+            truncated: self.truncated || outer.truncated,
+            half: self.half || outer.half,
+            odd_count: self.odd_count.saturating_add(outer.odd_count),
             names,
         }
     }
@@ -143,7 +155,16 @@ pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<O
     Ok(match opened {
         Opened::Leaf(value) => Opened::Leaf(value),
         Opened::One(inner, envelope) => Opened::One(inner, Box::new(envelope.within(outer))),
-        Opened::Many(batch, envelope) => Opened::Many(batch, Box::new(envelope.within(outer))),
+        // Which member was cut is seen at each of them.
+        Opened::Many(batch, envelope) => Opened::Many(
+            batch,
+            Box::new(Envelope {
+                truncated: false,
+                half: false,
+                odd_count: 0,
+                ..envelope.within(outer)
+            }),
+        ),
     })
 }
 

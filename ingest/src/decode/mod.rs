@@ -17,6 +17,7 @@ mod detect;
 mod envelope;
 mod join;
 mod joining;
+pub(crate) mod json;
 pub(crate) mod logfmt;
 pub(crate) mod mask;
 mod members;

@@ -5,7 +5,7 @@ use compact_str::{CompactString, format_compact};
 
 use super::Reject;
 use super::envelope::Envelope;
-use crate::normalize::{Context, Normalized, kubernetes_metadata, set_place_of_file};
+use crate::normalize::{Context, Normalized, content_id, kubernetes_metadata, set_place_of_file};
 use crate::settings::TopicSettings;
 
 /// Where the parts of one record go.
@@ -48,6 +48,8 @@ impl<'a> Sink<'a> {
             position: &self.position,
             timestamp: envelope.time.unwrap_or(self.timestamp),
             settings: self.settings,
+            truncated: envelope.truncated,
+            half: envelope.half,
         }
     }
 
@@ -72,6 +74,14 @@ impl<'a> Sink<'a> {
                 FieldId::OrchestratorClusterName,
                 cluster.as_str(),
             );
+        }
+        if envelope.truncated {
+            normalized.fields.set(FieldId::Truncated, "true");
+            // Nothing in what is left of it says when it was. Its identity is its text then, with what stands in for its time.
+            if normalized.time == envelope.time.unwrap_or(self.timestamp) {
+                let context = self.context(raw, envelope);
+                normalized.id = content_id(normalized.source, raw.as_bytes(), envelope.time, &context);
+            }
         }
         for kind in &self.masked {
             if raw.contains(format_compact!("[masked:{kind}]").as_str()) {
@@ -123,6 +133,9 @@ const COMMON_PLACES: &[FieldId] = &[
     FieldId::CloudInstanceId,
 ];
 
+/// Where the native record says how many of its values could not be read as they are written.
+pub(crate) const UNREADABLE: &str = "unreadable_values";
+
 /// Adds what the envelopes say of the place. The pod that a shipper names is the one that wrote the record: of what an
 /// application prints that is the pod concerned, of what Falco or the API server prints it is not.
 fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
@@ -155,7 +168,7 @@ fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
     if let Some(file) = &envelope.file {
         set_new(fields, FieldId::LogFilePath, file);
     }
-    if !envelope.entries.is_empty() {
+    if !envelope.entries.is_empty() || envelope.odd_count > 0 {
         let own = match std::mem::replace(&mut normalized.native, Native::NONE) {
             Native::Tree(value) => value,
             tape => tape.root(raw).to_value(),
@@ -165,6 +178,9 @@ fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
             _ => Vec::new(),
         };
         entries.extend(envelope.entries.iter().cloned());
+        if envelope.odd_count > 0 {
+            entries.push((UNREADABLE.into(), Value::Int(envelope.odd_count.into())));
+        }
         normalized.native = Value::Map(entries).into();
     }
 }

@@ -170,6 +170,11 @@ fn dead_letters_say_why_and_where() {
     check(
         "application",
         format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200)),
+        "0:event",
+    );
+    check(
+        "application",
+        format!("{}1{}x", "{\"a\":".repeat(200), "}".repeat(100)),
         "0:too_deep",
     );
     let lines = "{\"a\":}\n".repeat(200);

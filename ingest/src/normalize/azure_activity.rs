@@ -72,7 +72,7 @@ const CATEGORIES: &[&str] = &[
 ];
 
 /// One record.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
+pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
     let Some(operation) = operation(&native) else {
         return Err(Reject::new(
             reject::WRONG_SHAPE,
@@ -88,6 +88,7 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     ]
     .iter()
     .find_map(|key| native.get(key).and_then(epoch::parse))
+    .or(context.time_of_cut())
     .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither time nor eventTimestamp is a time"))?;
     let resource = resource(&native).unwrap_or_default();
     let correlation =
@@ -123,8 +124,8 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     fields.push(FieldId::EventType, kind);
     fields.set(FieldId::EventAction, operation);
     fields.set(FieldId::CorrelationId, correlation);
-    set_outcome(&native, status, &mut fields);
-    set_user(&native, &mut fields);
+    set_outcome(&native, status, context, &mut fields);
+    set_user(&native, context, &mut fields);
     set_resource(resource, &mut fields);
     if let Some(level) = first(&native, &[&["level"], &["Level"]]) {
         fields.set(FieldId::LogLevel, level.to_ascii_lowercase());
@@ -169,10 +170,11 @@ fn classify(operation: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn set_outcome(native: &Value, status: &str, fields: &mut Fields) {
+fn set_outcome(native: &Value, status: &str, context: &Context<'_>, fields: &mut Fields) {
     let outcome = match status.to_ascii_lowercase().as_str() {
         "success" | "succeeded" | "accepted" | "resolved" => "success",
         "failure" | "failed" => "failure",
+        "" if context.truncated => "",
         _ => "unknown",
     };
     fields.set(FieldId::EventOutcome, outcome);
@@ -209,7 +211,7 @@ fn set_outcome(native: &Value, status: &str, fields: &mut Fields) {
     }
 }
 
-fn set_user(native: &Value, fields: &mut Fields) {
+fn set_user(native: &Value, context: &Context<'_>, fields: &mut Fields) {
     let claims = native
         .at(&["identity", "claims"])
         .or(native.get("claims"))
@@ -229,7 +231,9 @@ fn set_user(native: &Value, fields: &mut Fields) {
             &["identity", "authorization", "evidence", "principalId"],
             &["authentication", "principalId"],
         ],
-    );
+    )
+    // A better name may have stood behind the end.
+    .filter(|_| !context.truncated);
     fields.set_str(
         FieldId::UserName,
         caller

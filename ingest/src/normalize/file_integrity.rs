@@ -56,7 +56,9 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         Monitor::Wazuh => wazuh(&native, &mut fields),
         Monitor::Osquery => osquery(&native, &mut fields),
     };
-    let time = time.ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "the change has no time"))?;
+    let time = time
+        .or(context.time_of_cut())
+        .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "the change has no time"))?;
     if let Some(path) = fields.str(FieldId::FilePath).map(str::to_owned) {
         fields.set(FieldId::FileName, command_line::base_name(&path));
     }

@@ -2,7 +2,7 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
-use super::address;
+use super::{Context, address};
 use crate::decode::reject::{self, Reject};
 
 /// The `AuditLog` inside a Cloud Logging entry (Cloud Audit Logs, "AuditLog").
@@ -12,7 +12,7 @@ pub(super) fn payload(entry: &Value) -> Option<&Value> {
 }
 
 /// The entry's time.
-pub(super) fn time(entry: &Value) -> Result<Timestamp, Reject> {
+pub(super) fn time(entry: &Value, context: &Context<'_>) -> Result<Timestamp, Reject> {
     ["timestamp", "receiveTimestamp"]
         .iter()
         .find_map(|key| Timestamp::parse_rfc3339(entry.str_at(&[key])?))
@@ -20,6 +20,7 @@ pub(super) fn time(entry: &Value) -> Result<Timestamp, Reject> {
             let payload = payload(entry)?;
             Timestamp::parse_rfc3339(payload.str_at(&["requestMetadata", "requestAttributes", "time"])?)
         })
+        .or(context.time_of_cut())
         .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither timestamp nor receiveTimestamp is a time"))
 }
 
@@ -36,7 +37,7 @@ pub(super) fn id(source: Source, entry: &Value, time: Timestamp, raw: &str) -> E
 }
 
 /// Sets what all services have in common.
-pub(super) fn set(entry: &Value, payload: &Value, fields: &mut Fields) {
+pub(super) fn set(entry: &Value, payload: &Value, context: &Context<'_>, fields: &mut Fields) {
     let text = |path: &[&str]| payload.str_at(path);
     let label = |key: &str| entry.str_at(&["resource", "labels", key]);
     fields.set(FieldId::CloudProvider, "gcp");
@@ -66,20 +67,20 @@ pub(super) fn set(entry: &Value, payload: &Value, fields: &mut Fields) {
         FieldId::UserAgentOriginal,
         text(&["requestMetadata", "callerSuppliedUserAgent"]),
     );
-    set_outcome(payload, fields);
+    set_outcome(payload, context.truncated, fields);
 }
 
 /// `google.rpc.Status`: 0 or no code is success; and what authorization refused.
-fn set_outcome(payload: &Value, fields: &mut Fields) {
+fn set_outcome(payload: &Value, truncated: bool, fields: &mut Fields) {
     let code = payload.at(&["status", "code"]).and_then(Value::as_i64).unwrap_or(0);
     let refused = payload
         .get("authorizationInfo")
         .and_then(Value::as_list)
         .is_some_and(|all| all.iter().any(|one| one.get("granted") == Some(&Value::Bool(false))));
-    fields.set(
-        FieldId::EventOutcome,
-        if code != 0 || refused { "failure" } else { "success" },
-    );
+    let failed = code != 0 || refused;
+    if failed || !truncated {
+        fields.set(FieldId::EventOutcome, if failed { "failure" } else { "success" });
+    }
     if code != 0 {
         fields.set(FieldId::EventCode, code.to_string());
         fields.set_str(FieldId::ErrorMessage, payload.str_at(&["status", "message"]));

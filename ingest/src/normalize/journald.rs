@@ -48,7 +48,7 @@ fn text(value: &Value) -> Option<CompactString> {
 /// One entry.
 pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
     let of = |key: &str| native.get(key).and_then(text).filter(|text| !text.is_empty());
-    let Some(message) = of("MESSAGE") else {
+    let Some(message) = of("MESSAGE").or(context.truncated.then(CompactString::default)) else {
         return Err(Reject::new(
             reject::WRONG_SHAPE,
             "no journal entry: MESSAGE is missing or no text",
@@ -69,7 +69,21 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     let unit = of("_SYSTEMD_UNIT").unwrap_or_default();
     let unit_name = unit.strip_suffix(".service").unwrap_or(&unit);
 
-    let mut normalized = if kubelet::is_node_program(name) || kubelet::is_node_program(unit_name) {
+    // Whose line it is, and the line's end, may have stood behind the end of what there is.
+    let half = context.half
+        || message.is_empty()
+        || matches!(&native, Value::Map(entries)
+            if matches!(entries.last(), Some((key, Value::List(_))) if key == "MESSAGE"));
+    let whole = !context.truncated || (program.is_some() && !half);
+    let mut normalized = if !whole {
+        auth::normalize_half(&SyslogLine::of_parts(
+            time.unwrap_or(context.timestamp),
+            host.as_deref(),
+            program.as_deref(),
+            pid,
+            &message,
+        ))
+    } else if kubelet::is_node_program(name) || kubelet::is_node_program(unit_name) {
         let head = kubelet::Head {
             host: host.as_deref(),
             program: Some(name),

@@ -1,11 +1,11 @@
 //! Kubernetes API-server audit events: `audit.k8s.io/v1`, `v1beta1`, and the older shape with `timestamp`
 //! (Kubernetes API reference, "Event v1 audit.k8s.io").
 
-use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestamp, ValueRef};
+use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestamp, Value, ValueRef};
 use compact_str::{CompactString, format_compact};
 
 use super::kubernetes_request::{self, Workload};
-use super::{Normalized, address, epoch, kubernetes_user};
+use super::{Context, Normalized, address, epoch, json_patch, kubernetes_user};
 use crate::decode::reject::{self, Reject};
 
 /// The parts of an audit event that fields are made of. Of duplicate keys the first counts.
@@ -92,9 +92,10 @@ impl<'a> Parts<'a> {
     }
 
     /// The stage's own time, else the request's, else what versions before 1.12 wrote.
-    fn time(&self) -> Result<Timestamp, Reject> {
+    fn time(&self, context: &Context<'_>) -> Result<Timestamp, Reject> {
         let mut texts = self.times.iter().flatten().filter_map(|value| value.as_str());
-        match self.times.iter().flatten().find_map(|value| epoch::parse(*value)) {
+        let own = self.times.iter().flatten().find_map(|value| epoch::parse(*value));
+        match own.or(context.time_of_cut()) {
             Some(time) => Ok(time),
             None => Err(match texts.next() {
                 Some(text) => Reject::new(reject::NO_TIMESTAMP, format!("{} is no time", reject::quote(text))),
@@ -107,10 +108,10 @@ impl<'a> Parts<'a> {
     }
 
     /// When the request came; where that is missing, [`Parts::time`].
-    fn received_time(&self) -> Result<Timestamp, Reject> {
+    fn received_time(&self, context: &Context<'_>) -> Result<Timestamp, Reject> {
         match self.times[1].and_then(epoch::parse) {
             Some(time) => Ok(time),
-            None => self.time(),
+            None => self.time(context),
         }
     }
 
@@ -129,12 +130,13 @@ impl<'a> Parts<'a> {
 }
 
 /// One event per stage: the identity is `auditID` and `stage`.
-pub(crate) fn normalize(native: ValueRef<'_>) -> Result<Normalized, Reject> {
+pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<Normalized, Reject> {
     let ValueRef::Map(entries) = native else {
         return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
     };
     let parts = Parts::of(entries);
-    let (Some(audit_id), Some(verb)) = (parts.audit_id, parts.verb) else {
+    let known_verb = parts.verb.or(context.truncated.then_some(""));
+    let (Some(audit_id), Some(verb)) = (parts.audit_id, known_verb) else {
         let missing = if parts.audit_id.is_none() { "auditID" } else { "verb" };
         return Err(Reject::new(
             reject::WRONG_SHAPE,
@@ -145,19 +147,24 @@ pub(crate) fn normalize(native: ValueRef<'_>) -> Result<Normalized, Reject> {
     // A long-running request is told when it starts and when it ends, or at one of both, as the audit policy has it
     // (`omitStages`). It is one event for rules all the same: both stages have one identity, and the time of the request.
     let (stage, time) = match parts.stage {
-        Some("ResponseStarted" | "ResponseComplete") if long_running => ("ResponseStarted", parts.received_time()?),
-        stage => (stage.unwrap_or_default(), parts.time()?),
+        Some("ResponseStarted" | "ResponseComplete") if long_running => {
+            ("ResponseStarted", parts.received_time(context)?)
+        }
+        stage => (stage.unwrap_or_default(), parts.time(context)?),
     };
     let id = EventId::from_parts(Source::KubernetesAudit, &[audit_id.as_bytes(), stage.as_bytes()]);
     let mut fields = Fields::new();
-    set_result(&parts, verb, &mut fields);
+    set_result(&parts, verb, context, &mut fields);
     kubernetes_user::set(
         parts.user,
         parts.impersonated,
-        parts.object.resource != Some("pods"),
+        parts
+            .object
+            .resource
+            .map_or(!context.truncated, |resource| resource != "pods"),
         &mut fields,
     );
-    set_stage(&parts, long_running, &mut fields);
+    set_stage(&parts, long_running, context, &mut fields);
     if let Some(nanos) = parts.duration_nanos() {
         fields.set(FieldId::EventDuration, nanos);
     }
@@ -176,12 +183,15 @@ pub(crate) fn normalize(native: ValueRef<'_>) -> Result<Normalized, Reject> {
     })
 }
 
-fn set_result(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
+fn set_result(parts: &Parts<'_>, verb: &str, context: &Context<'_>, fields: &mut Fields) {
     fields.set(FieldId::EventKind, "event");
     let resource = parts.object.resource.unwrap_or_default();
-    let (category, kind) = classify(verb, resource, parts.object.subresource.unwrap_or_default());
-    fields.push(FieldId::EventCategory, category);
-    fields.push(FieldId::EventType, kind);
+    // What kind of request it is, the verb and the object say together.
+    if !context.truncated || (parts.verb.is_some() && parts.object.resource.is_some()) {
+        let (category, kind) = classify(verb, resource, parts.object.subresource.unwrap_or_default());
+        fields.push(FieldId::EventCategory, category);
+        fields.push(FieldId::EventType, kind);
+    }
     fields.set(FieldId::EventAction, verb);
     let code = parts
         .status
@@ -192,6 +202,7 @@ fn set_result(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
     let outcome = match (failed, code) {
         (true, _) => "failure",
         (false, Some(_)) => "success",
+        (false, None) if context.truncated => "",
         (false, None) => "unknown",
     };
     if forbidden || matches!(code, Some(401 | 403)) {
@@ -258,12 +269,15 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     fields.set(FieldId::OrchestratorType, "kubernetes");
     let resource = parts.object.resource;
     // A created object's name is in the answer, since the server may have made it up (generateName).
+    // A patch is a list of changes where it is no object: what it writes is its body.
+    let patch = parts.request.and_then(json_patch::written);
+    let request = patch.as_ref().map(Value::as_ref).or(parts.request);
     let body = |key: &str| {
         let of = |body: Option<ValueRef<'_>>| {
             body.and_then(|body| body.str_at(&["metadata", key]))
                 .map(CompactString::new)
         };
-        of(parts.response).or_else(|| of(parts.request))
+        of(parts.response).or_else(|| of(request))
     };
     let of_object = matches!(
         parts.object.subresource,
@@ -293,8 +307,13 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     if let Some(name) = name {
         fields.set(FieldId::OrchestratorResourceName, name);
     }
-    let pod = Workload::of(parts.request).or_else(|| Workload::of(parts.response));
-    if let Some(workload) = pod {
+    let asked = Workload::of(request, resource);
+    // The answer is the whole object, of which a change of it may name no container.
+    let answered = match &asked {
+        Some(asked) if asked.has_containers() => None,
+        _ => Workload::of(parts.response, resource),
+    };
+    for workload in [answered, asked].into_iter().flatten() {
         workload.set(fields);
         workload.set_risks(fields);
     }
@@ -312,7 +331,7 @@ fn is_long_running(verb: &str, subresource: &str) -> bool {
 
 /// Which of a request's stages rules look at: its answer, or a panic. That a request was received says nothing of what became
 /// of it; that an answer has started only counts where the end may be days away.
-fn set_stage(parts: &Parts<'_>, long_running: bool, fields: &mut Fields) {
+fn set_stage(parts: &Parts<'_>, long_running: bool, context: &Context<'_>, fields: &mut Fields) {
     let Some(stage) = parts.stage else { return };
     let decisive = match stage {
         "RequestReceived" => false,
@@ -320,17 +339,20 @@ fn set_stage(parts: &Parts<'_>, long_running: bool, fields: &mut Fields) {
         _ => true,
     };
     fields.set(FieldId::KubernetesAuditStage, stage);
+    if context.truncated && stage == "ResponseStarted" && parts.object.resource.is_none() {
+        // What would say whether it is a long one is missing. Rules look at it then.
+        return;
+    }
     fields.set(FieldId::AuditDecisive, if decisive { "true" } else { "false" });
 }
 
 #[cfg(test)]
 mod tests {
-    use casebook_event::Value;
-
     use super::*;
 
     fn normalized(json: &str) -> Normalized {
-        normalize(serde_json::from_str::<Value>(json).unwrap().as_ref()).unwrap()
+        let value = serde_json::from_str::<Value>(json).unwrap();
+        normalize(value.as_ref(), &Context::of(json)).unwrap()
     }
 
     fn check(json: &str, want: &[(FieldId, &str)]) {
@@ -450,7 +472,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let check = |json: &str, reason: &str, word: &str| {
             let value: Value = serde_json::from_str(json).unwrap();
-            let reject = normalize(value.as_ref()).err().unwrap();
+            let reject = normalize(value.as_ref(), &Context::of(json)).err().unwrap();
             assert_eq!(reject.reason, reason);
             assert!(reject.detail.contains(word), "{}", reject.detail);
         };

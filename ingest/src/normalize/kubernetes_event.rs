@@ -36,8 +36,12 @@ const TIMES: &[&[&str]] = &[
 ];
 
 /// One Event.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
-    if recognize(&native).is_none() {
+pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
+    let cut = context.truncated
+        && ["involvedObject", "regarding"]
+            .iter()
+            .any(|key| inner(&native).get(key).is_some());
+    if recognize(&native).is_none() && !cut {
         let detail = "no Kubernetes Event: reason, message or the object concerned is missing";
         return Err(Reject::new(reject::WRONG_SHAPE, detail));
     }
@@ -46,6 +50,7 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     let time = TIMES
         .iter()
         .find_map(|path| event.at(path).and_then(epoch::parse))
+        .or(context.time_of_cut())
         .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "none of the Event's times is a time"))?;
     let count = ["count", "deprecatedCount"]
         .iter()
@@ -72,9 +77,11 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     fields.set(FieldId::EventAction, reason);
     fields.set(FieldId::EventReason, reason);
     fields.set(FieldId::Message, message);
-    let (category, kind) = classify(reason);
-    fields.push(FieldId::EventCategory, category);
-    fields.push(FieldId::EventType, kind);
+    if !(context.truncated && reason.is_empty()) {
+        let (category, kind) = classify(reason);
+        fields.push(FieldId::EventCategory, category);
+        fields.push(FieldId::EventType, kind);
+    }
     match text(&["type"]) {
         Some("Warning") => {
             fields.set(FieldId::LogLevel, "warning");

@@ -25,9 +25,11 @@ mod gcp_audit;
 mod gcp_operation;
 mod gke_audit;
 mod journald;
+mod json_patch;
 mod kubelet;
 mod kubelet_message;
 mod kubernetes_audit;
+mod kubernetes_cut;
 mod kubernetes_event;
 pub(crate) mod kubernetes_metadata;
 mod kubernetes_request;
@@ -60,6 +62,17 @@ pub(crate) struct Context<'a> {
     /// What the deployment says of the topic.
     #[cfg_attr(not(test), expect(dead_code, reason = "what it is for comes with the next step"))]
     pub(crate) settings: &'a TopicSettings,
+    /// The record ended too early: what is missing may have stood behind its end.
+    pub(crate) truncated: bool,
+    /// Its text is one that was cut itself.
+    pub(crate) half: bool,
+}
+
+impl Context<'_> {
+    /// What stands in for the time of a record that was cut before it, or of which it was cut; of any other, nothing may.
+    pub(crate) fn time_of_cut(&self) -> Option<Timestamp> {
+        self.truncated.then_some(self.timestamp)
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +92,8 @@ impl<'a> Context<'a> {
             position: &POSITION,
             timestamp: Timestamp::from_seconds(1),
             settings: &SETTINGS,
+            truncated: false,
+            half: false,
         }
     }
 }
@@ -135,12 +150,15 @@ pub(crate) fn object(
     out: &mut Vec<Normalized>,
 ) -> Result<(), Reject> {
     let normalized = match source {
-        Source::KubernetesAudit if gke_audit::recognize(&value).is_some() => gke_audit::normalize(value),
-        Source::KubernetesAudit => with_native(value, kubernetes_audit::normalize),
-        Source::KubernetesEvent => kubernetes_event::normalize(value, context),
-        Source::CloudTrail => with_native(cloudtrail::unwrap(value)?, |native| {
-            cloudtrail::normalize(native, context)
+        Source::KubernetesAudit if gke_audit::recognize(&value).is_some() => gke_audit::normalize(value, context),
+        Source::KubernetesAudit => with_native(kubernetes_cut::complete(value, context), |native| {
+            kubernetes_audit::normalize(native, context)
         }),
+        Source::KubernetesEvent => kubernetes_event::normalize(value, context),
+        Source::CloudTrail => {
+            let (value, context) = cloudtrail::unwrap(value, context)?;
+            with_native(value, |native| cloudtrail::normalize(native, &context))
+        }
         Source::GcpAudit => gcp_audit::normalize(value, context),
         Source::AzureActivity => azure_activity::normalize(value, context),
         Source::Journald => journald::normalize(value, context),
@@ -182,7 +200,9 @@ pub(crate) fn plain_object(
 ) -> Option<Result<Normalized, Reject>> {
     let has = |key: &str| native.get(key).is_some();
     match source {
-        Source::KubernetesAudit if has("auditID") && !has("protoPayload") => Some(kubernetes_audit::normalize(native)),
+        Source::KubernetesAudit if has("auditID") && !has("protoPayload") => {
+            Some(kubernetes_audit::normalize(native, context))
+        }
         Source::CloudTrail if has("eventName") && !has("CloudTrailEvent") => {
             Some(cloudtrail::normalize(native, context))
         }
@@ -210,6 +230,10 @@ pub(crate) fn is_json_only(source: Source) -> bool {
 /// Normalizes a line of text.
 pub(crate) fn line(source: Source, context: &Context<'_>) -> Result<Normalized, Reject> {
     match source {
+        Source::Auth if context.half => {
+            let line = SyslogLine::parse(context.raw, context.timestamp)?;
+            Ok(auth::normalize_half(&line))
+        }
         Source::Auth => Ok(auth::normalize(&SyslogLine::parse(context.raw, context.timestamp)?)),
         Source::Kubelet => kubelet::normalize(context.raw, context),
         Source::WebAccess => web_access::normalize(context.raw, context),
@@ -230,7 +254,7 @@ pub(crate) fn auditd(records: &[&str], context: &Context<'_>) -> Result<Normaliz
 
 /// The identity of an event whose source gives it none: its content and its time. Where the time is the reader's and not
 /// the event's, two events of the same content are told apart by where they stand.
-fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: &Context<'_>) -> EventId {
+pub(crate) fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: &Context<'_>) -> EventId {
     match time {
         Some(time) => EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]),
         None => {

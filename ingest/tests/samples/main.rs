@@ -10,6 +10,7 @@
 
 mod application;
 mod cloud;
+mod cut;
 mod everything;
 mod hostile;
 mod os;

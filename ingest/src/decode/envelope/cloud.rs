@@ -70,7 +70,14 @@ fn pub_sub(message: &Value) -> Result<Opened, Reject> {
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(data)
         .map_err(|error| Reject::new(reject::WRONG_SHAPE, format!("message.data of Pub/Sub: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| Reject::utf8(error.utf8_error()))?;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // It ends within a character: it was cut, and what is left of that is no text.
+        Err(error) if error.utf8_error().error_len().is_none() => {
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        }
+        Err(error) => return Err(Reject::utf8(error.utf8_error())),
+    };
     let mut envelope = Envelope {
         time: message.get("publishTime").and_then(epoch::parse),
         encoded: true,

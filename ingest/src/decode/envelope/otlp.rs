@@ -3,7 +3,7 @@
 use casebook_event::{FieldId, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::super::{Members, detect};
+use super::super::{Members, detect, json};
 use super::shipper::is_container_file;
 use super::{Envelope, Inner};
 use crate::limits::MAX_OTLP_DEPTH;
@@ -15,6 +15,7 @@ pub(super) fn members(text: &str) -> Vec<(&str, Option<Envelope>)> {
     for resource_logs in inner(text, "resourceLogs") {
         let envelope = serde_json::from_str::<Value>(resource_logs)
             .ok()
+            .or_else(|| json::recover(resource_logs).map(|recovered| recovered.value))
             .and_then(|value| value.at(&["resource", "attributes"]).map(resource))
             .unwrap_or_default();
         for scope_logs in inner(resource_logs, "scopeLogs") {
