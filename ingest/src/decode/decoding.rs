@@ -6,11 +6,11 @@ use casebook_event::{Native, Source, Tape, Value};
 
 use super::envelope::{self, Batch, Envelope, Inner, Member, Opened};
 use super::join::Joiner;
-use super::json::{self, Recovered};
+use super::recovery::recover_all;
 use super::reject::{self, Reject};
 use super::sink::Sink;
 use super::{AuditdHead, CriLine, Members, SourceKind, detect, members};
-use crate::limits::{MAX_BROKEN_VALUES, MAX_ENVELOPES, MAX_EVENTS_PER_RECORD};
+use crate::limits::{MAX_ENVELOPES, MAX_EVENTS_PER_RECORD};
 use crate::normalize::{self, ContainerLine, Normalized};
 
 /// One record on its way.
@@ -29,7 +29,7 @@ pub(super) struct Part<'a> {
     /// What is kept: the same, or with the envelope around it.
     pub(super) raw: &'a str,
     pub(super) envelope: &'a Envelope,
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 impl Decoding<'_> {
@@ -128,49 +128,6 @@ impl Decoding<'_> {
         }
     }
 
-    /// Decodes the value that `text` begins with and that the parser refuses, as far as it can be read.
-    fn refused(&mut self, text: &str, error: &serde_json::Error, broken_values: &mut u32) -> usize {
-        let mut found = json::recover(text);
-        if let Some(recovered) = found.take_if(|recovered| !recovered.cut) {
-            let end = recovered.end.max(1);
-            self.recovered(recovered, Part::whole(&text[..end]));
-            return end;
-        }
-        // In a record of several lines, the next line is a new chance: but not for ever, since each costs a look
-        // at all that follows.
-        *broken_values += 1;
-        let line = first_line(text);
-        let again = text[line.len()..].trim_ascii_start().starts_with('{') && *broken_values < MAX_BROKEN_VALUES;
-        let broken = if again { line } else { text };
-        if again {
-            found = json::recover(line);
-        }
-        match found.filter(|recovered| !recovered.is_empty()) {
-            Some(recovered) => self.recovered(recovered, Part::whole(broken)),
-            None => self.sink.reject(self.reject_of(error), broken.as_bytes()),
-        }
-        broken.len().max(1)
-    }
-
-    /// Decodes an object of which not all could be read, `part.text` being its text.
-    fn recovered(&mut self, recovered: Recovered, part: Part<'_>) {
-        let envelope = recovered.envelope().within(part.envelope);
-        let part = Part {
-            envelope: &envelope,
-            ..part
-        };
-        self.value(recovered.value, part);
-    }
-
-    /// Why JSON is none. Of what was cut, it says whose it would have been.
-    fn reject_of(&self, error: &serde_json::Error) -> Reject {
-        let reject = Reject::json(error);
-        match self.kind {
-            SourceKind::Source(source) if error.is_eof() => reject.of_cut(Some(source)),
-            _ => reject,
-        }
-    }
-
     /// Whether `text` begins with an array (`None`) or with the key of a batch: what a file of events looks like.
     fn batch_at(&self, text: &str) -> Option<Option<&'static str>> {
         if text.starts_with('[') {
@@ -257,28 +214,6 @@ impl Decoding<'_> {
         end
     }
 
-    /// Says so where an array of events ends between two of them, or before the first: how many more there were is not known.
-    fn no_end(&mut self, last: Option<(u32, &str)>, end: usize, outer: Part<'_>) {
-        let (count, rest) = match last {
-            Some((n, slice)) if members::value_end(slice).is_some() => {
-                (n + 1, outer.text.get(end..).unwrap_or_default())
-            }
-            None if outer.text.ends_with('[') => (0, outer.text),
-            _ => return,
-        };
-        let nothing = |c: char| c == ',' || c.is_ascii_whitespace();
-        if count > 0 && !rest.chars().all(nothing) {
-            return;
-        }
-        let detail = format!("an array without an end, behind {count} members");
-        let named = match self.kind {
-            SourceKind::Source(source) => Some(source),
-            SourceKind::Auto => None,
-        };
-        let reject = Reject::new(reject::INVALID_JSON, detail).of_cut(named);
-        self.sink.reject(reject, rest.as_bytes());
-    }
-
     /// The object that `text` begins with, where the topic's records may be read in place.
     fn tape_of(&self, text: &str) -> Option<(Tape, usize)> {
         match self.kind {
@@ -305,7 +240,7 @@ impl Decoding<'_> {
     }
 
     /// Decodes a parsed value, which `part.text` is the text of.
-    fn value(&mut self, value: Value, part: Part<'_>) {
+    pub(super) fn value(&mut self, value: Value, part: Part<'_>) {
         if part.depth > MAX_ENVELOPES {
             let detail = format!("more than {MAX_ENVELOPES} envelopes around one another");
             return self
@@ -509,7 +444,7 @@ impl Decoding<'_> {
 
 impl<'a> Part<'a> {
     /// A text without an envelope.
-    fn whole(text: &'a str) -> Self {
+    pub(super) fn whole(text: &'a str) -> Self {
         static NONE: Envelope = Envelope::NONE;
         Self {
             text,
@@ -518,11 +453,6 @@ impl<'a> Part<'a> {
             depth: 0,
         }
     }
-}
-
-/// Reads an object that the parser refuses and that is all there is of `text`. `None` where it is broken, or nothing is known of it.
-fn recover_all(text: &str) -> Option<Recovered> {
-    json::recover(text).filter(|recovered| recovered.end == text.len() && !recovered.is_empty())
 }
 
 /// Whether a repaired text was none: a quarter of it are characters that replace bytes, or control characters.
@@ -547,6 +477,6 @@ fn is_json(payload: &[u8]) -> bool {
         )
 }
 
-fn first_line(text: &str) -> &str {
+pub(super) fn first_line(text: &str) -> &str {
     text.split_once('\n').map_or(text, |(line, _)| line)
 }

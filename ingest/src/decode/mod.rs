@@ -21,6 +21,7 @@ pub(crate) mod json;
 pub(crate) mod logfmt;
 pub(crate) mod mask;
 mod members;
+mod recovery;
 pub(crate) mod reject;
 #[cfg(test)]
 mod resume_law;
