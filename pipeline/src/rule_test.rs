@@ -257,3 +257,52 @@ fn explain(rules: &RuleSet, rule: &RuleInfo, events: &[Event], signals: &[Signal
     }
     tested
 }
+
+#[cfg(test)]
+mod tests {
+    use casebook_correlate::RuleFile;
+
+    use super::*;
+
+    /// The files of the rule pack.
+    fn pack() -> Vec<RuleFile> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules");
+        let mut folders = vec![root];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "yml") {
+                    files.push(RuleFile {
+                        path: path.display().to_string(),
+                        text: std::fs::read_to_string(&path).unwrap(),
+                    });
+                }
+            }
+        }
+        files
+    }
+
+    fn check(of: impl Fn(&RuleFile) -> bool, least: usize) {
+        let rules = Arc::new(RuleSet::load(pack().into_iter().filter(of)).rules.unwrap());
+        let outcomes = run_rule_tests(&rules);
+        assert!(outcomes.len() >= least, "{} tests", outcomes.len());
+        let failed: Vec<_> = outcomes
+            .iter()
+            .filter_map(|outcome| Some((&outcome.rule_title, &outcome.name, &outcome.failure.as_ref()?.message)))
+            .collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn the_rule_about_reused_audit_ids_passes_its_tests() {
+        check(|file| file.path.contains("audit_id_"), 15);
+    }
+
+    #[test]
+    fn the_pack_passes_its_tests() {
+        check(|_| true, 1_000);
+    }
+}
