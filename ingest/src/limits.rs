@@ -10,6 +10,10 @@ pub const MAX_EVENTS_PER_RECORD: u32 = 200_000;
 /// Most values of one record that may be broken. Behind the last of them, the rest of the record is one dead letter.
 pub(crate) const MAX_BROKEN_VALUES: u32 = 64;
 
+/// How far an event's time may be after the broker's, in nanoseconds, before the event says so (`casebook.time.origin: ahead`):
+/// clocks of two machines differ by less.
+pub(crate) const MAX_CLOCK_SKEW_NANOS: i64 = 300_000_000_000;
+
 /// Deepest nesting of JSON, in levels: the parser's own bound. Deeper records become dead letters (`too_deep`).
 pub const MAX_JSON_DEPTH: usize = 128;
 

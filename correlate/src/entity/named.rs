@@ -141,6 +141,8 @@ impl Named<'_> {
                 self.field(Identity, FieldId::UserName);
                 self.sessions();
             }
+            // A web server logs the name that the caller sends, whether it asked for one and believed it or not.
+            Source::WebAccess => self.pod(),
             _ => {
                 // Who acts in a container is its pod's service account: the user there is a name in its own files.
                 self.pod();
@@ -181,6 +183,26 @@ fn google_account(subject: &str) -> Option<Identifier> {
 mod tests {
     use super::*;
     use crate::entity::samples::{ABOUT_WEB, audit, event};
+
+    #[test]
+    fn a_name_that_a_web_server_logs_is_no_identity() {
+        let named = |source: Source| {
+            let mut found = Vec::new();
+            let fields = [
+                (FieldId::UserName, "admin"),
+                (FieldId::OrchestratorNamespace, "shop"),
+                (FieldId::KubernetesPodName, "web-1"),
+            ];
+            identifiers_of(&event(source, 1, &fields, "{}"), EntityKind::Identity, &mut found);
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(named(Source::WebAccess), ["PodName shop/web-1"]);
+        assert_eq!(
+            named(Source::ContainerLog)[0],
+            "PodName shop/web-1",
+            "its pod comes first"
+        );
+    }
 
     #[test]
     fn what_events_name() {

@@ -31,6 +31,8 @@ pub(crate) struct Envelope {
     pub(crate) kubernetes: Option<Value>,
     /// The file that a shipper read.
     pub(crate) file: Option<CompactString>,
+    /// Where in that file the record began, in bytes.
+    pub(crate) offset: Option<i64>,
     /// The envelope's own entries, without the record.
     pub(crate) entries: Vec<(CompactString, Value)>,
     /// The record is a container's output.
@@ -54,6 +56,7 @@ impl Envelope {
         place: Vec::new(),
         kubernetes: None,
         file: None,
+        offset: None,
         entries: Vec::new(),
         container: false,
         encoded: false,
@@ -69,6 +72,12 @@ impl Envelope {
             names: vec![name],
             ..Self::NONE
         }
+    }
+
+    /// The machine, as the innermost envelope that names one calls it.
+    pub(crate) fn host(&self) -> Option<&str> {
+        let mut named = self.place.iter().rev().filter(|(id, _)| *id == FieldId::HostName);
+        named.next().map(|(_, text)| text.as_str())
     }
 
     /// Notes a place, if it says anything.
@@ -91,6 +100,7 @@ impl Envelope {
             place,
             kubernetes: self.kubernetes.or_else(|| outer.kubernetes.clone()),
             file: self.file.or_else(|| outer.file.clone()),
+            offset: self.offset.or(outer.offset),
             entries,
             container: self.container || outer.container,
             encoded: self.encoded || outer.encoded,

@@ -30,6 +30,8 @@ mod stack_trace;
 mod syslog;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 
 use std::fmt;
 use std::str::FromStr;

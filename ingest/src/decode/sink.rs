@@ -5,6 +5,7 @@ use compact_str::{CompactString, format_compact};
 
 use super::Reject;
 use super::envelope::Envelope;
+use crate::limits::MAX_CLOCK_SKEW_NANOS;
 use crate::normalize::{Context, Normalized, content_id, kubernetes_metadata, set_place_of_file};
 use crate::settings::TopicSettings;
 
@@ -42,7 +43,7 @@ impl<'a> Sink<'a> {
     }
 
     /// What a normalizer may look at for the next part.
-    pub(super) fn context<'b>(&'b self, raw: &'b str, envelope: &Envelope) -> Context<'b> {
+    pub(super) fn context<'b>(&'b self, raw: &'b str, envelope: &'b Envelope) -> Context<'b> {
         Context {
             raw,
             position: &self.position,
@@ -50,6 +51,9 @@ impl<'a> Sink<'a> {
             settings: self.settings,
             truncated: envelope.truncated,
             half: envelope.half,
+            carried: envelope.time.is_some(),
+            host: envelope.host(),
+            place_in_file: envelope.file.as_deref().zip(envelope.offset),
         }
     }
 
@@ -80,8 +84,14 @@ impl<'a> Sink<'a> {
             // Nothing in what is left of it says when it was. Its identity is its text then, with what stands in for its time.
             if normalized.time == envelope.time.unwrap_or(self.timestamp) {
                 let context = self.context(raw, envelope);
+                context.mark_time(&mut normalized.fields);
                 normalized.id = content_id(normalized.source, raw.as_bytes(), envelope.time, &context);
             }
+        }
+        self.check_time(&mut normalized);
+        let version = normalized.source.identity_version();
+        if version > 1 {
+            normalized.fields.set(FieldId::IdentityVersion, version);
         }
         for kind in &self.masked {
             if raw.contains(format_compact!("[masked:{kind}]").as_str()) {
@@ -106,6 +116,15 @@ impl<'a> Sink<'a> {
             native,
             raw: CompactString::new(raw),
         });
+    }
+
+    /// A time after the one at which the broker had the record is no time at which it can have happened. Whoever writes it keeps
+    /// it, but the event says so. Files have no broker, and what they are read at says nothing.
+    fn check_time(&self, normalized: &mut Normalized) {
+        let ahead = normalized.time.as_nanos().saturating_sub(self.timestamp.as_nanos());
+        if ahead > MAX_CLOCK_SKEW_NANOS && normalized.fields.get(FieldId::TimeOrigin).is_none() {
+            normalized.fields.set(FieldId::TimeOrigin, "ahead");
+        }
     }
 
     pub(super) fn reject(&mut self, reject: Reject, payload: &[u8]) {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
+pub(super) fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
     decode_of(kind, TopicSettings::NONE, payload)
 }
 

@@ -10,7 +10,12 @@ use crate::limits::MAX_ECS_DEPTH;
 /// Sets everything that an application's own record says, `message` and `log.level` included.
 pub(crate) fn set(record: &Value, fields: &mut Fields) {
     set_names(record, false, fields);
-    set_ecs(record, &mut String::new(), 0, &|_| true, fields);
+    set_ecs(record, &mut String::new(), 0, &|id| !is_own_finding(id), fields);
+}
+
+/// What Casebook itself finds out about a record is not the record's to say.
+fn is_own_finding(id: FieldId) -> bool {
+    id.name().starts_with("casebook.") && !matches!(id, FieldId::SessionId | FieldId::CorrelationId)
 }
 
 /// The same for a record inside a container's message. What names the place it ran in is the shipper's to say, not the

@@ -17,6 +17,9 @@ pub(crate) fn normalize(line: &str, context: &Context<'_>) -> Normalized {
     let mut fields = Fields::new();
     fields.set(FieldId::EventKind, "event");
     let read = plain_text::read(line, &mut fields);
+    if read.time.is_none() {
+        context.mark_time(&mut fields);
+    }
     let native = match read.native.is_empty() {
         true => Value::Null,
         false => Value::Map(read.native),

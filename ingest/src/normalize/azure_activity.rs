@@ -1,7 +1,8 @@
 //! Azure's Activity log: records of an Event Hub, the REST API's and portal's form, and the SDK's with names in snake case.
 //!
-//! The identity is `eventDataId`, where the form has it; else the correlation id with the operation, the status, the resource
-//! and the time: one operation is told several times, as it begins and as it ends.
+//! The identity is `eventDataId`, where the form has it, which Azure writes. The correlation id is the caller's own where the caller
+//! sends one (`x-ms-correlation-request-id`): without `eventDataId` the identity takes in what Azure writes and what was asked.
+//! One operation is told several times, as it begins and as it ends.
 
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
@@ -44,6 +45,9 @@ fn resource(value: &Value) -> Option<&str> {
             .filter(|id| id.to_ascii_lowercase().starts_with("/subscriptions/"))
     })
 }
+
+/// The caller's object in the directory, among the claims of its token.
+const OBJECT_ID_CLAIM: &str = "http://schemas.microsoft.com/identity/claims/objectidentifier";
 
 /// The mark by which an object is known as the Activity log's. Azure's other logs have an operation too, but no resource of
 /// a subscription, or a category that says whose they are.
@@ -104,6 +108,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         ],
     )
     .unwrap_or_default();
+    let of = |paths: &[&[&str]]| first(&native, paths).unwrap_or_default().as_bytes();
     let id = match first(&native, &[&["eventDataId"], &["event_data_id"], &["EventDataId"]]) {
         Some(id) => EventId::from_parts(Source::AzureActivity, &[id.as_bytes()]),
         None => EventId::from_parts(
@@ -114,6 +119,19 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
                 status.as_bytes(),
                 resource.as_bytes(),
                 &time.as_nanos().to_le_bytes(),
+                of(&[&["caller"], &["Caller"]]),
+                of(&[&["identity", "claims", OBJECT_ID_CLAIM], &["claims", OBJECT_ID_CLAIM]]),
+                of(&[
+                    &["callerIpAddress"],
+                    &["CallerIpAddress"],
+                    &["httpRequest", "clientIpAddress"],
+                ]),
+                of(&[
+                    &["resultSignature"],
+                    &["subStatus", "value"],
+                    &["ActivitySubstatusValue"],
+                ]),
+                of(&[&["httpRequest", "clientRequestId"], &["operationId"], &["OperationId"]]),
             ],
         ),
     };

@@ -144,7 +144,7 @@ impl<'a> ContainerLine<'a> {
     pub(crate) fn place(&self, visit: &mut dyn FnMut(&str)) {
         for (key, value) in &self.entries {
             match key.as_str() {
-                "kubernetes" => {
+                "kubernetes" if kubernetes_metadata::is_among(&self.entries, value) => {
                     for path in [&["pod_name"], &["namespace_name"], &["container_name"], &["docker_id"]] {
                         visit(value.str_at(path).unwrap_or_default());
                     }
@@ -188,7 +188,7 @@ pub(crate) fn normalize(mut line: ContainerLine<'_>, context: &Context<'_>) -> N
         fields.set(FieldId::LogFilePath, path);
     }
     set_place_of_file(&context.position.topic, &mut fields);
-    if let Some(metadata) = find("kubernetes") {
+    if let Some(metadata) = kubernetes_metadata::among(&line.entries) {
         kubernetes_metadata::set(metadata, &mut fields);
     }
     if let Some(container) = find("container") {
@@ -202,7 +202,10 @@ pub(crate) fn normalize(mut line: ContainerLine<'_>, context: &Context<'_>) -> N
     );
     let id = match line.time {
         Some(time) => line_id(time, &line.stream, &line.message, &fields),
-        None => content_id(Source::ContainerLog, context.raw.as_bytes(), None, context),
+        None => {
+            context.mark_time(&mut fields);
+            content_id(Source::ContainerLog, context.raw.as_bytes(), None, context)
+        }
     };
     if line.partial {
         line.entries.push(("partial".into(), Value::Bool(true)));

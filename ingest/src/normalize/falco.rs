@@ -39,18 +39,17 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither time nor evt.time is a time"))?;
     let text = |key: &str| native.str_at(&[key]);
     let rule = text("rule").unwrap_or_default();
-    let id = match text("uuid") {
-        Some(uuid) => EventId::from_parts(Source::Falco, &[uuid.as_bytes()]),
-        None => EventId::from_parts(
-            Source::Falco,
-            &[
-                rule.as_bytes(),
-                &time.as_nanos().to_le_bytes(),
-                text("hostname").unwrap_or_default().as_bytes(),
-                text("output").unwrap_or_default().as_bytes(),
-            ],
-        ),
-    };
+    // Whoever reaches Falcosidekick may send it alerts with a `uuid` of his own: it tells two alerts apart, and never makes them one.
+    let id = EventId::from_parts(
+        Source::Falco,
+        &[
+            rule.as_bytes(),
+            &time.as_nanos().to_le_bytes(),
+            text("hostname").unwrap_or_default().as_bytes(),
+            text("output").unwrap_or_default().as_bytes(),
+            text("uuid").unwrap_or_default().as_bytes(),
+        ],
+    );
     let mut fields = Fields::new();
     // Falco reports its own counters as if they were an alert.
     let measured = rule == "Falco internal: metrics snapshot";

@@ -70,6 +70,10 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
             &[
                 native.str_at(&["manager", "name"]).unwrap_or_default().as_bytes(),
                 own.as_bytes(),
+                // Two managers may bear one name.
+                &time.as_nanos().to_le_bytes(),
+                fields.str(FieldId::FilePath).unwrap_or_default().as_bytes(),
+                native.str_at(&["agent", "id"]).unwrap_or_default().as_bytes(),
             ],
         ),
         None => content_id(Source::FileIntegrity, context.raw.as_bytes(), Some(time), context),

@@ -20,7 +20,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         return Err(Reject::new(reject::WRONG_SHAPE, detail));
     };
     let time = gcp_operation::time(&native, context)?;
-    let id = gcp_operation::id(Source::GcpAudit, &native, time, context.raw);
+    let id = gcp_operation::id(Source::GcpAudit, &native, payload, time);
     let method = payload.str_at(&["methodName"]).unwrap_or_default();
     let service = payload.str_at(&["serviceName"]).unwrap_or_default();
     let mut fields = Fields::new();

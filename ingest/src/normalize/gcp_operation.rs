@@ -24,16 +24,39 @@ pub(super) fn time(entry: &Value, context: &Context<'_>) -> Result<Timestamp, Re
         .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither timestamp nor receiveTimestamp is a time"))
 }
 
-/// The identity of an entry: `insertId` is unique among entries of one log and time (Cloud Logging API, "LogEntry").
-pub(super) fn id(source: Source, entry: &Value, time: Timestamp, raw: &str) -> EventId {
-    let name = entry.str_at(&["logName"]).unwrap_or_default();
-    match entry.str_at(&["insertId"]) {
-        Some(insert_id) => EventId::from_parts(
-            source,
-            &[insert_id.as_bytes(), name.as_bytes(), &time.as_nanos().to_le_bytes()],
-        ),
-        None => EventId::from_parts(source, &[raw.as_bytes()]),
-    }
+/// The identity of an entry. `insertId` is unique among entries of one log and time (Cloud Logging API, "LogEntry"), where Google
+/// writes it; whoever may write entries chooses it, and that of GKE's API server is its `auditID`, which callers choose. So what
+/// was asked, by whom and of which cluster or service, is part of the identity. Nothing of that depends on how the entry came.
+pub(super) fn id(source: Source, entry: &Value, payload: &Value, time: Timestamp) -> EventId {
+    let nanos = time.as_nanos().to_le_bytes();
+    let of = |value: &'_ Value, path: &[&str]| value.str_at(path).unwrap_or_default().to_owned();
+    let label = |key: &str| of(entry, &["resource", "labels", key]);
+    let code = payload.at(&["status", "code"]).and_then(Value::as_i64).unwrap_or(0);
+    let insert_id = entry.str_at(&["insertId"]);
+    // Without an id, all that the entry says.
+    let content = if insert_id.is_none() {
+        payload.to_text()
+    } else {
+        "".into()
+    };
+    let parts = [
+        insert_id.unwrap_or_default().to_owned(),
+        of(entry, &["logName"]),
+        of(entry, &["operation", "id"]),
+        label("project_id"),
+        label("location"),
+        label("cluster_name"),
+        of(payload, &["serviceName"]),
+        of(payload, &["methodName"]),
+        of(payload, &["resourceName"]),
+        of(payload, &["authenticationInfo", "principalEmail"]),
+        of(payload, &["authenticationInfo", "principalSubject"]),
+        of(payload, &["requestMetadata", "callerIp"]),
+        code.to_string(),
+        content.into_owned(),
+    ];
+    let bytes: Vec<&[u8]> = parts.iter().map(String::as_bytes).chain([&nanos[..]]).collect();
+    EventId::from_parts(source, &bytes)
 }
 
 /// Sets what all services have in common.

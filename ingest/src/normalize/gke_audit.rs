@@ -19,7 +19,7 @@ pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
 pub(crate) fn normalize(entry: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
     let time = gcp_operation::time(&entry, context)?;
     let payload = gcp_operation::payload(&entry).cloned().unwrap_or_default();
-    let id = gcp_operation::id(Source::KubernetesAudit, &entry, time, &payload.to_text());
+    let id = gcp_operation::id(Source::KubernetesAudit, &entry, &payload, time);
     let mut entries = audit_event(&entry, &payload, &time.to_string(), context.truncated);
     if let Value::Map(own) = &entry {
         entries.extend(own.iter().cloned());

@@ -4,6 +4,7 @@
 use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestamp, Value, ValueRef};
 use compact_str::{CompactString, format_compact};
 
+use super::audit_identity::AuditIdentity;
 use super::kubernetes_request::{self, Workload};
 use super::{Context, Normalized, address, epoch, json_patch, kubernetes_user};
 use crate::decode::reject::{self, Reject};
@@ -69,7 +70,8 @@ impl<'a> Parts<'a> {
             match key {
                 "auditID" => parts.audit_id = parts.audit_id.or(text),
                 "stage" => parts.stage = parts.stage.or(text),
-                "verb" => parts.verb = parts.verb.or(text),
+                // A method that the API has no verb for (`BREW /api/v1/pods`) is logged with an empty one.
+                "verb" => parts.verb = parts.verb.or(value.as_str()),
                 "requestURI" => parts.request_uri = parts.request_uri.or(text),
                 "userAgent" => parts.user_agent = parts.user_agent.or(text),
                 "user" => parts.user = parts.user.or(Some(value)),
@@ -107,12 +109,10 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// When the request came; where that is missing, [`Parts::time`].
-    fn received_time(&self, context: &Context<'_>) -> Result<Timestamp, Reject> {
-        match self.times[1].and_then(epoch::parse) {
-            Some(time) => Ok(time),
-            None => self.time(context),
-        }
+    /// When the request came; what versions before 1.12 wrote is that time too.
+    fn received_time(&self) -> Option<Timestamp> {
+        let received = self.times[1].or(self.times[2]).or(self.times[4]);
+        received.and_then(epoch::parse)
     }
 
     /// How long the request took until this stage.
@@ -124,12 +124,46 @@ impl<'a> Parts<'a> {
             .filter(|nanos| *nanos > 0)
     }
 
+    /// Whether the API server serves the request for as long as the caller likes: kube-apiserver's own check
+    /// (`BasicLongRunningRequestCheck` of `k8s.io/apiserver`, with the verbs and subresources that kube-apiserver gives it).
+    fn is_long_running(&self) -> bool {
+        const VERBS: &[&str] = &["watch", "proxy"];
+        const SUBRESOURCES: &[&str] = &["attach", "exec", "proxy", "log", "portforward"];
+        let of_resource = self.object.resource.is_some();
+        VERBS.contains(&self.verb.unwrap_or_default())
+            || SUBRESOURCES.contains(&self.object.subresource.unwrap_or_default())
+            || (!of_resource && self.request_uri.is_some_and(|uri| uri.starts_with("/debug/pprof/")))
+    }
+
+    /// What makes the event this one.
+    fn id(&self, audit_id: &str, long_running: bool, stage_time: Timestamp) -> EventId {
+        // Of a long-running request's two stages only what both have counts.
+        let one_event = long_running && is_answer(self.stage);
+        let of_stage = |text: Option<&'a str>| text.filter(|_| !one_event);
+        let code = self.status.and_then(|status| status.get("code")?.as_i64());
+        AuditIdentity {
+            audit_id,
+            stage: if one_event { None } else { self.stage },
+            received: self.received_time().unwrap_or(stage_time),
+            stage_time: Some(stage_time).filter(|_| !one_event),
+            verb: self.verb,
+            request_uri: self.request_uri,
+            user: self.user,
+            impersonated: self.impersonated,
+            source_ips: self.source_ips,
+            user_agent: self.user_agent,
+            object_name: of_stage(self.object.name),
+            code: code.filter(|_| !one_event),
+        }
+        .id()
+    }
+
     fn annotation(&self, key: &str) -> Option<&'a str> {
         self.annotations.and_then(|annotations| annotations.str_at(&[key]))
     }
 }
 
-/// One event per stage: the identity is `auditID` and `stage`.
+/// One event per stage ([`Parts::id`]).
 pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<Normalized, Reject> {
     let ValueRef::Map(entries) = native else {
         return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
@@ -143,16 +177,15 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
             format!("no audit event: {missing} is missing"),
         ));
     };
-    let long_running = is_long_running(verb, parts.object.subresource.unwrap_or_default());
+    let long_running = parts.is_long_running();
     // A long-running request is told when it starts and when it ends, or at one of both, as the audit policy has it
     // (`omitStages`). It is one event for rules all the same: both stages have one identity, and the time of the request.
-    let (stage, time) = match parts.stage {
-        Some("ResponseStarted" | "ResponseComplete") if long_running => {
-            ("ResponseStarted", parts.received_time(context)?)
-        }
-        stage => (stage.unwrap_or_default(), parts.time(context)?),
+    let stage_time = parts.time(context)?;
+    let time = match is_answer(parts.stage) && long_running {
+        true => parts.received_time().unwrap_or(stage_time),
+        false => stage_time,
     };
-    let id = EventId::from_parts(Source::KubernetesAudit, &[audit_id.as_bytes(), stage.as_bytes()]);
+    let id = parts.id(audit_id, long_running, stage_time);
     let mut fields = Fields::new();
     set_result(&parts, verb, context, &mut fields);
     kubernetes_user::set(
@@ -181,6 +214,11 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
         fields,
         native: Native::NONE,
     })
+}
+
+/// Whether a stage is one of the two that tell of an answer.
+fn is_answer(stage: Option<&str>) -> bool {
+    matches!(stage, Some("ResponseStarted" | "ResponseComplete"))
 }
 
 fn set_result(parts: &Parts<'_>, verb: &str, context: &Context<'_>, fields: &mut Fields) {
@@ -317,16 +355,6 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
         workload.set(fields);
         workload.set_risks(fields);
     }
-}
-
-/// The verbs and subresources that the API server serves for as long as the caller likes (kube-apiserver's check for
-/// long-running requests).
-const LONG_RUNNING: (&[&str], &[&str]) = (&["watch", "proxy"], &["attach", "exec", "proxy", "log", "portforward"]);
-
-/// Whether the API server serves a request for as long as the caller likes.
-fn is_long_running(verb: &str, subresource: &str) -> bool {
-    let (verbs, subresources) = LONG_RUNNING;
-    verbs.contains(&verb) || subresources.contains(&subresource)
 }
 
 /// Which of a request's stages rules look at: its answer, or a panic. That a request was received says nothing of what became

@@ -7,6 +7,7 @@ mod address;
 mod application;
 mod application_fields;
 mod application_text;
+mod audit_identity;
 mod auditd;
 mod auditd_record;
 mod auditd_socket;
@@ -24,6 +25,7 @@ mod file_integrity;
 mod gcp_audit;
 mod gcp_operation;
 mod gke_audit;
+mod journal_writer;
 mod journald;
 mod json_patch;
 mod kubelet;
@@ -44,7 +46,7 @@ mod tetragon_hook;
 mod web_access;
 mod web_line;
 
-use casebook_event::{EventId, Fields, Native, Position, Source, Timestamp, Value, ValueRef};
+use casebook_event::{EventId, FieldId, Fields, Native, Position, Source, Timestamp, Value, ValueRef};
 
 use crate::decode::SyslogLine;
 use crate::decode::reject::{self, Reject};
@@ -59,9 +61,15 @@ pub(crate) struct Context<'a> {
     pub(crate) position: &'a Position,
     /// What stands in where the record has no time of its own: its shipper's, else the broker's.
     pub(crate) timestamp: Timestamp,
+    /// Whether that is the shipper's or queue's, and not the broker's.
+    pub(crate) carried: bool,
     /// What the deployment says of the topic.
     #[cfg_attr(not(test), expect(dead_code, reason = "what it is for comes with the next step"))]
     pub(crate) settings: &'a TopicSettings,
+    /// The machine, as what carried the record calls it.
+    pub(crate) host: Option<&'a str>,
+    /// Where in a file the shipper read the record: the file and the offset, in bytes.
+    pub(crate) place_in_file: Option<(&'a str, i64)>,
     /// The record ended too early: what is missing may have stood behind its end.
     pub(crate) truncated: bool,
     /// Its text is one that was cut itself.
@@ -69,6 +77,11 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Says in the event that its time is not its own.
+    pub(crate) fn mark_time(&self, fields: &mut Fields) {
+        fields.set(FieldId::TimeOrigin, if self.carried { "envelope" } else { "broker" });
+    }
+
     /// What stands in for the time of a record that was cut before it, or of which it was cut; of any other, nothing may.
     pub(crate) fn time_of_cut(&self) -> Option<Timestamp> {
         self.truncated.then_some(self.timestamp)
@@ -94,6 +107,9 @@ impl<'a> Context<'a> {
             settings: &SETTINGS,
             truncated: false,
             half: false,
+            carried: false,
+            host: None,
+            place_in_file: None,
         }
     }
 }
@@ -234,7 +250,14 @@ pub(crate) fn line(source: Source, context: &Context<'_>) -> Result<Normalized, 
             let line = SyslogLine::parse(context.raw, context.timestamp)?;
             Ok(auth::normalize_half(&line))
         }
-        Source::Auth => Ok(auth::normalize(&SyslogLine::parse(context.raw, context.timestamp)?)),
+        Source::Auth => {
+            let mut normalized = auth::normalize(&SyslogLine::parse(context.raw, context.timestamp)?);
+            if context.place_in_file.is_some() {
+                let (content, time) = (context.raw.as_bytes(), Some(normalized.time));
+                normalized.id = content_id(normalized.source, content, time, context);
+            }
+            Ok(normalized)
+        }
         Source::Kubelet => kubelet::normalize(context.raw, context),
         Source::WebAccess => web_access::normalize(context.raw, context),
         Source::Application => Ok(application_text::normalize(context.raw, context)),
@@ -255,9 +278,21 @@ pub(crate) fn auditd(records: &[&str], context: &Context<'_>) -> Result<Normaliz
 /// The identity of an event whose source gives it none: its content and its time. Where the time is the reader's and not
 /// the event's, two events of the same content are told apart by where they stand.
 pub(crate) fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: &Context<'_>) -> EventId {
-    match time {
-        Some(time) => EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]),
-        None => {
+    match (time, context.place_in_file) {
+        // Whoever makes a program write the same line twice in one second must not make the two one. Where the shipper says where
+        // in its file each stood, they are two, and each of them is itself however often it is sent.
+        (Some(time), Some((file, offset))) => EventId::from_parts(
+            source,
+            &[
+                content,
+                &time.as_nanos().to_le_bytes(),
+                context.host.unwrap_or_default().as_bytes(),
+                file.as_bytes(),
+                &offset.to_le_bytes(),
+            ],
+        ),
+        (Some(time), None) => EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]),
+        (None, _) => {
             let position = context.position;
             let (partition, offset) = (position.partition.to_le_bytes(), position.offset.to_le_bytes());
             let index = position.index.to_le_bytes();
