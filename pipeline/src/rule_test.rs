@@ -287,7 +287,7 @@ mod tests {
 
     fn check(of: impl Fn(&RuleFile) -> bool, least: usize) {
         let rules = Arc::new(RuleSet::load(pack().into_iter().filter(of)).rules.unwrap());
-        let outcomes = run_rule_tests(&rules);
+        let outcomes = run_rule_tests(&rules, &Arc::new(TopicSettings::NONE));
         assert!(outcomes.len() >= least, "{} tests", outcomes.len());
         let failed: Vec<_> = outcomes
             .iter()
