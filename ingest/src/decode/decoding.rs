@@ -231,7 +231,9 @@ impl Decoding<'_> {
         match normalize::plain_object(source, tape.root(part.text), &context) {
             None => return false,
             Some(Ok(mut normalized)) => {
-                normalized.native = Native::OfRaw(tape);
+                if normalized.native.is_none() {
+                    normalized.native = Native::OfRaw(tape);
+                }
                 self.sink.event(normalized, part.raw, part.envelope);
             }
             Some(Err(reject)) => self.sink.reject(reject, part.raw.as_bytes()),

@@ -26,7 +26,9 @@ pub(crate) fn normalize(entry: Value, context: &Context<'_>) -> Result<Normalize
     }
     let native = Value::Map(entries);
     let mut normalized = kubernetes_audit::normalize(native.as_ref(), context)?;
-    normalized.native = native.into();
+    if normalized.native.is_none() {
+        normalized.native = native.into();
+    }
     normalized.id = id;
     normalized.time = time;
     let fields = &mut normalized.fields;

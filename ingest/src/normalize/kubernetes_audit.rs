@@ -168,7 +168,10 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
     let ValueRef::Map(entries) = native else {
         return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
     };
-    let parts = Parts::of(entries);
+    let mut parts = Parts::of(entries);
+    // A patch may be a list of changes, and no object: what it writes is its body.
+    let patch = parts.request.and_then(json_patch::written);
+    parts.request = patch.as_ref().map(Value::as_ref).or(parts.request);
     let known_verb = parts.verb.or(context.truncated.then_some(""));
     let (Some(audit_id), Some(verb)) = (parts.audit_id, known_verb) else {
         let missing = if parts.audit_id.is_none() { "auditID" } else { "verb" };
@@ -212,13 +215,24 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
         id,
         time,
         fields,
-        native: Native::NONE,
+        native: patch.map_or(Native::NONE, |patch| with_body(native, patch)),
     })
 }
 
 /// Whether a stage is one of the two that tell of an answer.
 fn is_answer(stage: Option<&str>) -> bool {
     matches!(stage, Some("ResponseStarted" | "ResponseComplete"))
+}
+
+/// The record with a body beside the one it has: a rule reaches both by the same name.
+fn with_body(native: ValueRef<'_>, body: Value) -> Native {
+    match native.to_value() {
+        Value::Map(mut entries) => {
+            entries.push(("requestObject".into(), body));
+            Value::Map(entries).into()
+        }
+        other => other.into(),
+    }
 }
 
 fn set_result(parts: &Parts<'_>, verb: &str, context: &Context<'_>, fields: &mut Fields) {
@@ -307,15 +321,12 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     fields.set(FieldId::OrchestratorType, "kubernetes");
     let resource = parts.object.resource;
     // A created object's name is in the answer, since the server may have made it up (generateName).
-    // A patch is a list of changes where it is no object: what it writes is its body.
-    let patch = parts.request.and_then(json_patch::written);
-    let request = patch.as_ref().map(Value::as_ref).or(parts.request);
     let body = |key: &str| {
         let of = |body: Option<ValueRef<'_>>| {
             body.and_then(|body| body.str_at(&["metadata", key]))
                 .map(CompactString::new)
         };
-        of(parts.response).or_else(|| of(request))
+        of(parts.response).or_else(|| of(parts.request))
     };
     let of_object = matches!(
         parts.object.subresource,
@@ -345,7 +356,7 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     if let Some(name) = name {
         fields.set(FieldId::OrchestratorResourceName, name);
     }
-    let asked = Workload::of(request, resource);
+    let asked = Workload::of(parts.request, resource);
     // The answer is the whole object, of which a change of it may name no container.
     let answered = match &asked {
         Some(asked) if asked.has_containers() => None,

@@ -198,7 +198,9 @@ fn with_native(
     normalize: impl FnOnce(ValueRef<'_>) -> Result<Normalized, Reject>,
 ) -> Result<Normalized, Reject> {
     let mut normalized = normalize(value.as_ref())?;
-    normalized.native = value.into();
+    if normalized.native.is_none() {
+        normalized.native = value.into();
+    }
     Ok(normalized)
 }
 

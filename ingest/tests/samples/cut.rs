@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use casebook_event::{Event, EventBatch, FieldId, Position, RawRecord, Source, Value};
 use casebook_ingest::{Decoder, SourceKind};
 
-fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
+pub(super) fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
     let mut batch = EventBatch::default();
     let record = RawRecord {
         position: Position {

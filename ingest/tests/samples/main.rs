@@ -14,6 +14,7 @@ mod cut;
 mod everything;
 mod hostile;
 mod os;
+mod patch;
 mod runtime;
 
 use std::collections::BTreeMap;
