@@ -204,7 +204,8 @@ impl Decoding<'_> {
             match member {
                 Member::Record => self.value(value, part),
                 Member::Wrapped(open) => {
-                    let (inner, own) = open(value);
+                    let hidden = part.envelope.truncated && !envelope::wants_inner(self.kind);
+                    let (inner, own) = open(value, hidden);
                     let own = own.within(part.envelope);
                     self.inner(inner, Part { envelope: &own, ..part });
                 }

@@ -66,7 +66,7 @@ fn detect_inner(
                 }
                 Member::Wrapped(open) => {
                     let (value, recovered) = first_value(member)?;
-                    let (inner, own) = open(value);
+                    let (inner, own) = open(value, recovered.truncated);
                     (inner, own.within(&recovered.within(&envelope)))
                 }
             }

@@ -146,6 +146,8 @@ pub(crate) enum Batch {
 /// # Errors
 /// It is an envelope, and what is inside cannot be had (broken base64).
 pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<Opened, Reject> {
+    // That it is a container's output may have stood behind its end.
+    let hidden = outer.truncated && !wants_inner(kind);
     let opened = if let Some(batch) = batch_of(&value) {
         let envelope = match batch {
             Batch::Key("logEvents") => cloud::cloudwatch(&value),
@@ -155,9 +157,12 @@ pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<O
             Batch::Otlp => Envelope::named("an OpenTelemetry request"),
         };
         Opened::Many(batch, Box::new(envelope))
+    } else if hidden && cloud::is_log_entry_of_unknown(&value) {
+        Opened::Leaf(value)
     } else {
         let opened = cloud::open(value, kind)?;
         match opened {
+            Opened::Leaf(value) if hidden => Opened::Leaf(value),
             Opened::Leaf(value) => shipper::open(value, kind, outer),
             opened => opened,
         }
@@ -222,8 +227,9 @@ pub(crate) fn members(text: &str, batch: Batch) -> Vec<(&str, Option<Envelope>)>
 pub(crate) enum Member {
     /// A record, or an envelope of a form that stands alone too.
     Record,
-    /// An envelope whose form only that batch has.
-    Wrapped(fn(Value) -> (Inner, Envelope)),
+    /// An envelope whose form only that batch has; it is told whether it is to be taken for no other source's record, since what
+    /// says that it is a container's output may have stood behind its end.
+    Wrapped(fn(Value, bool) -> (Inner, Envelope)),
 }
 
 /// What the members of a batch are.
@@ -236,7 +242,7 @@ pub(crate) fn member_of(batch: Batch) -> Member {
 }
 
 /// Whether what a container prints goes for a record of `source`: only on a topic that says so.
-fn wants_inner(kind: SourceKind) -> bool {
+pub(crate) fn wants_inner(kind: SourceKind) -> bool {
     !matches!(
         kind,
         SourceKind::Auto | SourceKind::Source(Source::ContainerLog | Source::Application)

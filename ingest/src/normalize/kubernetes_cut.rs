@@ -8,9 +8,19 @@ use compact_str::CompactString;
 use super::Context;
 use crate::decode::json;
 
+/// Under what name addresses are kept of which the last may be missing.
+const CUT_ADDRESSES: &str = "sourceIPs_cut";
+
 /// The record with an `objectRef` of what its `requestURI` says, where it was cut before the end of its own. Any other stays.
 pub(crate) fn complete(value: Value, context: &Context<'_>) -> Value {
     let Value::Map(mut entries) = value else { return value };
+    // The last address is the peer's, and the ones before it are what callers say: of a list whose end is missing, all of them are.
+    if context.truncated
+        && let Some((key, _)) = entries.last_mut()
+        && key == "sourceIPs"
+    {
+        *key = CUT_ADDRESSES.into();
+    }
     let may_lack = context.truncated
         && match entries.last() {
             // Its end is missing: there may have been more.
@@ -115,6 +125,20 @@ mod tests {
         check("/api/v1", "");
         check("/healthz", "");
         check("", "");
+    }
+
+    #[test]
+    fn a_list_of_addresses_without_its_end_names_no_peer() {
+        let json = r#"{"auditID":"a","sourceIPs":["203.0.113.7","10.0.0.1"]}"#;
+        let context = Context {
+            truncated: true,
+            ..Context::of(json)
+        };
+        let value = complete(serde_json::from_str(json).unwrap(), &context);
+        assert!(value.get("sourceIPs").is_none() && value.get(CUT_ADDRESSES).is_some());
+        let json = r#"{"auditID":"a","sourceIPs":["203.0.113.7","10.0.0.1"],"userAgent":"x"}"#;
+        let value = complete(serde_json::from_str(json).unwrap(), &context);
+        assert!(value.get("sourceIPs").is_some());
     }
 
     #[test]

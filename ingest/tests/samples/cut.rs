@@ -283,13 +283,48 @@ fn a_long_body_hides_no_request_whatever_is_around_it() {
             r#"["host_pid"]"#,
             "{name}"
         );
-        // Cut with what is around it, it says the same.
+        // Cut with what is around it, it says the same: under `auto` not where it may be a container's output.
+        let kind = match name {
+            "Filebeat" | "OpenTelemetry" => SourceKind::Source(Source::KubernetesAudit),
+            _ => kind,
+        };
         let batch = decode(kind, &payload.as_bytes()[..16_384]);
         let [event] = batch.events.as_slice() else {
             panic!("{name}, cut with its envelope: {:?}", batch.dead_letters);
         };
         assert!(is_truncated(event), "{name}");
         assert_eq!(super::text(event, FieldId::UserName), "eve@shop.example", "{name}");
+    }
+}
+
+/// Whatever runs in a pod can print an audit event, and make it as long as it likes.
+#[test]
+fn what_a_container_prints_passes_for_nothing_else_where_its_envelope_is_cut() {
+    let printed = serde_json::to_string(&padded(20_000)).unwrap();
+    for payload in [
+        format!(
+            r#"{{"@timestamp":"2026-11-24T10:00:00Z","agent":{{"type":"filebeat"}},"message":{printed},"container":{{"id":"c"}}}}"#
+        ),
+        format!(
+            r#"{{"file":"/x","source_type":"kubernetes_logs","message":{printed},"stream":"stdout","kubernetes":{{}}}}"#
+        ),
+        format!(r#"{{"log":{printed},"stream":"stdout","time":"2026-11-24T10:00:00Z"}}"#),
+        format!(
+            r#"{{"logName":"projects/p/logs/stdout","timestamp":"2026-11-24T10:00:00Z","textPayload":{printed},"resource":{{"type":"k8s_container"}}}}"#
+        ),
+        format!(
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"1795514405000000000","body":{{"stringValue":{printed}}},"attributes":[{{"key":"log.iostream","value":{{"stringValue":"stdout"}}}}]}}]}}]}}]}}"#
+        ),
+    ] {
+        for cut in [payload.len() - 1, payload.len() - 30, 16_384, 2_000] {
+            let batch = decode(SourceKind::Auto, &payload.as_bytes()[..cut]);
+            assert!(
+                batch.events.iter().all(|event| event.source != Source::KubernetesAudit),
+                "{} of {}",
+                cut,
+                &payload[..60]
+            );
+        }
     }
 }
 
@@ -322,6 +357,14 @@ fn a_request_is_known_from_its_uri_where_its_object_is_cut_off() {
     let in_uri = format!(
         r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"c-3","stage":"ResponseStarted","requestURI":"/api/v1/namespaces/shop/pods/cart-0/exec?command={agent}"#
     );
+    // The last address is the peer's: of a list without its end, none is known to be.
+    let addresses = r#""203.0.113.7","#.repeat(2_000);
+    let forwarded = format!(
+        r#"{{"auditID":"c-4","stage":"ResponseComplete","requestURI":"/api/v1/secrets","verb":"list","user":{{"username":"eve"}},"sourceIPs":[{addresses}"#
+    );
+    let batch = decode(SourceKind::Auto, &forwarded.as_bytes()[..16_384]);
+    assert_eq!(super::text(&batch.events[0], FieldId::UserName), "eve");
+    assert_eq!(super::text(&batch.events[0], FieldId::SourceIp), "");
     for (text, user, command) in [(&exec, "eve", "sh"), (&in_uri, "", "")] {
         let batch = decode(SourceKind::Auto, &text.as_bytes()[..16_384]);
         let event = &batch.events[0];

@@ -53,7 +53,7 @@ pub(super) fn cloudwatch(value: &Value) -> Envelope {
 }
 
 /// One event of a subscription: `id`, `timestamp` in milliseconds, `message`.
-pub(super) fn cloudwatch_event(value: Value) -> (Inner, Envelope) {
+pub(super) fn cloudwatch_event(value: Value, _hidden: bool) -> (Inner, Envelope) {
     let envelope = Envelope {
         time: value.get("timestamp").and_then(epoch::parse),
         ..Envelope::default()
@@ -189,6 +189,13 @@ fn log_entry(value: Value, kind: SourceKind) -> Opened {
             .collect();
     }
     Opened::One(inner, Box::new(envelope))
+}
+
+/// Whether it is a Cloud Logging entry that does not say what wrote it.
+pub(super) fn is_log_entry_of_unknown(value: &Value) -> bool {
+    value.str_at(&["logName"]).is_some()
+        && value.str_at(&["resource", "type"]).is_none()
+        && value.get("protoPayload").is_none()
 }
 
 fn kind_is_container(kind: SourceKind) -> bool {

@@ -63,7 +63,7 @@ fn resource(attributes: &Value) -> Envelope {
 }
 
 /// One log record (OTLP `LogRecord`).
-pub(super) fn record(value: Value) -> (Inner, Envelope) {
+pub(super) fn record(value: Value, hidden: bool) -> (Inner, Envelope) {
     let nanos = |key: &str| {
         let nanos = match value.get(key)? {
             Value::Int(nanos) => *nanos,
@@ -107,12 +107,12 @@ pub(super) fn record(value: Value) -> (Inner, Envelope) {
         Inner::Value(Value::Map(record))
     } else {
         match body {
-            Value::Map(entries) => {
+            Value::Map(entries) if !hidden => {
                 push("severity", level);
                 record.extend(entries);
                 Inner::Value(Value::Map(record))
             }
-            Value::Str(text) if detect::detect_text(&text).is_some() => Inner::Text(text.into_string()),
+            Value::Str(text) if !hidden && detect::detect_text(&text).is_some() => Inner::Text(text.into_string()),
             body => {
                 push("message", Some(Value::str(body.to_text())));
                 push("severity", level);
