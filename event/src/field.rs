@@ -191,7 +191,8 @@ field_table! {
     Claimed "casebook.claimed" "casebook_claimed" Keywords Exact "what the record says of itself and the system beside it does not bear out: `program:sshd`, `container:ID`";
     IdentityVersion "casebook.identity.version" "casebook_identity_version" Long No "by which of its source's definitions the event id was made; not set: 1 (`docs/trust.md`)";
     CorrelationId "casebook.correlation.id" "casebook_correlation_id" Keyword Exact "what the source ties its own events together by: Azure correlation id, GCP operation id, request id. Most are taken over from the caller: a claim, no entity";
-    RelatedIps "related.ip" "related_ip" Keywords Exact "every address in the event";
+    RelatedIps "related.ip" "related_ip" Keywords Exact "every address in the event, also those that a client only claims: for searches, not for rules";
+    ClaimedIps "casebook.claimed_ip" "casebook_claimed_ip" Keywords Exact "addresses that a client says it has or forwards for (`X-Forwarded-For` and the like), which nobody vouches for";
 }
 
 impl FieldId {
@@ -258,6 +259,9 @@ pub const TAXONOMY: &[(&str, &[FieldId])] = &[
     ("cs-method", &[FieldId::HttpRequestMethod]),
     ("sc-status", &[FieldId::HttpResponseStatusCode]),
     ("c-ip", &[FieldId::SourceIp]),
+    // A list that begins with what the client claims: of it, rules see the address that the request came from.
+    ("sourceIPs", &[FieldId::SourceIp]),
+    ("ka.sourceips", &[FieldId::SourceIp]),
     ("cs-user-agent", &[FieldId::UserAgentOriginal]),
     ("cs-referer", &[FieldId::HttpRequestReferrer]),
     ("cs-username", &[FieldId::UserName]),

@@ -1,10 +1,11 @@
 //! What things are called: by the API server, by the network, by the cloud.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use compact_str::{CompactString, ToCompactString, format_compact};
 use serde::{Deserialize, Serialize};
+
+use crate::ip_address;
 
 /// Longest value of an identifier, in bytes. A longer one is no identifier: nothing is learned of it.
 pub const MAX_IDENTIFIER_BYTES: usize = 512;
@@ -136,7 +137,7 @@ impl fmt::Display for Identifier {
 
 /// Addresses that belong to no single pod or node lead nowhere: they are not taken.
 fn address(text: &str) -> Option<CompactString> {
-    let ip = text.parse::<IpAddr>().ok()?.to_canonical();
+    let ip = ip_address(text)?.to_canonical();
     let nobody = ip.is_unspecified() || ip.is_loopback() || ip.is_multicast();
     (!nobody).then(|| ip.to_compact_string())
 }
@@ -169,6 +170,7 @@ mod tests {
         check(ContainerId, "{docker}", None);
         check(PodIp, "FD00:0::5", Some("fd00::5"));
         check(PodIp, "::ffff:10.0.0.1", Some("10.0.0.1"));
+        check(PodIp, "fe80::5%eth0", Some("fe80::5"));
         check(PodIp, "127.0.0.1", None);
         check(PodIp, "0.0.0.0", None);
         check(PodName, "shop/web", Some("shop/web"));

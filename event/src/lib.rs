@@ -6,6 +6,7 @@
 //!
 //! No I/O, no clock and no runtime: a value of this crate is the same wherever and whenever it is made.
 
+mod address;
 mod alert;
 mod batch;
 mod binding;
@@ -24,6 +25,7 @@ mod timestamp;
 mod value;
 mod value_ref;
 
+pub use address::ip_address;
 pub use alert::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Attributed, Evidence, Level};
 pub use batch::{DeadLetter, EventBatch, RawRecord};
 pub use binding::{Binding, Confidence, How};

@@ -26,6 +26,9 @@ pub(crate) const MAX_PROCESS_ARGS: usize = 256;
 /// Most addresses that `related.ip` holds. The native record keeps the others.
 pub(crate) const MAX_RELATED_IPS: usize = 64;
 
+/// Most addresses that `casebook.claimed_ip` holds: those nearest to the server. The raw record keeps the others.
+pub(crate) const MAX_CLAIMED_IPS: usize = 32;
+
 /// Most text of a record that an error's detail quotes, in bytes.
 pub(crate) const MAX_QUOTED_BYTES: usize = 80;
 

@@ -21,7 +21,7 @@ impl TopicSettings {
     /// Nothing said.
     pub const NONE: Self = Self {
         cluster: None,
-        trusted_proxies: TrustedProxies(Vec::new()),
+        trusted_proxies: TrustedProxies::NONE,
     };
 }
 
@@ -58,6 +58,9 @@ impl FromStr for ClusterName {
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
+    /// None.
+    pub const NONE: Self = Self(Vec::new());
+
     /// Reads networks (`10.0.0.0/8`, `2001:db8::/32`) and single addresses.
     ///
     /// # Errors

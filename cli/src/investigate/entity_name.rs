@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use casebook_event::ip_address;
+
 /// The kinds of thing that can be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -214,7 +216,7 @@ fn is_uuid(text: &str) -> bool {
 
 /// An address as RFC 5952 writes it, or a network.
 fn address(text: &str) -> Option<String> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
+    if let Some(ip) = ip_address(text) {
         return Some(ip.to_canonical().to_string());
     }
     let (ip, bits) = text.split_once('/')?;
@@ -260,6 +262,7 @@ mod tests {
         check("ns:prod", "namespace:prod");
         check("ip:::ffff:10.0.0.1", "ip:10.0.0.1");
         check("ip:FD00:0::5", "ip:fd00::5");
+        check("ip:fe80::1%eth0", "ip:fe80::1");
         check("ip:10.0.0.0/8", "ip:10.0.0.0/8");
         check("ip:10.0.0.0/33", "! `10.0.0.0/33` is no address and no network");
         check("ip:web", "! `web` is no address and no network");

@@ -29,7 +29,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Normalized {
     let own_time = TIME_KEYS.iter().find_map(|key| native.get(key).and_then(epoch::parse));
     let mut fields = Fields::new();
     fields.set(FieldId::EventKind, "event");
-    application_fields::set(&native, &mut fields);
+    application_fields::set(&native, &context.settings.trusted_proxies, &mut fields);
     if let Value::Map(entries) = &native
         && let Some(metadata @ Value::Map(_)) = kubernetes_metadata::among(entries)
     {

@@ -12,6 +12,7 @@ use super::{Context, Normalized, application_fields, content_id, epoch, kubernet
 use crate::decode::reject::{self, Reject};
 use crate::decode::{CriLine, json};
 use crate::limits::MAX_NESTED_JSON_BYTES;
+use crate::settings::TrustedProxies;
 
 /// A container's line under way.
 #[derive(Debug)]
@@ -178,7 +179,8 @@ pub(crate) fn normalize(mut line: ContainerLine<'_>, context: &Context<'_>) -> N
     let find = |key: &str| line.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value);
     let text = |key: &str| find(key).and_then(Value::as_str);
     let mut fields = Fields::new();
-    let nested = set_message(&line.message, line.partial || context.half, &mut fields);
+    let cut = line.partial || context.half;
+    let nested = set_message(&line.message, cut, &context.settings.trusted_proxies, &mut fields);
     if let Some(path) = ["file", "filename", "path"]
         .iter()
         .find_map(|key| text(key))
@@ -236,7 +238,7 @@ fn line_id(time: Timestamp, stream: &str, message: &str, fields: &Fields) -> Eve
 
 /// Sets what the text itself says, and returns the record it is, if it is one: JSON's object, or logfmt's and an access log's
 /// parts. The place, and the time, are the runtime's and the shipper's to say.
-fn set_message(message: &str, partial: bool, fields: &mut Fields) -> Option<Value> {
+fn set_message(message: &str, partial: bool, proxies: &TrustedProxies, fields: &mut Fields) -> Option<Value> {
     fields.set(FieldId::EventKind, "event");
     if partial {
         fields.set(FieldId::Truncated, "true");
@@ -246,13 +248,13 @@ fn set_message(message: &str, partial: bool, fields: &mut Fields) -> Option<Valu
         .and_then(|text| nested_object(text, fields));
     let nested = match nested {
         Some(value) => {
-            application_fields::set_inner(&value, fields);
+            application_fields::set_inner(&value, proxies, fields);
             Some(value)
         }
         None => {
             // Half an address is another address.
             let whole = if partial { json::whole_words(message) } else { message };
-            let read = plain_text::read(whole, fields);
+            let read = plain_text::read(whole, proxies, fields);
             (!read.native.is_empty()).then_some(Value::Map(read.native))
         }
     };

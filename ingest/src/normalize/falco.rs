@@ -6,8 +6,10 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized, address, command_line, epoch, kubernetes_audit};
+use super::address::{self, Hops};
+use super::{Context, Normalized, command_line, epoch, kubernetes_audit};
 use crate::decode::reject::{self, Reject};
+use crate::settings::TrustedProxies;
 
 /// The mark by which an object is known as Falco's.
 pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
@@ -71,7 +73,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     set_process(&output, &mut fields);
     set_file_or_connection(&output, &mut fields);
     set_place(&output, context, &mut fields);
-    set_request(&output, &mut fields);
+    set_request(&output, &context.settings.trusted_proxies, &mut fields);
     // A rule names the fields of Falco as Falco does.
     let mut flat = match &native {
         Value::Map(entries) => entries.clone(),
@@ -357,7 +359,7 @@ fn set_place(output: &Output<'_>, context: &Context<'_>, fields: &mut Fields) {
 }
 
 /// What the rules over the API server's audit log say (`ka.*`).
-fn set_request(output: &Output<'_>, fields: &mut Fields) {
+fn set_request(output: &Output<'_>, proxies: &TrustedProxies, fields: &mut Fields) {
     for (id, key) in [
         (FieldId::OrchestratorResourceType, "ka.target.resource"),
         (FieldId::OrchestratorResourceSubresource, "ka.target.subresource"),
@@ -380,9 +382,13 @@ fn set_request(output: &Output<'_>, fields: &mut Fields) {
     if let Some(namespace) = output.text("ka.target.namespace") {
         fields.set(FieldId::OrchestratorNamespace, namespace);
     }
-    if let Some(ip) = output.text("ka.sourceips") {
-        address::set_source(fields, ip);
+    // `sourceIPs` of the audit event: the peer is last. Falco writes a list as an array, or as `(a,b)`.
+    let mut hops = Hops::default();
+    match output.0.get("ka.sourceips") {
+        Some(Value::List(items)) => items.iter().filter_map(Value::as_str).for_each(|ip| hops.add(ip)),
+        _ => hops.add(output.text("ka.sourceips").unwrap_or_default().trim_matches(['(', ')'])),
     }
+    hops.set(proxies, fields);
 }
 
 #[cfg(test)]

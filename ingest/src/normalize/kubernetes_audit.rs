@@ -4,9 +4,10 @@
 use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestamp, Value, ValueRef};
 use compact_str::{CompactString, format_compact};
 
+use super::address::{self, Hops};
 use super::audit_identity::AuditIdentity;
 use super::kubernetes_request::{self, Workload};
-use super::{Context, Normalized, address, epoch, json_patch, kubernetes_user};
+use super::{Context, Normalized, epoch, json_patch, kubernetes_user};
 use crate::decode::reject::{self, Reject};
 
 /// The parts of an audit event that fields are made of. Of duplicate keys the first counts.
@@ -204,7 +205,7 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
     if let Some(nanos) = parts.duration_nanos() {
         fields.set(FieldId::EventDuration, nanos);
     }
-    set_addresses(&parts, &mut fields);
+    set_addresses(&parts, context, &mut fields);
     set_object(&parts, &mut fields);
     if let Some(uri) = parts.request_uri {
         kubernetes_request::set_uri(uri, parts.object.subresource, &mut fields);
@@ -301,20 +302,37 @@ fn is_read(verb: &str) -> bool {
     matches!(verb, "get" | "list" | "watch" | "head")
 }
 
-fn set_addresses(parts: &Parts<'_>, fields: &mut Fields) {
+fn set_addresses(parts: &Parts<'_>, context: &Context<'_>, fields: &mut Fields) {
     let Some(addresses) = parts.source_ips.and_then(ValueRef::as_list) else {
         return;
     };
     let mut texts = addresses.filter_map(ValueRef::as_str);
-    // The first is the one closest to the caller: each proxy on the way adds its own behind it.
-    if let Some(first) = texts.next() {
-        address::set_source(fields, first);
+    let (Some(first), next) = (texts.next(), texts.next()) else {
+        return;
+    };
+    let cut = context.truncated && !has_all_addresses(context.raw);
+    if next.is_none() && !cut {
+        return address::set_source(fields, first);
     }
-    for text in texts {
-        if let Some(ip) = address::canonical_ip(text) {
-            address::push_related(fields, &ip);
-        }
+    // The API server writes `X-Forwarded-For`, then `X-Real-Ip`, as they came, and its peer last (apimachinery,
+    // `net.SourceIPs`).
+    let mut hops = Hops::default();
+    [first]
+        .into_iter()
+        .chain(next)
+        .chain(texts)
+        .for_each(|text| hops.add(text));
+    match cut {
+        true => hops.claim(fields),
+        false => hops.set(&context.settings.trusted_proxies, fields),
     }
+}
+
+/// Whether a record that was cut has the end of `sourceIPs`, where the peer stands. No text within a record has a name in such
+/// quotes, and no address a bracket.
+fn has_all_addresses(raw: &str) -> bool {
+    let key = r#""sourceIPs":"#;
+    raw.find(key).is_none_or(|at| raw[at..].contains(']'))
 }
 
 fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
@@ -387,6 +405,8 @@ fn set_stage(parts: &Parts<'_>, long_running: bool, context: &Context<'_>, field
 
 #[cfg(test)]
 mod tests {
+    use crate::settings::{TopicSettings, TrustedProxies};
+
     use super::*;
 
     fn normalized(json: &str) -> Normalized {
@@ -410,7 +430,7 @@ mod tests {
         check(
             r#"{"auditID":"a","stage":"ResponseComplete","verb":"list","timestamp":"2017-09-11T19:55:05Z",
                 "user":{"username":"system:admin","uid":"u1","groups":["system:masters","g"]},"impersonatedUser":{"username":"bob"},
-                "sourceIPs":["::1","10.0.0.1","x"],"objectRef":{"resource":"pods","namespace":"default","apiVersion":"v1"},
+                "sourceIPs":["::1","10.0.0.1"],"objectRef":{"resource":"pods","namespace":"default","apiVersion":"v1"},
                 "responseStatus":{"message":"no","reason":"Forbidden","code":403}}"#,
             &[
                 (FieldId::EventAction, "list"),
@@ -422,14 +442,90 @@ mod tests {
                 (FieldId::UserId, "u1"),
                 (FieldId::UserGroups, r#"["system:masters","g"]"#),
                 (FieldId::UserEffectiveName, "bob"),
-                (FieldId::SourceIp, "::1"),
-                (FieldId::RelatedIps, r#"["::1","10.0.0.1"]"#),
+                (FieldId::SourceIp, "10.0.0.1"),
+                (FieldId::ClaimedIps, r#"["::1"]"#),
+                (FieldId::RelatedIps, r#"["10.0.0.1","::1"]"#),
                 (FieldId::OrchestratorResourceType, "pods"),
                 (FieldId::OrchestratorNamespace, "default"),
                 (FieldId::HttpResponseStatusCode, "403"),
                 (FieldId::HttpRequestMethod, ""),
             ],
         );
+    }
+
+    #[test]
+    fn the_peer_is_the_source_and_forwarded_addresses_are_claims() {
+        let check = |addresses: &str, proxies: &[&str], source: &str, claimed: &str| {
+            let json = format!(
+                r#"{{"auditID":"a","stage":"ResponseComplete","verb":"get","stageTimestamp":"2024-01-01T00:00:00Z","sourceIPs":{addresses}}}"#
+            );
+            let settings = TopicSettings {
+                trusted_proxies: TrustedProxies::parse(proxies).unwrap(),
+                ..TopicSettings::NONE
+            };
+            let context = Context {
+                settings: &settings,
+                ..Context::of(&json)
+            };
+            let value: Value = serde_json::from_str(&json).unwrap();
+            let fields = normalize(value.as_ref(), &context).unwrap().fields;
+            let text = |id| {
+                fields
+                    .get(id)
+                    .map(|value| value.to_text().into_owned())
+                    .unwrap_or_default()
+            };
+            assert_eq!(text(FieldId::SourceIp), source, "{json} {proxies:?}");
+            assert_eq!(text(FieldId::ClaimedIps), claimed, "{json} {proxies:?}");
+        };
+        check(r#"["203.0.113.7"]"#, &[], "203.0.113.7", "");
+        check(r#"["10.0.0.1","203.0.113.7"]"#, &[], "203.0.113.7", r#"["10.0.0.1"]"#);
+        // X-Forwarded-For, X-Real-Ip, peer.
+        check(
+            r#"["10.0.0.1","10.0.0.2","203.0.113.7"]"#,
+            &["10.0.0.0/8"],
+            "203.0.113.7",
+            r#"["10.0.0.1","10.0.0.2"]"#,
+        );
+        check(
+            r#"["8.8.8.8","203.0.113.7","10.0.0.2"]"#,
+            &["10.0.0.0/8"],
+            "203.0.113.7",
+            r#"["8.8.8.8"]"#,
+        );
+        check(r#"["8.8.8.8","fe80::7%eth0"]"#, &[], "fe80::7", r#"["8.8.8.8"]"#);
+        check("[]", &["10.0.0.0/8"], "", "");
+        check("[7,null]", &["10.0.0.0/8"], "", "");
+    }
+
+    #[test]
+    fn of_a_list_that_was_cut_no_address_is_the_peer() {
+        let check = |raw: &str, read: &str, source: &str, claimed: &str| {
+            let context = Context {
+                truncated: true,
+                ..Context::of(raw)
+            };
+            let value: Value = serde_json::from_str(read).unwrap();
+            let fields = normalize(value.as_ref(), &context).unwrap().fields;
+            let text = |id| {
+                fields
+                    .get(id)
+                    .map(|value| value.to_text().into_owned())
+                    .unwrap_or_default()
+            };
+            assert_eq!(text(FieldId::SourceIp), source, "{raw}");
+            assert_eq!(text(FieldId::ClaimedIps), claimed, "{raw}");
+        };
+        let read =
+            r#"{"auditID":"a","stage":"ResponseComplete","verb":"get","requestURI":"/","sourceIPs":["10.0.0.1"]}"#;
+        check(r#"{"sourceIPs":["10.0.0.1","203.0."#, read, "", r#"["10.0.0.1"]"#);
+        check(
+            r#"{"requestURI":"]","sourceIPs":["10.0.0.1""#,
+            read,
+            "",
+            r#"["10.0.0.1"]"#,
+        );
+        check(r#"{"sourceIPs":["10.0.0.1"],"userAgent":"long"#, read, "10.0.0.1", "");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The native record is kept beside the fields, so that a rule may name either. Nothing is invented: a field is set only
 //! from what the record says.
 
+mod access_line;
 mod address;
 mod application;
 mod application_fields;
@@ -19,6 +20,7 @@ mod cloudtrail_action;
 mod command_line;
 mod container_log;
 mod container_stats;
+mod envoy_line;
 pub(crate) mod epoch;
 mod falco;
 mod file_integrity;
@@ -39,6 +41,7 @@ mod kubernetes_user;
 mod login_programs;
 mod pam;
 mod plain_text;
+mod request_origin;
 mod sshd;
 mod sudo;
 mod tetragon;
@@ -64,7 +67,6 @@ pub(crate) struct Context<'a> {
     /// Whether that is the shipper's or queue's, and not the broker's.
     pub(crate) carried: bool,
     /// What the deployment says of the topic.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what it is for comes with the next step"))]
     pub(crate) settings: &'a TopicSettings,
     /// The machine, as what carried the record calls it.
     pub(crate) host: Option<&'a str>,
