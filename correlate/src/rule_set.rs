@@ -151,7 +151,7 @@ pub struct RuleInfo {
     pub sources: Vec<Source>,
     /// For a correlation, the ids of the rules it is about, in its order.
     pub members: Vec<Arc<str>>,
-    /// For a correlation, the names of its group's parts.
+    /// For a correlation, the names of its group's parts that the rule names; the cluster may be one more.
     pub group_by: Vec<CompactString>,
     /// For a correlation, the length of its window in nanoseconds.
     pub timespan_nanos: Option<i64>,
@@ -208,6 +208,8 @@ pub(crate) enum Output {
     Member {
         correlation_id: Arc<str>,
         group_by: Vec<Place>,
+        /// Whether the event's cluster is a part of the group too, behind these.
+        by_cluster: bool,
         /// The value that goes along, if the correlation asks for one.
         value: Option<Asked>,
         /// The kind of entity that it groups by, if it does.
@@ -243,6 +245,8 @@ pub(crate) struct CorrelationRule {
     pub(crate) kind: CorrelationKind,
     /// The kind of entity that the last part of its group is, if it groups by one.
     pub(crate) entity: Option<EntityKind>,
+    /// Whether its group has the cluster behind the parts that the rule names.
+    pub(crate) by_cluster: bool,
     /// The ids of the rules it is about, in its order.
     pub(crate) members: Vec<Arc<str>>,
     pub(crate) timespan_nanos: i64,
@@ -252,6 +256,13 @@ pub(crate) struct CorrelationRule {
     pub(crate) lag_nanos: i64,
     /// To whom its alerts go as events.
     pub(crate) feeds: Vec<Feed>,
+}
+
+impl CorrelationRule {
+    /// The place of the cluster in the group, of which the rule names so many parts, the entity among them.
+    pub(crate) fn cluster_place(&self, named: usize) -> Option<usize> {
+        self.by_cluster.then(|| named - usize::from(self.entity.is_some()))
+    }
 }
 
 /// Rules that were loaded together, compiled. Immutable; share it by `Arc`.

@@ -33,7 +33,7 @@ pub use data_model::data_model_markdown;
 pub use entities::Entities;
 pub use event::{Event, EventId, Fields};
 pub use field::{FieldId, FieldInfo, FieldRef, FieldType, Indexed, TAXONOMY};
-pub use identifier::{EntityKind, Identifier, IdentifierKind, MAX_IDENTIFIER_BYTES};
+pub use identifier::{EntityKind, Identifier, IdentifierKind, MAX_CLUSTER_BYTES, MAX_IDENTIFIER_BYTES, cluster_text};
 pub use native::Native;
 pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position, StartOffset};
 pub use signal::{EventRef, Signal, SignalMessage, Watermark};

@@ -235,8 +235,12 @@ impl CorrelationEngine {
         }
     }
 
-    fn on_match(&mut self, plan: &CorrelationPlan, signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
+    fn on_match(&mut self, plan: &CorrelationPlan, mut signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         let members = plan.member_bits(&signal.matched_rule_id);
+        if plan.cluster == Some(signal.group.len()) {
+            // Told before groups had the cluster: which one it was is not known.
+            signal.group.push(CompactString::default());
+        }
         let parts = signal.group.len() + usize::from(plan.entity.is_some());
         if members == 0 || parts != plan.group_by.len() || plan.entity.is_some() == signal.entity.is_empty() {
             self.foreign_signals += 1;

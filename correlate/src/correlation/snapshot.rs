@@ -15,11 +15,15 @@ use super::cold::{ColdError, put_key, read_key};
 use super::engine::CorrelationEngine;
 use super::group::{Group, GroupKey};
 use super::pending::PendingGroup;
+use super::plan::CorrelationPlan;
 use super::positions::{Applied, Positions};
 use crate::limits::SNAPSHOT_PART_BYTES;
 
-/// The version of the format; another one is refused.
-const VERSION: u32 = 2;
+/// The version of the format; one that is not named here is refused.
+const VERSION: u32 = 3;
+
+/// The version whose groups do not have the cluster yet. They are read as those of an unknown cluster, which they are.
+const WITHOUT_CLUSTERS: u32 = 2;
 
 /// The first byte of a part of groups. That of the first part is `{`.
 const GROUPS: u8 = 0x02;
@@ -138,6 +142,8 @@ pub struct Restoring {
     engine: CorrelationEngine,
     rules: Vec<(Arc<str>, CompactString)>,
     parts: usize,
+    version: u32,
+    migrated_groups: usize,
 }
 
 impl Restoring {
@@ -174,8 +180,25 @@ impl Restoring {
         self.engine
     }
 
+    /// How many groups and waiting signals an older version had written, which did not know of clusters: they are those of an
+    /// unknown cluster now.
+    pub fn migrated_groups(&self) -> usize {
+        self.migrated_groups
+    }
+
+    /// The values of a group that this version would have written.
+    fn migrate(&mut self, plan: &CorrelationPlan, values: &mut Vec<CompactString>) {
+        if self.version == WITHOUT_CLUSTERS
+            && let Some(place) = plan.cluster.filter(|place| *place <= values.len())
+        {
+            values.insert(place, CompactString::default());
+            self.migrated_groups += 1;
+        }
+    }
+
     fn take_head(&mut self, head: Head) -> Result<(), SnapshotError> {
-        if head.version != VERSION {
+        self.version = head.version;
+        if ![WITHOUT_CLUSTERS, VERSION].contains(&head.version) {
             return Err(SnapshotError::Version { found: head.version });
         }
         let engine = &mut self.engine;
@@ -193,15 +216,16 @@ impl Restoring {
         engine.raised = raised.map(|(time, raised)| (time, of_time(raised))).collect();
         engine.late_events = head.late_events.into_iter().collect();
         let plans = engine.plans.clone();
-        for signal in head.waiting {
+        for mut signal in head.waiting {
             let version = head
                 .rules
                 .iter()
                 .find(|(id, _)| *id == signal.rule_id)
                 .map(|(_, version)| version);
             let plan = plans.correlations.get(&signal.rule_id);
-            if plan.is_some_and(|plan| version == Some(&plan.rule.version)) {
-                engine.waiting.push(signal);
+            if let Some(plan) = plan.filter(|plan| version == Some(&plan.rule.version)) {
+                self.migrate(plan, &mut signal.group);
+                self.engine.waiting.push(signal);
             }
         }
         self.rules = head.rules;
@@ -219,7 +243,7 @@ impl Restoring {
         }
         let plans = self.engine.plans.clone();
         while !from.is_empty() {
-            let key = Arc::new(read_key(&mut from, self.engine.names())?);
+            let mut key = read_key(&mut from, self.engine.names())?;
             let version = self
                 .rules
                 .iter()
@@ -227,7 +251,8 @@ impl Restoring {
                 .map(|(_, version)| version);
             match plans.correlations.get(&key.rule_id) {
                 Some(plan) if version == Some(&plan.rule.version) => {
-                    let group = Group::decode(plan, key, &mut from, self.engine.names())?;
+                    self.migrate(plan, &mut key.values);
+                    let group = Group::decode(plan, Arc::new(key), &mut from, self.engine.names())?;
                     self.engine.adopt(plan, group);
                 }
                 _ => {
@@ -261,6 +286,8 @@ impl CorrelationEngine {
             engine: self,
             rules: Vec::new(),
             parts: 0,
+            version: VERSION,
+            migrated_groups: 0,
         }
     }
 

@@ -265,3 +265,112 @@ fn a_workload_by_what_is_known_of_it() {
         [id(IdentifierKind::Image, "alpine")]
     );
 }
+
+/// The same event, as one of that cluster.
+fn of_cluster(mut event: Event, cluster: &str) -> Event {
+    event.fields.set(FieldId::OrchestratorClusterName, cluster);
+    event
+}
+
+#[test]
+fn names_of_two_clusters_are_two() {
+    let known = known(&[
+        of_cluster(running(100, "u1", "web-1", "10.244.0.5"), "east"),
+        of_cluster(running(200, "u2", "web-1", "10.244.0.5"), "west"),
+        running(300, "u3", "web-1", "10.244.0.5"),
+    ]);
+    let check = |kind: IdentifierKind, value: &str, of: EntityKind, want: [&str; 3]| {
+        for (cluster, want) in ["east", "west", ""].into_iter().zip(want) {
+            let asked = id(kind, value).within(cluster);
+            assert_eq!(answer(&known, &asked, of, 400), want, "{asked}");
+        }
+    };
+    let pods = ["u1 Certain", "u2 Certain", "u3 Certain"];
+    check(IdentifierKind::PodIp, "10.244.0.5", EntityKind::Pod, pods);
+    check(IdentifierKind::PodName, "shop/web-1", EntityKind::Pod, pods);
+    check(
+        IdentifierKind::PodName,
+        "shop/web-2",
+        EntityKind::Pod,
+        [
+            "east/shop/web-2 Certain",
+            "west/shop/web-2 Certain",
+            "shop/web-2 Certain",
+        ],
+    );
+    let nodes = ["east/n1 Certain", "west/n1 Certain", "n1 Certain"];
+    check(IdentifierKind::PodIp, "10.244.0.5", EntityKind::Node, nodes);
+    check(IdentifierKind::NodeIp, "10.0.0.1", EntityKind::Node, nodes);
+    let accounts = [
+        "east/system:serviceaccount:shop:web Certain",
+        "west/system:serviceaccount:shop:web Certain",
+        "system:serviceaccount:shop:web Certain",
+    ];
+    check(IdentifierKind::PodName, "shop/web-1", EntityKind::Identity, accounts);
+    check(
+        IdentifierKind::PodName,
+        "shop/web-7d4b9c6f5-x2x9z",
+        EntityKind::Workload,
+        [
+            "east/shop/Deployment/web Guessed",
+            "west/shop/Deployment/web Guessed",
+            "shop/Deployment/web Guessed",
+        ],
+    );
+    check(
+        IdentifierKind::Identity,
+        "system:node:n1",
+        EntityKind::Node,
+        ["east/n1 Certain", "west/n1 Certain", "n1 Certain"],
+    );
+    // A uid leads to the names of its own cluster, whoever asks.
+    assert_eq!(
+        answer(&known, &id(IdentifierKind::PodUid, "u1"), EntityKind::Node, 400),
+        "east/n1 Certain"
+    );
+}
+
+#[test]
+fn a_cloud_leads_into_the_cluster_whose_pod_acts() {
+    let tags = r#""requestParameters":{"tags":[{"key":"eks-cluster-name","value":"east"},
+        {"key":"kubernetes-namespace","value":"shop"},{"key":"kubernetes-service-account","value":"web"},
+        {"key":"kubernetes-pod-name","value":"web-1"},{"key":"kubernetes-pod-uid","value":"u1"}]}"#;
+    let assumed = |cluster: &str| {
+        let fields = [
+            (FieldId::EventAction, "AssumeRole"),
+            (FieldId::EventOutcome, "success"),
+            (FieldId::AwsUserType, "AWSService"),
+            (FieldId::OrchestratorClusterName, cluster),
+        ];
+        let native = format!(
+            r#"{{"userIdentity":{{"type":"AWSService","invokedBy":"pods.eks.amazonaws.com"}},{tags},
+                "responseElements":{{"credentials":{{"accessKeyId":"ASIA1"}}}}}}"#
+        );
+        event(Source::CloudTrail, 200, &fields, &native)
+    };
+    let pods = |trail: Event| {
+        known(&[
+            of_cluster(running(100, "u1", "web-1", "10.244.0.5"), "east"),
+            of_cluster(running(100, "u2", "web-1", "10.244.0.5"), "west"),
+            trail,
+        ])
+    };
+    let key = id(IdentifierKind::RoleSession, "ASIA1");
+    let known = pods(assumed(""));
+    assert_eq!(answer(&known, &key, EntityKind::Pod, 300), "u1 Certain");
+    assert_eq!(answer(&known, &key, EntityKind::Node, 300), "east/n1 Certain");
+    let account = "east/system:serviceaccount:shop:web Certain";
+    assert_eq!(
+        answer(&known, &key, EntityKind::Identity, 300),
+        account,
+        "by EKS's tags"
+    );
+    let account = "prod/system:serviceaccount:shop:web Certain";
+    let known = pods(assumed("prod"));
+    assert_eq!(
+        answer(&known, &key, EntityKind::Identity, 300),
+        account,
+        "by what the topic says"
+    );
+    assert_eq!(answer(&known, &key, EntityKind::Pod, 300), "u1 Certain");
+}

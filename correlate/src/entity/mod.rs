@@ -7,6 +7,7 @@
 //! ```
 
 mod bindings;
+mod cluster;
 mod history;
 mod hold;
 mod learn;
@@ -21,6 +22,7 @@ mod told;
 
 pub use bindings::Bindings;
 pub use casebook_event::{Binding, Confidence, EntityKind, How, Identifier, IdentifierKind};
+pub(crate) use cluster::{cluster_of_group, is_of_cloud};
 pub use learn::bindings_of;
 pub use named::identifiers_of;
 pub use resolve::{Attribution, Step};

@@ -3,6 +3,7 @@
 use casebook_event::{Event, FieldId, Source, ValueRef};
 
 use super::IdentifierKind::{ContainerId, Identity, InstanceId, NodeIp, NodeName, PodIp, PodName, PodUid, RoleSession};
+use super::cluster::{cluster_of_names, qualify};
 use super::{EntityKind, Identifier, IdentifierKind};
 
 /// Appends what an event names that may lead to an entity of that kind, the best first.
@@ -11,7 +12,12 @@ use super::{EntityKind, Identifier, IdentifierKind};
 /// the request came from comes last. With a kind of `Identity` it is about who acts.
 pub fn identifiers_of(event: &Event, kind: EntityKind, out: &mut Vec<Identifier>) {
     let first = out.len();
-    let mut named = Named { event, first, out };
+    let mut named = Named {
+        event,
+        cluster: cluster_of_names(event),
+        first,
+        out,
+    };
     match kind {
         EntityKind::Pod => {
             named.pod();
@@ -29,6 +35,8 @@ pub fn identifiers_of(event: &Event, kind: EntityKind, out: &mut Vec<Identifier>
 
 struct Named<'a> {
     event: &'a Event,
+    /// Whose names it has, where that is known.
+    cluster: &'a str,
     /// Where this event's own begin.
     first: usize,
     out: &'a mut Vec<Identifier>,
@@ -36,7 +44,7 @@ struct Named<'a> {
 
 impl Named<'_> {
     fn push(&mut self, id: Option<Identifier>) {
-        if let Some(id) = id
+        if let Some(id) = id.map(|id| qualify(id, self.event.source, self.cluster))
             && !self.out.iter().skip(self.first).any(|other| *other == id)
         {
             self.out.push(id);
@@ -94,7 +102,7 @@ impl Named<'_> {
             .and_then(|(namespace, name)| Identifier::workload(namespace, kind, name));
         // What the event is about comes before the pod that its caller's token was mounted in.
         if let Some(id) = id {
-            self.out.insert(self.first, id);
+            self.out.insert(self.first, id.within(self.cluster));
         }
     }
 
