@@ -43,6 +43,24 @@ pub enum IdentifierKind {
     Identity,
 }
 
+impl IdentifierKind {
+    /// Every kind of name.
+    pub const ALL: &[Self] = &[
+        Self::PodUid,
+        Self::PodName,
+        Self::PodIp,
+        Self::ContainerId,
+        Self::NodeName,
+        Self::NodeIp,
+        Self::InstanceId,
+        Self::Image,
+        Self::ServiceAccount,
+        Self::Workload,
+        Self::RoleSession,
+        Self::Identity,
+    ];
+}
+
 /// The name of something, within its kind and, where the name is unique in a cluster only, within its cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identifier {

@@ -18,7 +18,7 @@ pub(super) struct Limits {
 }
 
 /// What one identifier stood for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     /// In the order of what they are to. The one to itself has the identifier's own ends.
     pub(super) pairs: Vec<(Identifier, History)>,
@@ -247,6 +247,21 @@ impl Bindings {
         }
         self.entries.retain(|_, entry| !entry.pairs.is_empty());
         self.text_bytes += self.entries.keys().map(|from| text_bytes_of(from)).sum::<usize>();
+    }
+}
+
+impl<'a> Extend<&'a Binding> for Bindings {
+    fn extend<T: IntoIterator<Item = &'a Binding>>(&mut self, bindings: T) {
+        bindings.into_iter().for_each(|binding| self.learn(binding));
+    }
+}
+
+impl<'a> FromIterator<&'a Binding> for Bindings {
+    /// From all that was told, in whatever order.
+    fn from_iter<T: IntoIterator<Item = &'a Binding>>(bindings: T) -> Self {
+        let mut known = Self::new();
+        known.extend(bindings);
+        known
     }
 }
 

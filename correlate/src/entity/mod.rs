@@ -14,6 +14,7 @@ mod learn;
 pub mod limits;
 mod name_form;
 mod named;
+mod reach;
 mod relation;
 mod resolve;
 mod room;
@@ -25,6 +26,7 @@ pub use casebook_event::{Binding, Confidence, EntityKind, How, Identifier, Ident
 pub(crate) use cluster::{cluster_of_group, is_of_cloud};
 pub use learn::bindings_of;
 pub use named::identifiers_of;
+pub use reach::affected_span;
 pub use resolve::{Attribution, Step};
 pub use told::Told;
 

@@ -73,6 +73,11 @@ impl Told<'_> {
         }
     }
 
+    /// The same event, by what it says of an earlier time.
+    fn as_of(&mut self, how: How, time: Timestamp) -> Told<'_> {
+        Told { time, ..self.by(how) }
+    }
+
     /// `from` stood for `to`, where both are known.
     fn bind(&mut self, from: Option<&Identifier>, to: Option<&Identifier>, confidence: Confidence) {
         if let (Some(from), Some(to)) = (from, to)
