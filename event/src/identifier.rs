@@ -131,7 +131,7 @@ impl Identifier {
     /// The same as a name of that cluster, where the name alone says too little: two clusters may each have a pod `shop/web-1` with
     /// the address 10.244.0.5. What is never given twice, or is given by a cloud, stays what it is in every cluster.
     pub fn within(mut self, cluster: &str) -> Self {
-        if self.is_of_cluster() {
+        if !cluster.is_empty() && self.is_of_cluster() {
             self.cluster = cluster_text(cluster);
         }
         self
