@@ -1,10 +1,13 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use casebook_ingest::{ClusterName, TopicSettings, TrustedProxies};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::store::StoreCommand;
+use crate::exit_code::usage;
 
 /// Detection and investigation for Kubernetes security incidents.
 #[derive(Debug, Parser)]
@@ -104,6 +107,29 @@ pub struct RuleArgs {
     pub rules: Vec<PathBuf>,
 }
 
+/// What a deployment's configuration says of a topic, for files.
+#[derive(Debug, Args)]
+pub struct TopicArgs {
+    /// The cluster that events are of which do not name theirs
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<ClusterName>,
+    /// Networks of one's own proxies, with commas between: the address that such a peer forwards for is believed
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
+}
+
+impl TopicArgs {
+    /// The same as decoding takes it.
+    pub fn settings(&self) -> anyhow::Result<Arc<TopicSettings>> {
+        let trusted_proxies = TrustedProxies::parse(&self.trusted_proxies)
+            .map_err(|reason| usage(format!("--trusted-proxies: {reason}")))?;
+        Ok(Arc::new(TopicSettings {
+            cluster: self.cluster.clone(),
+            trusted_proxies,
+        }))
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     #[command(flatten)]
@@ -145,6 +171,8 @@ pub struct ReplayArgs {
     /// The kind of log: auto, or a source's name: kubernetes_audit, container, cloudtrail, auditd, … (docs/sources)
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub source: String,
+    #[command(flatten)]
+    pub topic: TopicArgs,
     /// Keep rules that are sound where others of the set are broken
     #[arg(long)]
     pub keep_going: bool,
@@ -158,6 +186,8 @@ pub struct NormalizeArgs {
     /// The kind of log: auto, or a source's name: kubernetes_audit, container, cloudtrail, auditd, … (docs/sources)
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub source: String,
+    #[command(flatten)]
+    pub topic: TopicArgs,
     /// Say on stderr what each record was taken for, and by which mark
     #[arg(long)]
     pub explain: bool,
@@ -277,6 +307,8 @@ pub struct RuleExplainArgs {
     /// The kind of log: auto, or a source's name: kubernetes_audit, container, cloudtrail, auditd, … (docs/sources)
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub source: String,
+    #[command(flatten)]
+    pub topic: TopicArgs,
     /// Print one JSON object for each event and rule
     #[arg(long)]
     pub json: bool,
@@ -335,6 +367,8 @@ pub struct RuleTestArgs {
     /// How to print
     #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: TestFormat,
+    #[command(flatten)]
+    pub topic: TopicArgs,
     /// Print the tests that pass, too
     #[arg(short, long)]
     pub verbose: bool,

@@ -131,6 +131,7 @@ codes! {
     NESTED_REPETITION "nested-repetition" Warning "a regular expression that engines which backtrack may take forever over";
     ALL_OF_ONE "all-of-one" Warning "`all` on a single value does nothing";
     NULL_IN_LIST "null-in-list" Warning "`null` among other values: Sigma wants a selection of its own for it";
+    CLUSTERS_APART "clusters-apart" Warning "a correlation of a cloud's log and of a cluster's, whose events do not meet where clusters are named";
     NO_SOURCE "no-source" Warning "no source has this logsource: the rule never fires";
 }
 

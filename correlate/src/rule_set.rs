@@ -151,7 +151,7 @@ pub struct RuleInfo {
     pub sources: Vec<Source>,
     /// For a correlation, the ids of the rules it is about, in its order.
     pub members: Vec<Arc<str>>,
-    /// For a correlation, the names of its group's parts.
+    /// For a correlation, the names of its group's parts that the rule names; the cluster may be one more.
     pub group_by: Vec<CompactString>,
     /// For a correlation, the length of its window in nanoseconds.
     pub timespan_nanos: Option<i64>,
@@ -210,6 +210,8 @@ pub(crate) enum Output {
         /// See [`CorrelationRule::signals_version`].
         version: CompactString,
         group_by: Vec<Place>,
+        /// Whether the event's cluster is a part of the group too, behind these.
+        by_cluster: bool,
         /// The value that goes along, if the correlation asks for one.
         value: Option<Asked>,
         /// The kind of entity that it groups by, if it does.
@@ -245,6 +247,8 @@ pub(crate) struct CorrelationRule {
     pub(crate) kind: CorrelationKind,
     /// The kind of entity that the last part of its group is, if it groups by one.
     pub(crate) entity: Option<EntityKind>,
+    /// Whether its group has the cluster behind the parts that the rule names.
+    pub(crate) by_cluster: bool,
     /// The ids of the rules it is about, in its order.
     pub(crate) members: Vec<Arc<str>>,
     pub(crate) timespan_nanos: i64,
@@ -259,6 +263,13 @@ pub(crate) struct CorrelationRule {
     /// A hash of its meaning and of where its signals meet: signals of another version are of another rule, and those under
     /// another key are not found with these.
     pub(crate) signals_version: CompactString,
+}
+
+impl CorrelationRule {
+    /// The place of the cluster in the group, of which the rule names so many parts, the entity among them.
+    pub(crate) fn cluster_place(&self, named: usize) -> Option<usize> {
+        self.by_cluster.then(|| named - usize::from(self.entity.is_some()))
+    }
 }
 
 /// Rules that were loaded together, compiled. Immutable; share it by `Arc`.

@@ -21,6 +21,9 @@ pub enum Confidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
+    /// The `creationTimestamp` of a pod in an answer of the API server, as the audit log has it: a pod has its name from then on,
+    /// and not before.
+    AuditCreated,
     /// A pod's object in the audit log.
     AuditPod,
     /// The status of a pod, as its kubelet writes it, in the audit log.

@@ -29,6 +29,7 @@ const ENTITY_FIELDS: &[FieldId] = &[
     FieldId::CloudAccountId,
     FieldId::AwsAccessKeyId,
     FieldId::ServiceName,
+    FieldId::OrchestratorClusterName,
 ];
 
 /// Longest value an alert shows of a field, in bytes; the event itself keeps it whole.

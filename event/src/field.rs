@@ -182,12 +182,17 @@ field_table! {
     DnsQuestionName "dns.question.name" "dns_question_name" Keyword Entity "the name asked for";
     ServiceName "service.name" "service_name" Keyword Entity "the application that logged";
     ServiceVersion "service.version" "service_version" Keyword Exact "its version";
-    TraceId "trace.id" "trace_id" Keyword Entity "the distributed trace";
+    TraceId "trace.id" "trace_id" Keyword Exact "the distributed trace, as a caller may have begun it (`traceparent`): a claim, no entity";
     SpanId "span.id" "span_id" Keyword Exact "the span";
     SessionId "casebook.session.id" "casebook_session_id" Keyword Entity "the login session, where the source names one";
     Masked "casebook.masked" "casebook_masked" Keywords Exact "what kinds of secret were masked in the event";
-    CorrelationId "casebook.correlation.id" "casebook_correlation_id" Keyword Entity "what the source ties its own events together by: Azure correlation id, GCP operation id, request id";
-    RelatedIps "related.ip" "related_ip" Keywords Exact "every address in the event";
+    Truncated "casebook.truncated" "casebook_truncated" Keyword Exact "`true` where the record ended too early: what the event lacks may have stood behind its end";
+    TimeOrigin "casebook.time.origin" "casebook_time_origin" Keyword Exact "what is to be known of the time: not the record's own but `envelope`'s (of what carried it), the `broker`'s, or of the object's creation (`created`); or `ahead`: later than the broker got the record";
+    Claimed "casebook.claimed" "casebook_claimed" Keywords Exact "what the record says of itself and the system beside it does not bear out: `program:sshd`, `container:ID`";
+    IdentityVersion "casebook.identity.version" "casebook_identity_version" Long No "by which of its source's definitions the event id was made; not set: 1 (`docs/trust.md`)";
+    CorrelationId "casebook.correlation.id" "casebook_correlation_id" Keyword Exact "what the source ties its own events together by: Azure correlation id, GCP operation id, request id. Most are taken over from the caller: a claim, no entity";
+    RelatedIps "related.ip" "related_ip" Keywords Exact "every address in the event, also those that a client only claims: for searches, not for rules";
+    ClaimedIps "casebook.claimed_ip" "casebook_claimed_ip" Keywords Exact "addresses that a client says it has or forwards for (`X-Forwarded-For` and the like), which nobody vouches for";
 }
 
 impl FieldId {
@@ -254,6 +259,9 @@ pub const TAXONOMY: &[(&str, &[FieldId])] = &[
     ("cs-method", &[FieldId::HttpRequestMethod]),
     ("sc-status", &[FieldId::HttpResponseStatusCode]),
     ("c-ip", &[FieldId::SourceIp]),
+    // A list that begins with what the client claims: of it, rules see the address that the request came from.
+    ("sourceIPs", &[FieldId::SourceIp]),
+    ("ka.sourceips", &[FieldId::SourceIp]),
     ("cs-user-agent", &[FieldId::UserAgentOriginal]),
     ("cs-referer", &[FieldId::HttpRequestReferrer]),
     ("cs-username", &[FieldId::UserName]),

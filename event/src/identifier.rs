@@ -1,13 +1,17 @@
 //! What things are called: by the API server, by the network, by the cloud.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use compact_str::{CompactString, ToCompactString, format_compact};
 use serde::{Deserialize, Serialize};
 
+use crate::ip_address;
+
 /// Longest value of an identifier, in bytes. A longer one is no identifier: nothing is learned of it.
 pub const MAX_IDENTIFIER_BYTES: usize = 512;
+
+/// Longest name of a cluster that is kept as it is, in bytes. Of a longer one, the beginning and a hash of the whole are kept.
+pub const MAX_CLUSTER_BYTES: usize = 256;
 
 /// What kind of name an identifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,13 +43,35 @@ pub enum IdentifierKind {
     Identity,
 }
 
-/// The name of something, within its kind.
+impl IdentifierKind {
+    /// Every kind of name.
+    pub const ALL: &[Self] = &[
+        Self::PodUid,
+        Self::PodName,
+        Self::PodIp,
+        Self::ContainerId,
+        Self::NodeName,
+        Self::NodeIp,
+        Self::InstanceId,
+        Self::Image,
+        Self::ServiceAccount,
+        Self::Workload,
+        Self::RoleSession,
+        Self::Identity,
+    ];
+}
+
+/// The name of something, within its kind and, where the name is unique in a cluster only, within its cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identifier {
     /// What kind of name it is.
     pub kind: IdentifierKind,
     /// The name, in the one form that all sources' names are brought to: see [`Identifier::new`].
     pub value: CompactString,
+    /// The cluster whose name it is. Empty of what is unique by itself, and where the cluster is not known: see
+    /// [`Identifier::within`].
+    #[serde(default, skip_serializing_if = "CompactString::is_empty")]
+    pub cluster: CompactString,
 }
 
 /// The kinds of thing that events are told to be about.
@@ -95,7 +121,45 @@ impl Identifier {
             }
             _ => text.into(),
         };
-        Some(Self { kind, value })
+        Some(Self {
+            kind,
+            value,
+            cluster: CompactString::const_new(""),
+        })
+    }
+
+    /// The same as a name of that cluster, where the name alone says too little: two clusters may each have a pod `shop/web-1` with
+    /// the address 10.244.0.5. What is never given twice, or is given by a cloud, stays what it is in every cluster.
+    pub fn within(mut self, cluster: &str) -> Self {
+        if !cluster.is_empty() && self.is_of_cluster() {
+            self.cluster = cluster_text(cluster);
+        }
+        self
+    }
+
+    /// Whether the name is unique within its cluster only.
+    pub fn is_of_cluster(&self) -> bool {
+        match self.kind {
+            IdentifierKind::PodName
+            | IdentifierKind::NodeName
+            | IdentifierKind::ServiceAccount
+            | IdentifierKind::Workload
+            // Twelve characters of an id are not enough to tell all containers of all clusters apart.
+            | IdentifierKind::ContainerId
+            | IdentifierKind::Identity => true,
+            IdentifierKind::PodIp | IdentifierKind::NodeIp => self.value.parse::<IpAddr>().is_ok_and(is_private),
+            // A static pod's is a hash of its manifest and its node's name, which two clusters may share.
+            IdentifierKind::PodUid => self.value.len() == 32 && self.value.bytes().all(|b| b.is_ascii_hexdigit()),
+            IdentifierKind::InstanceId | IdentifierKind::Image | IdentifierKind::RoleSession => false,
+        }
+    }
+
+    /// The name with its cluster before it, where that is known: `prod/shop/web-1`.
+    pub fn qualified(&self) -> CompactString {
+        match self.cluster.as_str() {
+            "" => self.value.clone(),
+            cluster => format_compact!("{cluster}/{}", self.value),
+        }
     }
 
     /// `namespace/name` of a pod or service account.
@@ -130,15 +194,38 @@ impl Identifier {
 
 impl fmt::Display for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.kind, self.value)
+        write!(f, "{:?} {}", self.kind, self.qualified())
     }
 }
 
 /// Addresses that belong to no single pod or node lead nowhere: they are not taken.
 fn address(text: &str) -> Option<CompactString> {
-    let ip = text.parse::<IpAddr>().ok()?.to_canonical();
+    let ip = ip_address(text)?.to_canonical();
     let nobody = ip.is_unspecified() || ip.is_loopback() || ip.is_multicast();
     (!nobody).then(|| ip.to_compact_string())
+}
+
+/// Whether networks that know nothing of each other may both have the address: RFC 1918, RFC 6598 (shared by carriers and by
+/// clouds for pods), link-local, and IPv6's unique local ones.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_link_local() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// The name of a cluster as identifiers and groups have it: as it is told, and where that is too long, its beginning and a
+/// hash of the whole.
+pub fn cluster_text(name: &str) -> CompactString {
+    let name = name.trim();
+    if name.len() <= MAX_CLUSTER_BYTES {
+        return name.into();
+    }
+    let hash = xxhash_rust::xxh3::xxh3_128(name.as_bytes());
+    format_compact!("{}…{hash:032x}", &name[..name.floor_char_boundary(MAX_CLUSTER_BYTES)])
 }
 
 /// Falco tells twelve characters of a container's id, Tetragon's `docker` field 31, the runtimes all 64.
@@ -169,6 +256,7 @@ mod tests {
         check(ContainerId, "{docker}", None);
         check(PodIp, "FD00:0::5", Some("fd00::5"));
         check(PodIp, "::ffff:10.0.0.1", Some("10.0.0.1"));
+        check(PodIp, "fe80::5%eth0", Some("fe80::5"));
         check(PodIp, "127.0.0.1", None);
         check(PodIp, "0.0.0.0", None);
         check(PodName, "shop/web", Some("shop/web"));
@@ -176,5 +264,66 @@ mod tests {
         check(PodName, "a/b/c", None);
         check(NodeName, " ", None);
         check(NodeName, &"n".repeat(600), None);
+    }
+
+    #[test]
+    fn names_are_of_a_cluster_and_ids_of_none() {
+        use IdentifierKind::*;
+        let check = |kind: IdentifierKind, text: &str, want: &str| {
+            let found = Identifier::new(kind, text).unwrap().within(" prod ");
+            assert_eq!(found.qualified(), want, "{kind:?}");
+        };
+        check(PodName, "shop/web", "prod/shop/web");
+        check(NodeName, "n1", "prod/n1");
+        check(ServiceAccount, "shop/web", "prod/shop/web");
+        check(Workload, "shop/Deployment/web", "prod/shop/Deployment/web");
+        check(Identity, "alice", "prod/alice");
+        check(ContainerId, "containerd://0123456789abcdef", "prod/0123456789ab");
+        check(
+            PodUid,
+            "5f1da4ff-f7bd-4a89-897b-5f406068b8fc",
+            "5f1da4ff-f7bd-4a89-897b-5f406068b8fc",
+        );
+        // A static pod's: a hash of manifest and node name.
+        let of_static = "0d2c4f4a1b7c9e8f0d2c4f4a1b7c9e8f";
+        check(PodUid, of_static, &format!("prod/{of_static}"));
+        check(InstanceId, "i-0abc1234", "i-0abc1234");
+        check(Image, "app:1", "app:1");
+        check(RoleSession, "ASIA1", "ASIA1");
+        for (text, is_private) in [
+            ("10.244.0.5", true),
+            ("172.16.0.1", true),
+            ("192.168.1.1", true),
+            ("100.64.0.9", true),
+            ("100.128.0.9", false),
+            ("169.254.10.1", true),
+            ("203.0.113.7", false),
+            ("fd00::5", true),
+            ("fe80::1", true),
+            ("2001:db8::1", false),
+        ] {
+            for kind in [PodIp, NodeIp] {
+                let found = Identifier::new(kind, text).unwrap().within("prod");
+                assert_eq!(found.cluster.is_empty(), !is_private, "{text}");
+            }
+        }
+        // An unknown cluster changes nothing, and a name of any length fits.
+        assert_eq!(
+            Identifier::new(PodName, "shop/web").unwrap().within("").qualified(),
+            "shop/web"
+        );
+        let (one, other) = (cluster_text(&"é".repeat(400)), cluster_text(&"é".repeat(401)));
+        assert!(one != other && one.len() <= MAX_CLUSTER_BYTES + 35, "{}", one.len());
+    }
+
+    #[test]
+    fn an_identifier_without_a_cluster_is_written_as_before() {
+        let of_none = Identifier::new(IdentifierKind::PodName, "shop/web").unwrap();
+        let text = r#"{"kind":"pod_name","value":"shop/web"}"#;
+        assert_eq!(serde_json::to_string(&of_none).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Identifier>(text).unwrap(), of_none);
+        let of_prod = of_none.within("prod");
+        let text = serde_json::to_string(&of_prod).unwrap();
+        assert_eq!(serde_json::from_str::<Identifier>(&text).unwrap(), of_prod);
     }
 }

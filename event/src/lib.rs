@@ -6,6 +6,7 @@
 //!
 //! No I/O, no clock and no runtime: a value of this crate is the same wherever and whenever it is made.
 
+mod address;
 mod alert;
 mod batch;
 mod binding;
@@ -25,6 +26,7 @@ mod timestamp;
 mod value;
 mod value_ref;
 
+pub use address::ip_address;
 pub use alert::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Attributed, Evidence, Level, Retraction};
 pub use batch::{DeadLetter, EventBatch, RawRecord};
 pub use binding::{Binding, Confidence, How};
@@ -32,13 +34,13 @@ pub use data_model::data_model_markdown;
 pub use entities::Entities;
 pub use event::{Event, EventId, Fields};
 pub use field::{FieldId, FieldInfo, FieldRef, FieldType, Indexed, TAXONOMY};
-pub use identifier::{EntityKind, Identifier, IdentifierKind, MAX_IDENTIFIER_BYTES};
+pub use identifier::{EntityKind, Identifier, IdentifierKind, MAX_CLUSTER_BYTES, MAX_IDENTIFIER_BYTES, cluster_text};
 pub use kept::{DecidedWindow, Kept};
 pub use native::Native;
 pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position, StartOffset};
 pub use signal::{EventRef, Signal, SignalMessage, Watermark};
 pub use source::{Logsource, Source, UnknownSource};
-pub use tape::Tape;
+pub use tape::{Recovered, Tape};
 pub use timestamp::Timestamp;
 pub use value::Value;
 pub use value_ref::{Entries, Items, ValueRef};

@@ -15,6 +15,11 @@ impl Native {
     /// No record.
     pub const NONE: Self = Self::Tree(Value::Null);
 
+    /// Whether there is no record.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::Tree(Value::Null))
+    }
+
     /// The record, `raw` being the event's raw text.
     pub fn root<'a>(&'a self, raw: &'a str) -> ValueRef<'a> {
         match self {

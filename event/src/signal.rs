@@ -45,7 +45,8 @@ pub struct Signal {
     pub rule_version: CompactString,
     /// The base rule that matched.
     pub matched_rule_id: Arc<str>,
-    /// The correlation group: the values of the rule's `group-by` fields, in its order. Empty for a base rule.
+    /// The correlation group: the values of the rule's `group-by` fields, in its order, and then the cluster, unless the rule
+    /// takes events of any cluster together or names it itself; empty where it is not known. Nothing for a base rule.
     pub group: Vec<CompactString>,
     /// What the event has in the field whose values the correlation asks for, if it asks for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

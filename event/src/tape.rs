@@ -4,8 +4,11 @@
 //! RFC 8259 allows and leaves the rest to the slower one: what it accepts it must read as `serde_json` does, and what it
 //! refuses says nothing about the text.
 
+mod recover;
+
 use crate::ValueRef;
 use crate::value_ref::{Entries, Items};
+pub use recover::Recovered;
 
 /// Objects and arrays within one another: what `serde_json` takes.
 const MAX_DEPTH: usize = 127;
@@ -71,15 +74,8 @@ impl Tape {
         if text.len() > MAX_TEXT_BYTES {
             return None;
         }
-        let mut parser = Parser {
-            text,
-            at: 0,
-            tape: Tape {
-                nodes: Vec::with_capacity(text.len() / 12 + 8),
-                unescaped: String::new(),
-            },
-        };
-        parser.object()?;
+        let mut parser = Parser::<false>::new(text);
+        parser.object(&mut Open::default())?;
         Some((parser.tape, parser.at))
     }
 
@@ -177,13 +173,53 @@ impl<'a> Places<'a> {
     }
 }
 
-struct Parser<'a> {
+/// The objects and arrays that are open, by the numbers of their nodes.
+struct Open {
+    nodes: [u32; MAX_DEPTH],
+    depth: usize,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self {
+            nodes: [0; MAX_DEPTH],
+            depth: 0,
+        }
+    }
+}
+
+/// With `RECOVER`, what is plainly a value of JSON and cannot be one of ours is read as far as it can be, and it is noted where
+/// the text ended too early: see [`Tape::recover_object`].
+struct Parser<'a, const RECOVER: bool> {
     text: &'a str,
     at: usize,
     tape: Tape,
+    /// Nodes up to the end of the last whole value, or of the last bracket that opened one.
+    whole: usize,
+    /// Values that could not be read as they are written.
+    odd: u32,
+    /// The text ended where more had to come.
+    ended: bool,
+    /// Where the text begins, behind its quote, within which that was.
+    half: Option<usize>,
 }
 
-impl Parser<'_> {
+impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            tape: Tape {
+                nodes: Vec::with_capacity(text.len() / 12 + 8),
+                unescaped: String::new(),
+            },
+            whole: 0,
+            odd: 0,
+            ended: false,
+            half: None,
+        }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -191,7 +227,10 @@ impl Parser<'_> {
     /// The next byte behind white space.
     fn next(&mut self) -> Option<u8> {
         loop {
-            let byte = self.peek()?;
+            let Some(byte) = self.peek() else {
+                self.ended = true;
+                return None;
+            };
             self.at += 1;
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return Some(byte);
@@ -199,17 +238,20 @@ impl Parser<'_> {
         }
     }
 
-    fn object(&mut self) -> Option<()> {
-        let mut open = [0u32; MAX_DEPTH];
-        let mut depth = 0;
+    fn object(&mut self, open: &mut Open) -> Option<()> {
+        let Open { nodes: open, depth } = open;
         let mut byte = self.next().filter(|byte| *byte == b'{')?;
         loop {
             // A value begins with `byte`.
             let begins = match byte {
+                b'{' | b'[' if RECOVER && *depth == MAX_DEPTH => {
+                    self.too_deep()?;
+                    false
+                }
                 b'{' | b'[' => {
                     let kind = if byte == b'{' { Kind::Map } else { Kind::List };
-                    *open.get_mut(depth)? = self.tape.nodes.len() as u32;
-                    depth += 1;
+                    *open.get_mut(*depth)? = self.tape.nodes.len() as u32;
+                    *depth += 1;
                     self.tape.nodes.push(Node::of(kind));
                     true
                 }
@@ -218,6 +260,9 @@ impl Parser<'_> {
                     false
                 }
             };
+            if RECOVER {
+                self.whole = self.tape.nodes.len();
+            }
             // Behind it: the end of whatever ends here, or a comma.
             byte = self.next()?;
             let mut first = begins;
@@ -228,8 +273,8 @@ impl Parser<'_> {
                 if byte == closing {
                     let end = self.tape.nodes.len() as u32;
                     self.tape.nodes.get_mut(at)?.to = end;
-                    depth -= 1;
-                    if depth == 0 {
+                    *depth -= 1;
+                    if *depth == 0 {
                         return Some(());
                     }
                     first = false;
@@ -269,7 +314,9 @@ impl Parser<'_> {
     }
 
     fn word(&mut self, rest: &str, kind: Kind) -> Option<()> {
-        if !self.text.as_bytes().get(self.at..)?.starts_with(rest.as_bytes()) {
+        let bytes = self.text.as_bytes().get(self.at..)?;
+        if !bytes.starts_with(rest.as_bytes()) {
+            self.ended = rest.as_bytes().starts_with(bytes);
             return None;
         }
         self.at += rest.len();
@@ -281,20 +328,37 @@ impl Parser<'_> {
     fn string(&mut self) -> Option<()> {
         let from = self.at;
         let mut escaped = false;
+        let mut odd = false;
         loop {
-            self.at += special(self.text.as_bytes().get(self.at..)?)?;
+            let Some(found) = self.text.as_bytes().get(self.at..).and_then(special) else {
+                self.ended = true;
+                self.half = Some(from);
+                return None;
+            };
+            self.at += found;
             match self.peek()? {
                 b'"' => break,
                 b'\\' => {
                     escaped = true;
                     self.at += 2;
                 }
-                // A control character.
+                // A control character, which no writer of JSON leaves as it is. A line ends with its text, though.
+                byte if RECOVER && byte != b'\n' => {
+                    odd = true;
+                    self.at += 1;
+                }
                 _ => return None,
             }
         }
         let node = if escaped {
-            let unescaped: String = serde_json::from_str(self.text.get(from - 1..=self.at)?).ok()?;
+            let unescaped: String = match serde_json::from_str(self.text.get(from - 1..=self.at)?) {
+                Ok(unescaped) => unescaped,
+                Err(_) if RECOVER => {
+                    odd = true;
+                    recover::unescape(self.text.get(from..self.at)?, false)
+                }
+                Err(_) => return None,
+            };
             let start = self.tape.unescaped.len();
             self.tape.unescaped.push_str(&unescaped);
             Node {
@@ -310,6 +374,7 @@ impl Parser<'_> {
             }
         };
         self.at += 1;
+        self.odd += u32::from(odd);
         self.tape.nodes.push(node);
         Some(())
     }
@@ -324,6 +389,11 @@ impl Parser<'_> {
         let fraction = matches!(self.peek(), Some(b'.' | b'e' | b'E'));
         // Eighteen digits always fit; a zero stands in front of a point only, or alone.
         let plain = !fraction && first != b'-' && digits.len() <= 18 && (first != b'0' || digits.len() == 1);
+        if RECOVER && !fraction && self.at == self.text.len() {
+            // More digits may have followed.
+            self.ended = true;
+            return None;
+        }
         let node = if plain {
             let number = digits.bytes().fold(0u64, |n, digit| n * 10 + u64::from(digit - b'0'));
             Node::bits(Kind::Int, number)
@@ -331,9 +401,14 @@ impl Parser<'_> {
             while matches!(self.peek(), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
                 self.at += 1;
             }
-            match serde_json::from_str(self.text.get(from..self.at)?).ok()? {
-                crate::Value::Int(number) => Node::bits(Kind::Int, number.cast_unsigned()),
-                crate::Value::Float(number) => Node::bits(Kind::Float, number.to_bits()),
+            if RECOVER && self.at == self.text.len() {
+                self.ended = true;
+                return None;
+            }
+            match serde_json::from_str(self.text.get(from..self.at)?) {
+                Ok(crate::Value::Int(number)) => Node::bits(Kind::Int, number.cast_unsigned()),
+                Ok(crate::Value::Float(number)) => Node::bits(Kind::Float, number.to_bits()),
+                Err(_) if RECOVER => self.too_large(from)?,
                 _ => return None,
             }
         };

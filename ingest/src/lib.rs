@@ -13,13 +13,17 @@ mod files;
 mod limits;
 mod normalize;
 mod rebalance;
+mod settings;
 mod token;
 
 pub use config::{ConsumerConfig, RESERVED_PROPERTIES};
 pub use consumer::{Consumer, ConsumerError, ConsumerEvent, EndOffset, OffsetSource};
 pub use decode::{Decoder, Reject, SourceKind, detect_source};
 pub use files::FileRecords;
-pub use limits::{MAX_EVENTS_PER_RECORD, MAX_JSON_DEPTH, MAX_RECORD_BYTES};
+pub use limits::{
+    MAX_CLUSTER_NAME_BYTES, MAX_EVENTS_PER_RECORD, MAX_JSON_DEPTH, MAX_RECORD_BYTES, MAX_TRUSTED_PROXIES,
+};
+pub use settings::{ClusterName, TopicSettings, TrustedProxies};
 pub use token::{TokenContext, TokenFile};
 
 /// Inner steps, for the fuzz targets alone.

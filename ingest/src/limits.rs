@@ -10,6 +10,10 @@ pub const MAX_EVENTS_PER_RECORD: u32 = 200_000;
 /// Most values of one record that may be broken. Behind the last of them, the rest of the record is one dead letter.
 pub(crate) const MAX_BROKEN_VALUES: u32 = 64;
 
+/// How far an event's time may be after the broker's, in nanoseconds, before the event says so (`casebook.time.origin: ahead`):
+/// clocks of two machines differ by less.
+pub(crate) const MAX_CLOCK_SKEW_NANOS: i64 = 300_000_000_000;
+
 /// Deepest nesting of JSON, in levels: the parser's own bound. Deeper records become dead letters (`too_deep`).
 pub const MAX_JSON_DEPTH: usize = 128;
 
@@ -21,6 +25,9 @@ pub(crate) const MAX_PROCESS_ARGS: usize = 256;
 
 /// Most addresses that `related.ip` holds. The native record keeps the others.
 pub(crate) const MAX_RELATED_IPS: usize = 64;
+
+/// Most addresses that `casebook.claimed_ip` holds: those nearest to the server. The raw record keeps the others.
+pub(crate) const MAX_CLAIMED_IPS: usize = 32;
 
 /// Most text of a record that an error's detail quotes, in bytes.
 pub(crate) const MAX_QUOTED_BYTES: usize = 80;
@@ -62,5 +69,24 @@ pub(crate) const AUDITD_EVENT_MS: i64 = 2_000;
 /// Most fields of one audit record; what follows stays in the raw text.
 pub(crate) const MAX_AUDITD_FIELDS: usize = 1_024;
 
+/// Most operations of a JSON patch that are read: what the API server itself takes (`maxJSONPatchOperations`).
+pub(crate) const MAX_PATCH_OPERATIONS: usize = 10_000;
+
+/// Longest path of a JSON patch that is followed, in keys: deeper than anything that is looked for.
+pub(crate) const MAX_PATCH_DEPTH: usize = 32;
+
+/// Most members that are known of one array which a JSON patch writes to; more than fit into an object of the API server.
+pub(crate) const MAX_PATCH_LIST: usize = 4_096;
+
+/// Most that a JSON patch may copy and move, in bytes: copies of copies double. What is beyond stays unknown.
+pub(crate) const MAX_PATCH_COPY_BYTES: usize = 1 << 20;
+
 /// Most risks that an event names of a pod. The native record keeps the others.
 pub(crate) const MAX_POD_RISKS: usize = 64;
+
+/// Most networks of trusted proxies that a topic may have: each address that a record claims is looked for in all of them. More
+/// are refused with the configuration.
+pub const MAX_TRUSTED_PROXIES: usize = 256;
+
+/// Longest name of a cluster in the configuration, in bytes. A longer one is refused.
+pub const MAX_CLUSTER_NAME_BYTES: usize = 253;

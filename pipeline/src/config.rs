@@ -24,6 +24,9 @@ pub struct Config {
     /// How often the rule files are looked at for changes; `null` for only when told by SIGHUP.
     #[serde(default = "default_rules_reload")]
     pub rules_reload: Option<ConfigDuration>,
+    /// The cluster that events are of where neither they nor their topic name one.
+    #[serde(default)]
+    pub cluster: Option<String>,
     /// The brokers and topics.
     pub kafka: KafkaConfig,
     /// How much later than others an event of each source may arrive and still be correlated.
@@ -193,6 +196,7 @@ impl Config {
             store: store.to_owned(),
             rules: Vec::new(),
             rules_reload: default_rules_reload(),
+            cluster: None,
             kafka,
             lateness: LatenessConfig::default(),
             correlation: StateConfig::default(),
@@ -242,6 +246,9 @@ impl Config {
             if topic.name.starts_with('^') {
                 regex::Regex::new(&topic.name).map_err(|error| format!("kafka.topics: `{}`: {error}", topic.name))?;
             }
+            topic
+                .settings(config.cluster.as_deref())
+                .map_err(|reason| format!("kafka.topics: `{}`: {reason}", topic.name))?;
         }
         if !COMMIT_BYTES.contains(&config.commit.max_bytes) {
             return Err(format!(
@@ -311,6 +318,11 @@ mod tests {
             "kafka: {brokers: b, topics: [{name: x}]}\ncorrelation: {memory_bytes: 5}\n",
             "correlation.memory_bytes",
         );
+        check(
+            "kafka: {brokers: b, topics: [{name: x, trusted_proxies: [10.0.0.0/8, lb.example]}]}\n",
+            "`x`: trusted_proxies: `lb.example`",
+        );
+        check("cluster: ' '\nkafka: {brokers: b, topics: [{name: x}]}\n", "cluster");
         check(
             "rules_reload: 0s\nkafka: {brokers: b, topics: [{name: x}]}\n",
             "rules_reload",

@@ -55,6 +55,13 @@ pub(crate) async fn restore(
         let bytes = store.read_state_part(partition, part).await?;
         restoring.take(&bytes).map_err(|error| bad(error.to_string()))?;
     }
+    if restoring.migrated_groups() > 0 {
+        tracing::info!(
+            partition = %partition,
+            groups = restoring.migrated_groups(),
+            "correlation state of a version without clusters: its groups are those of an unknown cluster"
+        );
+    }
     let head = store.read_state_part(partition, head).await?;
     let head: StateHead = serde_json::from_slice(&head).map_err(|error| bad(error.to_string()))?;
     Ok((restoring.finish(), head.committed_alerts))

@@ -9,7 +9,7 @@ use casebook_event::{
     Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Timestamp,
     Watermark,
 };
-use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, EndOffset, SourceKind};
+use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, EndOffset, SourceKind, TopicSettings};
 use fail::fail_point;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
@@ -56,9 +56,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(kind: SourceKind, start: Option<StartOffset>) -> Self {
+    fn new(topic: TopicKind, start: Option<StartOffset>) -> Self {
         Self {
-            decoder: Decoder::new(kind),
+            decoder: Decoder::new(topic.kind).with_settings(topic.settings),
             expected: start.map(|start| start.resume),
             committed: start.map_or(i64::MIN, |start| start.next),
             start,
@@ -103,7 +103,7 @@ impl DetectStage {
     ) -> Self {
         let detector = Detector::new(rules.borrow().clone());
         Self {
-            kinds: Kinds::new(&config.kafka.topics),
+            kinds: Kinds::new(&config.kafka.topics, config.cluster.as_deref()),
             detector,
             rules,
             watermarks: Watermarks::new(config.lateness.clone()),
@@ -330,19 +330,29 @@ fn detect(
     }
 }
 
+/// What the records of a topic are, and what the deployment says of them.
+#[derive(Clone, Default)]
+struct TopicKind {
+    kind: SourceKind,
+    settings: Arc<TopicSettings>,
+}
+
 /// What the records of each topic are.
 struct Kinds {
-    named: BTreeMap<String, SourceKind>,
-    patterns: Vec<(regex::Regex, SourceKind)>,
+    named: BTreeMap<String, TopicKind>,
+    patterns: Vec<(regex::Regex, TopicKind)>,
 }
 
 impl Kinds {
-    fn new(topics: &[TopicConfig]) -> Self {
+    fn new(topics: &[TopicConfig], cluster: Option<&str>) -> Self {
         let mut named = BTreeMap::new();
         let mut patterns = Vec::new();
         for topic in topics {
-            let kind = topic.source.0;
-            // The configuration was checked: an expression that does not compile was refused there.
+            // The configuration was checked: an expression that does not compile was refused there, and a network that is none.
+            let kind = TopicKind {
+                kind: topic.source.0,
+                settings: Arc::new(topic.settings(cluster).unwrap_or_default()),
+            };
             match topic.name.starts_with('^').then(|| regex::Regex::new(&topic.name)) {
                 Some(Ok(pattern)) => patterns.push((pattern, kind)),
                 _ => drop(named.insert(topic.name.clone(), kind)),
@@ -351,12 +361,12 @@ impl Kinds {
         Self { named, patterns }
     }
 
-    fn of(&self, topic: &str) -> SourceKind {
+    fn of(&self, topic: &str) -> TopicKind {
         let pattern = || self.patterns.iter().find(|(pattern, _)| pattern.is_match(topic));
         self.named
             .get(topic)
-            .copied()
-            .or_else(|| pattern().map(|(_, kind)| *kind))
+            .or_else(|| pattern().map(|(_, kind)| kind))
+            .cloned()
             .unwrap_or_default()
     }
 }

@@ -3,6 +3,8 @@
 //! Nothing is written but a probe in an object store, which is removed again, and nothing is created. Whether Casebook may
 //! write to its topics shows only when it does.
 
+mod clusters;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -82,6 +84,7 @@ impl Findings {
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = Findings::default();
     rules(config, &mut findings);
+    clusters::look(config, &mut findings);
     directories(config, &mut findings);
     let store = store(config, &mut findings).await;
     // Before the ends of the topics: a worker that runs meanwhile moves both.

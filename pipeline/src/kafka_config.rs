@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use casebook_ingest::{SourceKind, TokenFile};
+use casebook_ingest::{ClusterName, SourceKind, TokenFile, TopicSettings, TrustedProxies};
 use serde::Deserialize;
 
 /// The brokers and topics.
@@ -187,6 +187,40 @@ pub struct TopicConfig {
     /// The kind of log it carries.
     #[serde(default, deserialize_with = "source_kind")]
     pub source: SourceKindConfig,
+    /// The cluster that its events are of where they do not name one; the deployment's if absent, none if empty.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// Networks whose addresses are proxies of one's own, which are believed about whom they forward for.
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
+}
+
+impl TopicConfig {
+    /// A topic of which nothing but its kind is said.
+    pub fn new(name: &str, source: SourceKind) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: SourceKindConfig(source),
+            cluster: None,
+            trusted_proxies: Vec::new(),
+        }
+    }
+
+    /// What decoding needs to know of the topic, `cluster` being the deployment's.
+    ///
+    /// # Errors
+    /// A name of a cluster or a network is none.
+    pub fn settings(&self, cluster: Option<&str>) -> Result<TopicSettings, String> {
+        let cluster = self.cluster.as_deref().or(cluster).filter(|name| !name.is_empty());
+        Ok(TopicSettings {
+            cluster: cluster
+                .map(str::parse::<ClusterName>)
+                .transpose()
+                .map_err(|reason| format!("cluster: {reason}"))?,
+            trusted_proxies: TrustedProxies::parse(&self.trusted_proxies)
+                .map_err(|reason| format!("trusted_proxies: {reason}"))?,
+        })
+    }
 }
 
 /// A [`SourceKind`], `auto` where none is said.

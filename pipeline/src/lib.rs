@@ -48,7 +48,7 @@ mod watermark;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-pub use backtest::{Backtest, BacktestCounts, BacktestReport, revive};
+pub use backtest::{Backtest, BacktestCounts, BacktestReport, Identity, Revived, revive};
 pub use clock::now;
 pub use config::{
     CommitConfig, Config, ConfigError, DEFAULT_SHUTDOWN_DEADLINE, DEFAULT_STALL_AFTER, LatenessConfig, StateConfig,

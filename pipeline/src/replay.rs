@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleSet};
 use casebook_event::{Alert, EventBatch, Position, RawRecord, SignalMessage, Timestamp};
-use casebook_ingest::{Decoder, FileRecords, SourceKind};
+use casebook_ingest::{Decoder, FileRecords, SourceKind, TopicSettings};
 
 use crate::clock;
 use crate::error::PipelineError;
@@ -42,11 +42,11 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A replay of records of that kind.
-    pub fn new(rules: Arc<RuleSet>, kind: SourceKind) -> Self {
+    /// A replay of records of that kind, of which that is said.
+    pub fn new(rules: Arc<RuleSet>, kind: SourceKind, settings: Arc<TopicSettings>) -> Self {
         let config = CorrelationConfig { provisional: false };
         Self {
-            decoder: Decoder::new(kind),
+            decoder: Decoder::new(kind).with_settings(settings),
             engine: CorrelationEngine::new(&rules, config),
             detector: Detector::new(rules),
             ingested: clock::now(),

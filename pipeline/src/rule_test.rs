@@ -9,7 +9,7 @@ use casebook_correlate::{
     TestPayload, limits::MAX_EVENTS_PER_TEST,
 };
 use casebook_event::{Alert, Event, EventBatch, Position, RawRecord, Signal, SignalMessage, Source};
-use casebook_ingest::{Decoder, SourceKind};
+use casebook_ingest::{Decoder, SourceKind, TopicSettings};
 
 use crate::clock;
 use crate::replay::open_records;
@@ -60,8 +60,8 @@ pub struct TestedEvent {
     pub group: Option<Vec<String>>,
 }
 
-/// Runs every test of every rule.
-pub fn run_rule_tests(rules: &Arc<RuleSet>) -> Vec<TestOutcome> {
+/// Runs every test of every rule, as if its events were of a topic of which that is said.
+pub fn run_rule_tests(rules: &Arc<RuleSet>, settings: &Arc<TopicSettings>) -> Vec<TestOutcome> {
     let mut outcomes = Vec::new();
     for rule in rules.rules() {
         for test in &rule.tests {
@@ -70,15 +70,20 @@ pub fn run_rule_tests(rules: &Arc<RuleSet>) -> Vec<TestOutcome> {
                 rule_id: rule.id.to_string(),
                 rule_title: rule.title.clone(),
                 name: test.name.clone(),
-                failure: run(rules, rule, test).err(),
+                failure: run(rules, rule, test, settings).err(),
             });
         }
     }
     outcomes
 }
 
-fn run(rules: &Arc<RuleSet>, rule: &RuleInfo, test: &RuleTest) -> Result<(), TestFailure> {
-    let events = events(rule, test)?;
+fn run(
+    rules: &Arc<RuleSet>,
+    rule: &RuleInfo,
+    test: &RuleTest,
+    settings: &Arc<TopicSettings>,
+) -> Result<(), TestFailure> {
+    let events = events(rule, test, settings)?;
     let mut detector = Detector::new(rules.clone());
     let mut messages = Vec::new();
     for event in &events {
@@ -152,11 +157,11 @@ fn counted(n: usize, one: &str, several: &str) -> String {
 }
 
 /// The events that the records of a test become.
-fn events(rule: &RuleInfo, test: &RuleTest) -> Result<Vec<Event>, String> {
+fn events(rule: &RuleInfo, test: &RuleTest, settings: &Arc<TopicSettings>) -> Result<Vec<Event>, String> {
     let mut all = Vec::new();
     for (n, event) in test.events.iter().enumerate() {
         let mut batch = EventBatch::default();
-        let mut decoder = Decoder::new(SourceKind::Source(event.source));
+        let mut decoder = Decoder::new(SourceKind::Source(event.source)).with_settings(settings.clone());
         let now = clock::now();
         let records = records(rule, event, n)?;
         for record in &records {
@@ -251,4 +256,53 @@ fn explain(rules: &RuleSet, rule: &RuleInfo, events: &[Event], signals: &[Signal
         }));
     }
     tested
+}
+
+#[cfg(test)]
+mod tests {
+    use casebook_correlate::RuleFile;
+
+    use super::*;
+
+    /// The files of the rule pack.
+    fn pack() -> Vec<RuleFile> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules");
+        let mut folders = vec![root];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "yml") {
+                    files.push(RuleFile {
+                        path: path.display().to_string(),
+                        text: std::fs::read_to_string(&path).unwrap(),
+                    });
+                }
+            }
+        }
+        files
+    }
+
+    fn check(of: impl Fn(&RuleFile) -> bool, least: usize) {
+        let rules = Arc::new(RuleSet::load(pack().into_iter().filter(of)).rules.unwrap());
+        let outcomes = run_rule_tests(&rules, &Arc::new(TopicSettings::NONE));
+        assert!(outcomes.len() >= least, "{} tests", outcomes.len());
+        let failed: Vec<_> = outcomes
+            .iter()
+            .filter_map(|outcome| Some((&outcome.rule_title, &outcome.name, &outcome.failure.as_ref()?.message)))
+            .collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn the_rule_about_reused_audit_ids_passes_its_tests() {
+        check(|file| file.path.contains("audit_id_"), 15);
+    }
+
+    #[test]
+    fn the_pack_passes_its_tests() {
+        check(|_| true, 1_000);
+    }
 }

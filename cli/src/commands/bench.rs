@@ -11,7 +11,7 @@ use casebook_corpus::{Corpus, CorpusConfig};
 use casebook_correlate::{RuleFile, RuleSet};
 use casebook_event::{Source, Timestamp, Value};
 use casebook_ingest::SourceKind;
-use casebook_pipeline::{CommitConfig, Config, KafkaConfig, Pipeline, Role, Snapshot, SourceKindConfig, TopicConfig};
+use casebook_pipeline::{CommitConfig, Config, KafkaConfig, Pipeline, Role, Snapshot, TopicConfig};
 use casebook_store::{Store, StoreConfig};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -234,10 +234,7 @@ fn feed(brokers: &str, run: &str, size: u64) -> Result<(u64, u64)> {
 fn config(brokers: &str, run: &str, topics: &[(String, Source)], store: &Path, commit_mib: Option<usize>) -> Config {
     let topics = topics
         .iter()
-        .map(|(name, source)| TopicConfig {
-            name: name.clone(),
-            source: SourceKindConfig(SourceKind::Source(*source)),
-        })
+        .map(|(name, source)| TopicConfig::new(name, SourceKind::Source(*source)))
         .collect();
     let mut commit = CommitConfig::default();
     if let Some(mib) = commit_mib {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use casebook_event::{Alert, AlertStatus};
 use casebook_ingest::SourceKind;
 use casebook_pipeline::{
-    CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, Role, SourceKindConfig, TopicConfig,
+    CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, Role, TopicConfig,
 };
 use casebook_store::{AlertFilter, SearchRequest, Store, StoreConfig};
 use rdkafka::mocking::MockCluster;
@@ -124,10 +124,7 @@ async fn all_alerts(store: &Store) -> Result<Vec<Alert>> {
 fn config(brokers: &str, store: &str) -> Config {
     let topics = casebook_corpus::SOURCES
         .iter()
-        .map(|&source| TopicConfig {
-            name: casebook_corpus::topic(source).to_owned(),
-            source: SourceKindConfig(SourceKind::Source(source)),
-        })
+        .map(|&source| TopicConfig::new(casebook_corpus::topic(source), SourceKind::Source(source)))
         .collect();
     let kafka = KafkaConfig {
         // A new broker begins at offset 0: an earlier demo's positions in the same store are not its own.

@@ -14,6 +14,7 @@ use crate::commands::alert;
 use crate::commands::evidence::short;
 use crate::commands::timeline::{self, Hints, Subject};
 use crate::exit_code::{self, usage};
+use crate::investigate::clusters::Clusters;
 use crate::investigate::entity_name::{EntityName, Kind};
 use crate::investigate::gather::{self, Read};
 use crate::investigate::learned::Pair;
@@ -43,6 +44,9 @@ pub struct EntityShowArgs {
     /// namespace:NAME; or a bare name, whose kind is guessed
     #[arg(value_name = "ENTITY")]
     pub entity: String,
+    /// Only what is called so in this cluster; pod:CLUSTER/NAMESPACE/NAME says the same
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
     #[command(flatten)]
     pub store: StoreArgs,
     #[command(flatten)]
@@ -83,6 +87,7 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
     let Some(entity) = timeline::named(&store, &args.entity, &scope, &args.store, "entity show").await? else {
         return Ok(exit_code::NO.into());
     };
+    let entity = entity.in_cluster(args.cluster.as_deref()).map_err(usage)?;
     if matches!(entity.kind, Kind::Alert | Kind::Event) {
         return Err(usage(format!(
             "{entity} is no entity: `casebook timeline {entity}` tells what happened around it"
@@ -95,6 +100,7 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
     let mut days: BTreeMap<(Timestamp, Source), u64> = BTreeMap::new();
     let mut ids: HashSet<EventId> = HashSet::new();
     let mut neighbours = Neighbours::default();
+    let mut clusters = Clusters::default();
     let read = gather::visit(&store, &query, &scope, MAX_EVENTS, neighbours::FIELDS, &mut |event| {
         let time = event.time;
         seen = Some(seen.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
@@ -102,6 +108,7 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
         *days.entry((day, event.source)).or_default() += 1;
         ids.insert(event.event_id);
         neighbours.count(&event);
+        clusters.count(&event);
     })
     .await?;
     let alerts = timeline::alerts(&store, &scope, &ids, &query).await?;
@@ -129,6 +136,9 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
     } else {
         print_table(&profile)?;
     }
+    if let Some(said) = clusters.ambiguous(&profile.entity) {
+        eprintln!("casebook: {said}");
+    }
     if read.cut {
         eprintln!("casebook: the latest {MAX_EVENTS} events were read, there are more; --from and --to narrow them");
     }
@@ -151,7 +161,11 @@ fn neighbours_of(neighbours: &Neighbours, entity: &EntityName) -> Vec<Neighbour>
 
 fn go_on(profile: &Profile, store: &StoreArgs) {
     let mut hints = Hints::new(store);
-    hints.add(&["timeline", &profile.entity.to_string()]);
+    let words = profile.entity.words();
+    let words: Vec<&str> = std::iter::once("timeline")
+        .chain(words.iter().map(String::as_str))
+        .collect();
+    hints.add(&words);
     if let Some(alert) = profile.alerts.first() {
         hints.add(&["alert", "show", short(alert)]);
     }
@@ -187,8 +201,12 @@ fn pivot(neighbour: &Neighbour) -> Option<String> {
 fn print_table(profile: &Profile) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} {}", profile.entity.kind.word(), escape(&profile.entity.value))?;
-    for id in profile.names.iter().filter(|id| *id.value != *profile.entity.value) {
-        writeln!(out, "{:<13} {}", kind_word(id.kind), escape(&id.value))?;
+    if let Some(cluster) = &profile.entity.cluster {
+        writeln!(out, "{:<13} {}", "cluster", escape(cluster))?;
+    }
+    let is_own = |id: &Identifier| *id.value == *profile.entity.value && profile.entity.is_in(&id.cluster);
+    for id in profile.names.iter().filter(|id| !is_own(id) || !id.cluster.is_empty()) {
+        writeln!(out, "{:<13} {}", kind_word(id.kind), escape(&id.qualified()))?;
     }
     if let Some((first, last)) = profile.seen {
         writeln!(
@@ -291,8 +309,8 @@ fn binding_rows(bindings: &[Pair]) -> Rows {
             count(pair.times),
             Value::str(confidence(pair.confidence)),
             Value::from(snake(&format!("{:?}", pair.how))),
-            Value::from(format!("{} {}", kind_word(pair.from.kind), pair.from.value)),
-            Value::from(format!("{} {}", kind_word(pair.to.kind), pair.to.value)),
+            Value::from(format!("{} {}", kind_word(pair.from.kind), pair.from.qualified())),
+            Value::from(format!("{} {}", kind_word(pair.to.kind), pair.to.qualified())),
         ]);
     }
     rows
@@ -336,11 +354,18 @@ fn snake(name: &str) -> String {
 }
 
 fn print_json(profile: &Profile) -> Result<()> {
-    let id = |id: &Identifier| json!({ "kind": snake(&format!("{:?}", id.kind)), "value": id.value });
+    let id = |id: &Identifier| {
+        let mut object = json!({ "kind": snake(&format!("{:?}", id.kind)), "value": id.value });
+        if !id.cluster.is_empty() {
+            object["cluster"] = json!(id.cluster);
+        }
+        object
+    };
     let object = json!({
         "entity": profile.entity.to_string(),
         "kind": profile.entity.kind.word(),
         "name": profile.entity.value,
+        "cluster": profile.entity.cluster,
         "names": profile.names.iter().map(id).collect::<Vec<_>>(),
         "first_seen": profile.seen.map(|(first, _)| first.to_string()),
         "last_seen": profile.seen.map(|(_, last)| last.to_string()),

@@ -17,10 +17,11 @@ pub fn run(args: &NormalizeArgs) -> Result<ExitCode> {
         .source
         .parse()
         .map_err(|error| usage(format!("--source: {error}")))?;
+    let settings = args.topic.settings()?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut dead_letters = 0;
     for path in &args.files {
-        let mut decoder = Decoder::new(kind);
+        let mut decoder = Decoder::new(kind).with_settings(settings.clone());
         let mut batch = EventBatch::default();
         let mut last = None;
         for record in casebook_pipeline::open_records(path, kind)? {

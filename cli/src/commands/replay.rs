@@ -21,6 +21,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
         .source
         .parse()
         .map_err(|error| usage(format!("--source: {error}")))?;
+    let settings = args.topic.settings()?;
     let rules = rules::load(&args.rules.rules, args.keep_going)?;
     // All files are opened before the first is read: a name that is wrong is told at once.
     let files: Vec<_> = args
@@ -29,7 +30,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
         .map(|path| casebook_pipeline::open_records(path, kind))
         .collect::<Result<_, _>>()?;
     let bar = progress_bar::bytes(args.files.iter().map(|path| size(path)).sum(), "replay");
-    let mut replay = Replay::new(rules, kind);
+    let mut replay = Replay::new(rules, kind, settings);
     let mut dead_letters = 0;
     for records in files {
         for record in records {

@@ -13,6 +13,7 @@ use crate::commands::alert;
 use crate::commands::evidence::short;
 use crate::exit_code::{self, usage};
 use crate::investigate::alerts::{cited, concerns};
+use crate::investigate::clusters::Clusters;
 use crate::investigate::entity_name::{Asked, EntityName, Kind, parse};
 use crate::investigate::entity_query::{self, EntityQuery};
 use crate::investigate::entry::{self, Entry};
@@ -34,6 +35,9 @@ pub struct TimelineArgs {
     /// namespace:NAME, alert:ID, event:ID; or a bare name, whose kind is guessed
     #[arg(value_name = "ENTITY")]
     pub entity: String,
+    /// Only what is called so in this cluster; pod:CLUSTER/NAMESPACE/NAME says the same
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
     #[command(flatten)]
     pub store: StoreArgs,
     #[command(flatten)]
@@ -60,6 +64,7 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
     let Some(entity) = named(&store, &args.entity, &scope, &args.store, "timeline").await? else {
         return Ok(exit_code::NO.into());
     };
+    let entity = entity.in_cluster(args.cluster.as_deref()).map_err(usage)?;
     let Some(Subject {
         mut query,
         learned,
@@ -80,11 +85,13 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
     }
     let mut entries: Vec<Entry> = Vec::new();
     let mut in_record = Vec::new();
+    let mut clusters = Clusters::default();
     let read = gather::visit(&store, &query, &scope, MAX_EVENTS, entry::FIELDS, &mut |event| {
         if Entry::is_in_record(&event) && in_record.len() < MAX_RECORDS {
             in_record.push((event.time, event.event_id));
         }
         entries.push(Entry::of(&event));
+        clusters.count(&event);
     })
     .await?;
     let whole = gather::by_ids(&store, in_record).await?;
@@ -130,6 +137,9 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
         groups.count(),
         entity = escape(&entity.to_string()),
     );
+    if let Some(said) = clusters.ambiguous(&entity) {
+        eprintln!("casebook: {said}");
+    }
     if read.cut {
         eprintln!("casebook: more than {MAX_EVENTS} events are not read; --from, --to and --source narrow the story");
     }
@@ -142,7 +152,9 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
         hints.add(&["alert", "evidence", id]);
     }
     if !matches!(entity.kind, Kind::Alert | Kind::Event) {
-        hints.add(&["entity", "show", &entity.to_string()]);
+        let words = entity.words();
+        let words = ["entity", "show"].into_iter().chain(words.iter().map(String::as_str));
+        hints.add(&words.collect::<Vec<_>>());
     }
     let events = lines.iter().rev().find_map(|line| match line {
         Line::Events(group) => Some(group.first.id),
@@ -162,9 +174,9 @@ fn also_asked_about(entity: &EntityName, learned: &Learned, hints: &mut Hints) {
     use casebook_event::IdentifierKind as Id;
     const MOST: usize = 4;
     let wanted = |id: &casebook_event::Identifier| match (entity.kind, id.kind) {
-        (Kind::Ip | Kind::Container | Kind::ServiceAccount, Id::PodName) => Some(format!("pod:{}", id.value)),
-        (Kind::Ip | Kind::Pod | Kind::Container, Id::NodeName) => Some(format!("node:{}", id.value)),
-        (Kind::Pod, Id::ServiceAccount) => Some(format!("sa:{}", id.value)),
+        (Kind::Ip | Kind::Container | Kind::ServiceAccount, Id::PodName) => Some(format!("pod:{}", id.qualified())),
+        (Kind::Ip | Kind::Pod | Kind::Container, Id::NodeName) => Some(format!("node:{}", id.qualified())),
+        (Kind::Pod, Id::ServiceAccount) => Some(format!("sa:{}", id.qualified())),
         _ => None,
     };
     let mut names: Vec<String> = Vec::new();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use casebook_event::ip_address;
+
 /// The kinds of thing that can be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -56,6 +58,11 @@ impl Kind {
             .find(|(_, kind)| *kind == self)
             .map_or("entity", |(word, _)| word)
     }
+
+    /// Whether a name of the kind may have its cluster before it: `pod:CLUSTER/NAMESPACE/NAME`.
+    pub fn names_cluster(self) -> bool {
+        matches!(self, Self::Pod | Self::Node | Self::ServiceAccount | Self::Namespace)
+    }
 }
 
 /// An entity by its kind and name.
@@ -65,11 +72,16 @@ pub struct EntityName {
     pub kind: Kind,
     /// Its name, in the one form of the kind.
     pub value: String,
+    /// The cluster that is meant, where one was said; else those of any cluster are.
+    pub cluster: Option<String>,
 }
 
 impl fmt::Display for EntityName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.kind.word(), self.value)
+        match self.cluster.as_deref().filter(|_| self.kind.names_cluster()) {
+            Some(cluster) => write!(f, "{}:{cluster}/{}", self.kind.word(), self.value),
+            None => write!(f, "{}:{}", self.kind.word(), self.value),
+        }
     }
 }
 
@@ -92,6 +104,7 @@ impl EntityName {
         if text.is_empty() {
             return Err(format!("a name is expected behind `{}:`", kind.word()));
         }
+        let (cluster, text) = with_cluster(kind, text);
         let value = match kind {
             Kind::Ip => address(text).ok_or_else(|| format!("`{text}` is no address and no network"))?,
             Kind::ServiceAccount => service_account(text)
@@ -110,7 +123,39 @@ impl EntityName {
             Kind::Node => text.strip_prefix("system:node:").unwrap_or(text).to_owned(),
             _ => text.to_owned(),
         };
-        Ok(Self { kind, value })
+        Ok(Self { kind, value, cluster })
+    }
+
+    /// The same in that cluster, where one was said beside the name.
+    ///
+    /// # Errors
+    /// The name says another one, or is unique whatever the cluster.
+    pub fn in_cluster(mut self, cluster: Option<&str>) -> Result<Self, String> {
+        let Some(cluster) = cluster.map(str::trim).filter(|name| !name.is_empty()) else {
+            return Ok(self);
+        };
+        if matches!(self.kind, Kind::Alert | Kind::Event) {
+            return Err(format!("--cluster: {self} is the same in every cluster"));
+        }
+        match &self.cluster {
+            Some(known) if known != cluster => Err(format!("--cluster: `{self}` names another cluster")),
+            _ => {
+                self.cluster = Some(cluster.to_owned());
+                Ok(self)
+            }
+        }
+    }
+
+    /// The words of a command line that mean it.
+    pub fn words(&self) -> Vec<String> {
+        let flag = self.cluster.iter().filter(|_| !self.kind.names_cluster());
+        let flag = flag.flat_map(|cluster| ["--cluster".to_owned(), cluster.clone()]);
+        std::iter::once(self.to_string()).chain(flag).collect()
+    }
+
+    /// Whether it is meant by an identifier of that cluster.
+    pub fn is_in(&self, cluster: &str) -> bool {
+        self.cluster.as_deref().is_none_or(|wanted| wanted == cluster)
     }
 
     /// The namespace and name of a pod or service account, where both were said.
@@ -150,6 +195,21 @@ pub fn parse(text: &str) -> Result<Asked, String> {
         ));
     }
     Ok(Asked::Guessed(guessed))
+}
+
+/// A cluster that stands before a name, and the name. Names of clusters may have slashes themselves: those of EKS are ARNs in
+/// places.
+fn with_cluster(kind: Kind, text: &str) -> (Option<String>, &str) {
+    let slashes_of_name = match kind {
+        Kind::Pod | Kind::ServiceAccount => 1,
+        Kind::Node | Kind::Namespace => 0,
+        _ => return (None, text),
+    };
+    let cut = text.rmatch_indices('/').nth(slashes_of_name);
+    match cut.map(|(at, _)| (&text[..at], &text[at + 1..])) {
+        Some((cluster, name)) if !cluster.is_empty() && !name.is_empty() => (Some(cluster.to_owned()), name),
+        _ => (None, text),
+    }
 }
 
 /// What a name may be by its form alone.
@@ -214,7 +274,7 @@ fn is_uuid(text: &str) -> bool {
 
 /// An address as RFC 5952 writes it, or a network.
 fn address(text: &str) -> Option<String> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
+    if let Some(ip) = ip_address(text) {
         return Some(ip.to_canonical().to_string());
     }
     let (ip, bits) = text.split_once('/')?;
@@ -260,6 +320,7 @@ mod tests {
         check("ns:prod", "namespace:prod");
         check("ip:::ffff:10.0.0.1", "ip:10.0.0.1");
         check("ip:FD00:0::5", "ip:fd00::5");
+        check("ip:fe80::1%eth0", "ip:fe80::1");
         check("ip:10.0.0.0/8", "ip:10.0.0.0/8");
         check("ip:10.0.0.0/33", "! `10.0.0.0/33` is no address and no network");
         check("ip:web", "! `web` is no address and no network");
@@ -272,6 +333,33 @@ mod tests {
             "! `web` is no id of an alert: ids are up to 32 hexadecimal digits",
         );
         check("user:", "! a name is expected behind `user:`");
+        check("pod:east/prod/web-1", "pod:east/prod/web-1");
+        check("sa:east/prod/web", "serviceaccount:east/prod/web");
+        check("node:east/n1", "node:east/n1");
+        check("ns:east/prod", "namespace:east/prod");
+    }
+
+    #[test]
+    fn a_cluster_stands_before_the_name_or_beside_it() {
+        let check = |text: &str, want: (Option<&str>, &str)| match parse(text) {
+            Ok(Asked::Named(name)) => assert_eq!((name.cluster.as_deref(), name.value.as_str()), want, "{text}"),
+            other => panic!("{other:?}"),
+        };
+        check("pod:prod/web-1", (None, "prod/web-1"));
+        check("pod:east/prod/web-1", (Some("east"), "prod/web-1"));
+        let arn = "arn:aws:eks:eu-west-1:1:cluster/east";
+        check(&format!("pod:{arn}/prod/web-1"), (Some(arn), "prod/web-1"));
+        check(&format!("node:{arn}/n1"), (Some(arn), "n1"));
+        check("image:a/b/c", (None, "a/b/c"));
+        let named = |text: &str, cluster: &str| match parse(text) {
+            Ok(Asked::Named(name)) => name.in_cluster(Some(cluster)).map(|name| name.words().join(" ")),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(named("pod:prod/web-1", "east").as_deref(), Ok("pod:east/prod/web-1"));
+        assert_eq!(named("user:alice", "east").as_deref(), Ok("user:alice --cluster east"));
+        assert_eq!(named("user:alice", "").as_deref(), Ok("user:alice"));
+        assert!(named("pod:west/prod/web-1", "east").is_err());
+        assert!(named("event:00ff", "east").is_err());
     }
 
     #[test]

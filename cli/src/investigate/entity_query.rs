@@ -195,8 +195,41 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// What is known of an entity by its name alone.
+/// Who acts in a cloud, which is in no cluster.
+const OF_CLOUD: &[FieldId] = &[FieldId::UserId, FieldId::AwsUserArn, FieldId::AwsAccessKeyId];
+
+/// The field that says in which cluster an event happened.
+pub const CLUSTER: &[FieldId] = &[FieldId::OrchestratorClusterName];
+
+/// What is known of an entity by its name alone; within its cluster, where one is named.
 pub fn by_name(entity: &EntityName) -> EntityQuery {
+    let mut query = by_bare_name(entity);
+    // A uid is of one cluster by itself.
+    if let Some(cluster) = entity.cluster.as_deref().filter(|_| !entity.is_pod_uid()) {
+        let of_cloud = |clause: &Clause| clause.parts.iter().any(|part| part.fields == OF_CLOUD);
+        let clauses = std::mem::take(&mut query.clauses).into_iter();
+        query.clauses = clauses
+            .map(|clause| {
+                if of_cloud(&clause) {
+                    clause
+                } else {
+                    within(clause, cluster)
+                }
+            })
+            .collect();
+    }
+    query
+}
+
+/// The same of events of that cluster alone, where one is named.
+fn within(clause: Clause, cluster: &str) -> Clause {
+    match cluster {
+        "" => clause,
+        _ => clause.and(CLUSTER, Test::Is(cluster.to_owned())),
+    }
+}
+
+fn by_bare_name(entity: &EntityName) -> EntityQuery {
     let value = entity.value.clone();
     let mut query = EntityQuery::default();
     let mut any = |fields: &'static [FieldId], test: Test| query.push(Clause::any(fields, test));
@@ -226,8 +259,7 @@ pub fn by_name(entity: &EntityName) -> EntityQuery {
                 FieldId::UserAuditName,
             ];
             any(names, Test::Is(value.clone()));
-            let others = &[FieldId::UserId, FieldId::AwsUserArn, FieldId::AwsAccessKeyId];
-            any(others, Test::Is(value));
+            any(OF_CLOUD, Test::Is(value));
         }
         Kind::Ip if value.contains('/') => any(ADDRESSES, Test::Within(value)),
         Kind::Ip => {
@@ -337,6 +369,7 @@ pub fn by_all_names(entity: &EntityName, learned: &Learned) -> EntityQuery {
                 let whole = EntityName {
                     kind: Kind::Pod,
                     value: name.value.to_string(),
+                    cluster: Some(name.cluster.to_string()).filter(|cluster| !cluster.is_empty()),
                 };
                 by_name(&whole)
                     .clauses
@@ -344,13 +377,11 @@ pub fn by_all_names(entity: &EntityName, learned: &Learned) -> EntityQuery {
                     .for_each(|clause| query.push(clause));
             }
             for container in of_kind(IdentifierKind::ContainerId) {
-                query.push(Clause::any(
-                    &[FieldId::ContainerId],
-                    Test::Begins(container.value.to_string()),
-                ));
+                let clause = Clause::any(&[FieldId::ContainerId], Test::Begins(container.value.to_string()));
+                query.push(within(clause, &container.cluster));
             }
             for Span { id, from, to } in learned.addresses_of(&names) {
-                let mut clause = Clause::any(ADDRESSES, is(&id));
+                let mut clause = within(Clause::any(ADDRESSES, is(&id)), &id.cluster);
                 clause.within = Some((from, to));
                 query.push(clause);
             }
@@ -433,6 +464,22 @@ mod tests {
         assert!(written("process:/bin/sh").starts_with("(process.executable:\"/bin/sh\" OR "));
         assert!(written("process:sh").contains("process.executable:*\\/sh"));
         assert!(written("image:nginx").contains("container.image.name:nginx\\:*"));
+        assert_eq!(
+            written("node:east/n1"),
+            "((kubernetes.node.name:\"n1\" OR host.name:\"n1\") AND orchestrator.cluster.name:\"east\") \
+             OR (user.name:\"system:node:n1\" AND orchestrator.cluster.name:\"east\") \
+             OR (orchestrator.resource.type:\"nodes\" AND orchestrator.resource.name:\"n1\" AND orchestrator.cluster.name:\"east\")"
+        );
+        let of_uid = "5f1da4ff-f7bd-4a89-897b-5f406068b8fc";
+        let mut by_uid = named(&format!("pod:{of_uid}"));
+        by_uid.cluster = Some("east".to_owned());
+        assert!(!by_name(&by_uid).write().0.contains("cluster"));
+        let alice = named("user:alice").in_cluster(Some("east")).unwrap();
+        let of_alice = by_name(&alice).write().0;
+        assert!(
+            of_alice.contains("cluster.name:\"east\") OR (user.id:\"alice\" OR aws."),
+            "{of_alice}"
+        );
         for odd in ["user:a\"b\\c d*e", "node:n (1)", "image:r.io/a:1*", "ns:a b"] {
             written(odd);
         }

@@ -25,6 +25,7 @@ pub const FIELDS: &[FieldId] = &[
     FieldId::HttpResponseStatusCode,
     FieldId::KubernetesPodName,
     FieldId::Message,
+    FieldId::OrchestratorClusterName,
     FieldId::OrchestratorNamespace,
     FieldId::OrchestratorResourceName,
     FieldId::OrchestratorResourceSubresource,

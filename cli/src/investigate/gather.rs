@@ -185,7 +185,7 @@ async fn look(
     let mut whole = by_ids(store, wanted.iter().map(|one| (one.time, one.id)).collect()).await?;
     for one in wanted {
         if let Some(event) = whole.remove(&one.id) {
-            learned.learn(&casebook_pipeline::revive(event).0, one.times);
+            learned.learn(&casebook_pipeline::revive(event).event, one.times);
         }
     }
     Ok(read)

@@ -117,7 +117,17 @@ impl Learned {
         use IdentifierKind::{
             ContainerId, Identity, InstanceId, NodeIp, NodeName, PodIp, PodName, PodUid, RoleSession, ServiceAccount,
         };
-        let own = |kind: IdentifierKind| Identifier::new(kind, &entity.value);
+        // Of any cluster, where none was said: what two of them call alike is then told of together.
+        let own = |kind: IdentifierKind| {
+            let bare = Identifier::new(kind, &entity.value);
+            let named = entity
+                .cluster
+                .iter()
+                .filter_map(|cluster| Some(bare.clone()?.within(cluster)));
+            let known = bare.iter().flat_map(|bare| self.like(bare, entity)).take(MAX_NAMES);
+            let unknown = bare.clone().filter(|bare| entity.is_in(&bare.cluster));
+            named.chain(known).chain(unknown).collect::<Vec<_>>()
+        };
         let mut names: BTreeSet<Identifier> = BTreeSet::new();
         match entity.kind {
             Kind::Pod if entity.is_pod_uid() => names.extend(own(PodUid)),
@@ -127,7 +137,7 @@ impl Learned {
                 let ends = format!("/{}", entity.value);
                 let all = self.pairs.keys().flat_map(|(from, to)| [from, to]);
                 names.extend(
-                    all.filter(|id| id.kind == PodName && id.value.ends_with(&ends))
+                    all.filter(|id| id.kind == PodName && id.value.ends_with(&ends) && entity.is_in(&id.cluster))
                         .take(MAX_NAMES)
                         .cloned(),
                 );
@@ -135,8 +145,8 @@ impl Learned {
             Kind::Container => names.extend(own(ContainerId)),
             Kind::Node => names.extend(own(NodeName)),
             Kind::ServiceAccount => names.extend(own(ServiceAccount)),
-            Kind::User => names.extend([own(Identity), own(RoleSession)].into_iter().flatten()),
-            Kind::Ip => names.extend([own(PodIp), own(NodeIp)].into_iter().flatten()),
+            Kind::User => names.extend([own(Identity), own(RoleSession)].concat()),
+            Kind::Ip => names.extend([own(PodIp), own(NodeIp)].concat()),
             Kind::Image => names.extend(own(IdentifierKind::Image)),
             Kind::Process | Kind::Namespace | Kind::Alert | Kind::Event => {}
         }
@@ -171,12 +181,21 @@ impl Learned {
         names
     }
 
+    /// What is called so in the clusters that are meant.
+    fn like(&self, bare: &Identifier, entity: &EntityName) -> Vec<Identifier> {
+        let all = self.pairs.keys().flat_map(|(from, to)| [from, to]);
+        let found: BTreeSet<&Identifier> = all
+            .filter(|id| id.kind == bare.kind && id.value == bare.value && entity.is_in(&id.cluster))
+            .collect();
+        found.into_iter().cloned().collect()
+    }
+
     /// The pod addresses that these names had, each with the times in which it led to them and was no node's.
     pub fn addresses_of(&self, names: &BTreeSet<Identifier>) -> Vec<Span> {
-        let own: BTreeSet<&str> = names
+        let own: BTreeSet<String> = names
             .iter()
             .filter(|id| matches!(id.kind, IdentifierKind::PodName | IdentifierKind::PodUid))
-            .map(|id| id.value.as_str())
+            .map(|id| id.qualified().into())
             .collect();
         let addresses: BTreeSet<&Identifier> = self
             .pairs
@@ -191,10 +210,10 @@ impl Learned {
             .collect()
     }
 
-    fn spans(&self, address: &Identifier, own: &BTreeSet<&str>) -> Vec<Span> {
+    fn spans(&self, address: &Identifier, own: &BTreeSet<String>) -> Vec<Span> {
         // What an address leads to changes only where something of it, or of what it leads to, was told.
         let mut times: BTreeSet<Timestamp> = BTreeSet::new();
-        for pair in self.pairs.values().filter(|pair| pair.from.value == address.value) {
+        for pair in self.pairs.values().filter(|pair| same_name(&pair.from, address)) {
             times.extend([pair.first, pair.last, after(pair.last, ADDRESS_HOLDS_NANOS)]);
             times.extend(self.ends_of(pair).map(|end| after(end, LINGER_NANOS)));
         }
@@ -270,6 +289,11 @@ impl Learned {
         pairs.dedup_by(|a, b| a.from == b.from && a.to == b.to);
         pairs
     }
+}
+
+/// Whether two names are one, as a pod's or as a node's.
+fn same_name(one: &Identifier, other: &Identifier) -> bool {
+    (&one.value, &one.cluster) == (&other.value, &other.cluster)
 }
 
 /// `nanos` later.
@@ -349,5 +373,45 @@ mod tests {
             ended.iter().all(|end| *end == Some(Timestamp::from_seconds(500))),
             "{ended:?}"
         );
+    }
+
+    #[test]
+    fn a_name_of_several_clusters_is_each_ones_or_one_ones() {
+        use IdentifierKind::{PodIp, PodName, PodUid};
+        let mut learned = Learned::default();
+        for (cluster, uid) in [("east", "u1"), ("west", "u2"), ("", "u3")] {
+            let name = id(PodName, "shop/web-1").within(cluster);
+            tell(&mut learned, name, id(PodUid, uid), 100, false);
+            let ip = id(PodIp, "10.0.0.5").within(cluster);
+            tell(&mut learned, ip, id(PodUid, uid), 100, false);
+        }
+        let shown = |text: &str| {
+            let names = learned.names_of(&EntityName::new(Kind::Pod, text).unwrap());
+            let spans = learned.addresses_of(&names);
+            let spans = spans.iter().map(|span| span.id.to_string());
+            names.iter().map(ToString::to_string).chain(spans).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown("east/shop/web-1"),
+            ["PodUid u1", "PodName east/shop/web-1", "PodIp east/10.0.0.5"]
+        );
+        let all = [
+            "PodUid u1",
+            "PodUid u2",
+            "PodUid u3",
+            "PodName shop/web-1",
+            "PodName east/shop/web-1",
+            "PodName west/shop/web-1",
+            "PodIp 10.0.0.5",
+            "PodIp east/10.0.0.5",
+            "PodIp west/10.0.0.5",
+        ];
+        assert_eq!(shown("shop/web-1"), all);
+        assert_eq!(shown("web-1"), all);
+        let pod = EntityName::new(Kind::Pod, "east/shop/web-1").unwrap();
+        let (query, _) = crate::investigate::entity_query::by_all_names(&pod, &learned).write();
+        casebook_store::check_query(&query).unwrap();
+        let address = "(ip:\"10.0.0.5\" AND orchestrator.cluster.name:\"east\" AND time:[";
+        assert!(query.contains(address) && !query.contains("u2"), "{query}");
     }
 }

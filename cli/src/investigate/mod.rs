@@ -9,6 +9,7 @@
 //! Everything but [`gather`] is a function of what it is given, without a store.
 
 pub mod alerts;
+pub mod clusters;
 pub mod entity_name;
 pub mod entity_query;
 pub mod entry;

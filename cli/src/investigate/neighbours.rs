@@ -15,6 +15,7 @@ pub const FIELDS: &[FieldId] = &[
     FieldId::KubernetesNodeName,
     FieldId::KubernetesPodName,
     FieldId::KubernetesServiceAccount,
+    FieldId::OrchestratorClusterName,
     FieldId::OrchestratorNamespace,
     FieldId::OrchestratorResourceType,
     FieldId::ProcessExecutable,

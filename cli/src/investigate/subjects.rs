@@ -3,10 +3,13 @@
 use casebook_event::{Alert, FieldId, Source};
 use casebook_store::FoundEvent;
 
-use super::entity_query::{ADDRESSES, Clause, EntityQuery, Test, short_id};
+use super::entity_query::{ADDRESSES, CLUSTER, Clause, EntityQuery, Test, short_id};
 
 /// Most clauses that the evidence of one alert gives.
 const MAX_CLAUSES: usize = 60;
+
+const HOST: &[FieldId] = &[FieldId::HostName];
+const SERVICE: &[FieldId] = &[FieldId::ServiceName];
 
 /// The events that an alert cites, and those about whom and what these name.
 pub fn of_alert(alert: &Alert) -> EntityQuery {
@@ -47,10 +50,11 @@ fn add(source: Source, text: &dyn Fn(FieldId) -> Option<String>, query: &mut Ent
             | Source::Journald
             | Source::Falco
             | Source::Tetragon
-            | Source::FileIntegrity => text(FieldId::HostName).map(|host| (&[FieldId::HostName], host)),
+            | Source::FileIntegrity => text(FieldId::HostName).map(|host| (HOST, host)),
             Source::Application | Source::WebAccess | Source::ContainerLog => {
-                text(FieldId::ServiceName).map(|service| (&[FieldId::ServiceName], service))
+                text(FieldId::ServiceName).map(|service| (SERVICE, service))
             }
+            Source::KubernetesAudit => text(FieldId::OrchestratorClusterName).map(|name| (CLUSTER, name)),
             _ => None,
         };
         push(match place {
@@ -65,8 +69,12 @@ fn add(source: Source, text: &dyn Fn(FieldId) -> Option<String>, query: &mut Ent
         let clause = Clause::any(&[FieldId::KubernetesPodName], Test::Is(pod));
         // In an audit event that is not about a pod, the namespace is that of another object.
         let about_pod = text(FieldId::OrchestratorResourceType).is_none_or(|kind| kind == "pods");
-        push(match text(FieldId::OrchestratorNamespace).filter(|_| about_pod) {
+        let clause = match text(FieldId::OrchestratorNamespace).filter(|_| about_pod) {
             Some(namespace) => clause.and(&[FieldId::OrchestratorNamespace], Test::Is(namespace)),
+            None => clause,
+        };
+        push(match text(FieldId::OrchestratorClusterName) {
+            Some(cluster) => clause.and(CLUSTER, Test::Is(cluster)),
             None => clause,
         });
     }

@@ -31,6 +31,7 @@ pub const FIELDS: &[FieldId] = &[
     FieldId::KubernetesPodName,
     FieldId::KubernetesPodUid,
     FieldId::KubernetesServiceAccount,
+    FieldId::OrchestratorClusterName,
     FieldId::OrchestratorNamespace,
     FieldId::OrchestratorResourceName,
     FieldId::OrchestratorResourceSubresource,

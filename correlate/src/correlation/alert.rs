@@ -105,7 +105,7 @@ pub(crate) fn correlation_alert(
             superseded_by,
         },
         rule: plan.rule.clone(),
-        group: plan.group_by.iter().cloned().zip(values.iter().cloned()).collect(),
+        group: plan.shown(values).collect(),
         window: AlertWindow { from: window.first, to },
         evidence_total,
         evidence: entries

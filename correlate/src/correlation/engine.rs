@@ -262,6 +262,10 @@ impl CorrelationEngine {
         if signal.rule_version.is_empty() {
             signal.rule_version.clone_from(&plan.signals_version);
         }
+        if plan.cluster == Some(signal.group.len()) {
+            // Told before groups had the cluster: which one it was is not known.
+            signal.group.push(CompactString::default());
+        }
         let parts = signal.group.len() + usize::from(plan.entity.is_some());
         let is_foreign = signal.rule_version != plan.signals_version
             || plan.member_bits(&signal.matched_rule_id) == 0

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casebook_event::{
-    Alert, AlertStatus, Event, EventId, Fields, Native, Partition, Position, Signal, SignalMessage, Source, Timestamp,
-    Value, Watermark,
+    Alert, AlertStatus, Event, EventId, FieldId, Fields, Native, Partition, Position, Signal, SignalMessage, Source,
+    Timestamp, Value, Watermark,
 };
 
 use super::tests::rule_file;
@@ -24,9 +24,10 @@ fn rules(correlation: &str) -> Arc<RuleSet> {
     Arc::new(loaded.rules.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics)))
 }
 
-/// Events as `a0`, `b5=7` or `ab5`: what they match, the second, and a value.
+/// Events as `a0`, `b5=7`, `ab5` or `a0@east`: what they match, the second, a value, and a cluster.
 fn events(text: &str) -> Vec<Event> {
     let event = |(n, word): (usize, &str)| {
+        let (word, cluster) = word.split_once('@').unwrap_or((word, ""));
         let (what, value) = word.split_once('=').unwrap_or((word, ""));
         let digits = what.find(|c: char| c.is_ascii_digit()).unwrap();
         let kinds: Value = what[..digits].chars().map(|c| c.to_string()).map(Value::from).collect();
@@ -45,7 +46,14 @@ fn events(text: &str) -> Vec<Event> {
                 offset: n as i64,
                 index: 0,
             },
-            fields: Fields::new(),
+            fields: {
+                let mut fields = Fields::new();
+                fields.set_str(
+                    FieldId::OrchestratorClusterName,
+                    Some(cluster).filter(|name| !name.is_empty()),
+                );
+                fields
+            },
             native: Native::Tree(Value::Map(native)),
             raw: word.into(),
         }
@@ -283,4 +291,83 @@ fn correlations_of_correlations() {
     check(two_bursts, "a0 a1 a5 a6", &[]);
     let over_groups = "type: event_count, rules: [a], condition: { gte: 1 }, generate: true; type: value_count, rules: [inner], condition: { field: who, gte: 2 }, group-by: []";
     check_of("story", over_groups, "a0", &[]);
+}
+
+/// The groups of the alerts, the names and values of each.
+fn groups(correlation: &str, text: &str) -> Vec<String> {
+    let rules = rules(correlation);
+    let mut detector = Detector::new(rules.clone());
+    let mut signals = Vec::new();
+    events(text)
+        .iter()
+        .for_each(|event| detector.detect(event, &mut signals));
+    let alerts = apply(&rules, false, &signals);
+    let of_story = alerts.iter().filter(|alert| alert.rule.id == "story");
+    let shown = |alert: &Alert| {
+        let parts = alert.group.iter().map(|(name, value)| format!("{name}={value}"));
+        parts.collect::<Vec<_>>().join(" ")
+    };
+    let mut found: Vec<String> = of_story.map(shown).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn clusters_never_meet() {
+    let count = "type: event_count, rules: [a], condition: { gte: 3 }";
+    check(count, "a0@east a1@east a2@west", &[]);
+    check(count, "a0@east a1@east a2@east", &[(2, 3)]);
+    check(count, "a0@east a1@east a2", &[]);
+    check(count, "a0 a1 a2", &[(2, 3)]);
+    let all = "a0 a1 a2 a0@east a1@east a2@east a1@west a2@west";
+    assert_eq!(
+        groups(count, all),
+        ["orchestrator.cluster.name=east who=eve", "who=eve"]
+    );
+    // Without `group-by`, each cluster is a group.
+    let of_none = "type: event_count, rules: [a], condition: { gte: 2 }, group-by: []";
+    check(of_none, "a0@east a1@west", &[]);
+    check(of_none, "a0@east a1@west a2@east a3@west", &[(2, 2), (3, 2)]);
+    check("type: temporal, rules: [a, b]", "a0@east b1@west", &[]);
+    check(
+        "type: temporal_ordered, rules: [a, b]",
+        "a0@east b1@west b2@east",
+        &[(2, 2)],
+    );
+    let values = "type: value_count, rules: [a], condition: { field: value, gte: 2 }";
+    check(values, "a0=x@east a1=y@west", &[]);
+}
+
+#[test]
+fn any_cluster_where_the_rule_says_so() {
+    let count = "type: event_count, rules: [a], condition: { gte: 3 }, clusters: any";
+    check(count, "a0@east a1@west a2", &[(2, 3)]);
+    assert_eq!(groups(count, "a0@east a1@west a2"), ["who=eve"]);
+    let each = "type: event_count, rules: [a], condition: { gte: 3 }, clusters: each";
+    check(each, "a0@east a1@west a2", &[]);
+    // One that the rule names is as any other field.
+    let named = "type: event_count, rules: [a], condition: { gte: 2 }, group-by: [orchestrator.cluster.name]";
+    check(named, "a0 a1 a2@east a3@east a4@west", &[(3, 2)]);
+    assert_eq!(
+        groups(named, "a0 a1 a2@east a3@east"),
+        ["orchestrator.cluster.name=east"]
+    );
+}
+
+#[test]
+fn chains_keep_the_cluster() {
+    let chain = "type: event_count, rules: [a], condition: { gte: 2 }; type: temporal_ordered, rules: [inner, b]";
+    check(chain, "a0@east a1@east b5@west", &[]);
+    check(chain, "a0@east a1@east b5@east", &[(5, 3)]);
+    check(chain, "a0 a1 b5", &[(5, 3)]);
+    assert_eq!(
+        groups(chain, "a0@east a1@east b5@east"),
+        ["orchestrator.cluster.name=east who=eve"]
+    );
+    // What the cluster is of an alert across clusters cannot be said.
+    let of_any = "type: event_count, rules: [a], condition: { gte: 2 }, clusters: any; type: temporal_ordered, rules: [inner, b]";
+    check(of_any, "a0@east a1@west b5@west", &[(5, 3)]);
+    let over = "type: event_count, rules: [a], condition: { gte: 2 }; type: temporal_ordered, rules: [inner, b], clusters: any";
+    check(over, "a0@east a1@east b5@west", &[(5, 3)]);
+    check(over, "a0@east a1@west b5@west", &[]);
 }

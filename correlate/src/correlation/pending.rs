@@ -86,11 +86,10 @@ fn pending(plan: &CorrelationPlan, group: &Group) -> PendingGroup {
     let past = group.past_times();
     let (from, to, inside) = best.unwrap_or((past.0, past.1, &[]));
     let asked = asked(plan, inside);
-    let names = plan.group_by.iter().cloned();
     PendingGroup {
         rule_id: group.key().rule_id.clone(),
         title: plan.rule.name.clone(),
-        group: names.zip(group.key().values.iter().cloned()).collect(),
+        group: plan.shown(&group.key().values).collect(),
         from,
         to,
         events: inside.len(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use casebook_event::{AlertRule, EntityKind, Signal, Timestamp};
+use casebook_event::{AlertRule, EntityKind, FieldId, Signal, Timestamp};
 use compact_str::CompactString;
 
 use crate::rule_set::{Feed, RuleSet, Shard};
@@ -23,6 +23,8 @@ pub(crate) struct CorrelationPlan {
     pub(crate) member_names: Vec<CompactString>,
     /// Names of the group's parts, as an alert shows them; as many as a signal's group has values, and the entity.
     pub(crate) group_by: Vec<CompactString>,
+    /// The place of the cluster in the group, where the rule does not name it: it may be unknown, and empty.
+    pub(crate) cluster: Option<usize>,
     /// The kind of entity that the last part of the group is, if it groups by one: it is found out here.
     pub(crate) entity: Option<EntityKind>,
     /// The window's length in nanoseconds; positive.
@@ -42,6 +44,17 @@ pub(crate) struct CorrelationPlan {
 }
 
 impl CorrelationPlan {
+    /// The names and values of a group, as people are shown it: an unknown cluster is not.
+    pub(crate) fn shown<'a>(
+        &'a self,
+        values: &'a [CompactString],
+    ) -> impl Iterator<Item = (CompactString, CompactString)> + 'a {
+        let parts = self.group_by.iter().zip(values).enumerate();
+        parts
+            .filter(|(place, (_, value))| self.cluster != Some(*place) || !value.is_empty())
+            .map(|(_, (name, value))| (name.clone(), value.clone()))
+    }
+
     /// The end of the longest window that begins at `first`, which belongs to it.
     pub(crate) fn window_end(&self, first: Timestamp) -> Timestamp {
         first.saturating_add_nanos(self.timespan_nanos)
@@ -112,6 +125,14 @@ impl CorrelationPlan {
     }
 }
 
+/// The names of a group's parts, the cluster among them.
+fn parts(mut names: Vec<CompactString>, cluster: Option<usize>) -> Vec<CompactString> {
+    if let Some(place) = cluster {
+        names.insert(place, CompactString::const_new(FieldId::OrchestratorClusterName.name()));
+    }
+    names
+}
+
 /// The name of a rule; else its title, else its id.
 fn name_of(rules: &RuleSet, id: &str) -> CompactString {
     let info = rules.get(id);
@@ -149,7 +170,8 @@ impl Plans {
                         kind: correlation.kind.clone(),
                         members: correlation.members.clone(),
                         member_names: correlation.members.iter().map(|id| name_of(rules, id)).collect(),
-                        group_by: info.group_by.clone(),
+                        cluster: correlation.cluster_place(info.group_by.len()),
+                        group_by: parts(info.group_by.clone(), correlation.cluster_place(info.group_by.len())),
                         entity: correlation.entity,
                         timespan_nanos: correlation.timespan_nanos,
                         alerts: info.alerts,

@@ -63,3 +63,47 @@ impl Positions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use casebook_event::{Entities, EventId, EventRef, Source, Timestamp};
+
+    use super::*;
+
+    /// The signal of one rule about the event at an offset, whose identity is `id`.
+    fn signal(offset: i64, id: u128) -> Signal {
+        Signal {
+            event: EventRef {
+                event_id: EventId::from_u128(id),
+                time: Timestamp::from_seconds(offset),
+                source: Source::KubernetesAudit,
+                position: Position {
+                    topic: "audit".into(),
+                    partition: 0,
+                    offset,
+                    index: 0,
+                },
+                entities: Entities::default(),
+            },
+            rule_id: "count".into(),
+            matched_rule_id: "read".into(),
+            group: vec!["eve".into()],
+            value: None,
+            entity: Vec::new(),
+            shard: None,
+        }
+    }
+
+    #[test]
+    fn a_signal_that_comes_again_under_another_identity_counts_once() {
+        let mut positions = Positions::default();
+        for offset in 1..=3 {
+            assert!(positions.is_new(&signal(offset, 7)));
+        }
+        // A new version reads the same records again, and makes their ids of other things.
+        for offset in 1..=3 {
+            assert!(!positions.is_new(&signal(offset, 100 + offset as u128)));
+        }
+        assert!(positions.is_new(&signal(4, 104)));
+    }
+}

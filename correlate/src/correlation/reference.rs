@@ -51,11 +51,8 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
                 add(groups, signal.group.clone(), entry(None));
                 continue;
             };
-            // Who was who then, by all that was told of that time and before.
-            let mut bindings = Bindings::new();
-            told.iter()
-                .filter(|told| told.time <= signal.event.time)
-                .for_each(|told| bindings.learn(told));
+            // Who was who then, by all that was told: what counts of anything later, the bindings know.
+            let bindings: Bindings = told.iter().collect();
             for attributed in entities(&bindings, &signal.entity, kind, signal.event.time) {
                 let mut values = signal.group.clone();
                 values.push(attributed.entity.clone());

@@ -20,10 +20,11 @@ use super::plan::CorrelationPlan;
 use super::positions::{Applied, Positions};
 use crate::limits::SNAPSHOT_PART_BYTES;
 
-/// The version of the format.
+/// The version of the format; one that is not named here is refused.
 const VERSION: u32 = 3;
-/// The version before, which kept nothing of what came late: whoever goes on from it keeps from there on. Others are refused.
-const VERSION_WITHOUT_KEEPING: u32 = 2;
+/// The version before. Its groups do not have the cluster yet: they are read as those of an unknown cluster, which they are. It kept
+/// nothing of what came late: whoever goes on from it keeps from there on.
+const WITHOUT_CLUSTERS: u32 = 2;
 
 /// The first byte of a part of groups. That of the first part is `{`.
 const GROUPS: u8 = 0x02;
@@ -151,9 +152,10 @@ impl SnapshotParts<'_> {
 #[derive(Debug)]
 pub struct Restoring {
     engine: CorrelationEngine,
-    version: u32,
     rules: Vec<(Arc<str>, CompactString)>,
     parts: usize,
+    version: u32,
+    migrated_groups: usize,
 }
 
 impl Restoring {
@@ -190,8 +192,24 @@ impl Restoring {
         self.engine
     }
 
+    /// How many groups and waiting signals an older version had written, which did not know of clusters: they are those of an
+    /// unknown cluster now.
+    pub fn migrated_groups(&self) -> usize {
+        self.migrated_groups
+    }
+
+    /// The values of a group that this version would have written.
+    fn migrate(&mut self, plan: &CorrelationPlan, values: &mut Vec<CompactString>) {
+        if self.version == WITHOUT_CLUSTERS
+            && let Some(place) = plan.cluster.filter(|place| *place <= values.len())
+        {
+            values.insert(place, CompactString::default());
+            self.migrated_groups += 1;
+        }
+    }
+
     fn take_head(&mut self, head: Head) -> Result<(), SnapshotError> {
-        if !matches!(head.version, VERSION | VERSION_WITHOUT_KEEPING) {
+        if ![WITHOUT_CLUSTERS, VERSION].contains(&head.version) {
             return Err(SnapshotError::Version { found: head.version });
         }
         self.version = head.version;
@@ -221,15 +239,16 @@ impl Restoring {
         engine.raised = raised.map(|(time, raised)| (time, of_time(raised))).collect();
         engine.late_events = head.late_events.into_iter().collect();
         let plans = engine.plans.clone();
-        for signal in head.waiting {
+        for mut signal in head.waiting {
             let version = head
                 .rules
                 .iter()
                 .find(|(id, _)| *id == signal.rule_id)
                 .map(|(_, version)| version);
             let plan = plans.correlations.get(&signal.rule_id);
-            if plan.is_some_and(|plan| version == Some(version_of(plan, head.version))) {
-                engine.waiting.push(signal);
+            if let Some(plan) = plan.filter(|plan| version == Some(version_of(plan, head.version))) {
+                self.migrate(plan, &mut signal.group);
+                self.engine.waiting.push(signal);
             }
         }
         self.rules = head.rules;
@@ -247,7 +266,7 @@ impl Restoring {
         }
         let plans = self.engine.plans.clone();
         while !from.is_empty() {
-            let key = Arc::new(read_key(&mut from, self.engine.names())?);
+            let mut key = read_key(&mut from, self.engine.names())?;
             let version = self
                 .rules
                 .iter()
@@ -255,7 +274,8 @@ impl Restoring {
                 .map(|(_, version)| version);
             match plans.correlations.get(&key.rule_id) {
                 Some(plan) if version == Some(version_of(plan, self.version)) => {
-                    let group = Group::decode(plan, key, &mut from, self.engine.names())?;
+                    self.migrate(plan, &mut key.values);
+                    let group = Group::decode(plan, Arc::new(key), &mut from, self.engine.names())?;
                     self.engine.adopt(plan, group);
                 }
                 _ => {
@@ -272,7 +292,7 @@ impl Restoring {
 /// The version of a correlation, as a snapshot of that format has it.
 fn version_of(plan: &CorrelationPlan, format: u32) -> &CompactString {
     match format {
-        VERSION_WITHOUT_KEEPING => &plan.rule.version,
+        WITHOUT_CLUSTERS => &plan.rule.version,
         _ => &plan.signals_version,
     }
 }
@@ -295,9 +315,10 @@ impl CorrelationEngine {
     pub fn restoring(self) -> Restoring {
         Restoring {
             engine: self,
-            version: VERSION,
             rules: Vec::new(),
             parts: 0,
+            version: VERSION,
+            migrated_groups: 0,
         }
     }
 

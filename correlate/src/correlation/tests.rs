@@ -60,6 +60,11 @@ const CORRELATIONS: &[(&str, &str)] = &[
         "percentile",
         "type: value_percentile, rules: [b, c], condition: { field: value, percentile: 90, lte: 2 }",
     ),
+    (
+        "any-cluster",
+        "type: event_count, rules: [a, c], condition: { gte: 3 }, generate: true, clusters: any",
+    ),
+    ("of-any-cluster", "type: temporal_ordered, rules: [any-cluster, b]"),
     ("all-three", "type: temporal, rules: [a, b, c]"),
     ("two-of", "type: temporal, rules: [a, b, c], condition: { gte: 2 }"),
     ("not-all", "type: temporal, rules: [a, b, c], condition: { lt: 3 }"),
@@ -127,7 +132,7 @@ pub(super) fn rule_file(correlations: &[(&str, &str)]) -> RuleFile {
     for (id, correlation) in correlations {
         let by_pod = correlation.ends_with(", entity");
         let correlation = correlation.trim_end_matches(", entity");
-        let house = ["counts", "absence", "first_seen", "deviation"];
+        let house = ["counts", "absence", "first_seen", "deviation", "clusters"];
         let at = house
             .iter()
             .filter_map(|key| correlation.find(&format!(", {key}:")))
@@ -185,6 +190,9 @@ pub(super) fn plans() -> Arc<Plans> {
     PLANS.get_or_init(|| Arc::new(Plans::of(&rules()))).clone()
 }
 
+/// Added to a user, it is the user of that name in another cluster.
+const IN_EAST: u8 = 0x80;
+
 /// An event of a test: seconds, user, and which of a, b and c it matches.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Happened {
@@ -205,7 +213,7 @@ impl Happened {
         let value = |n: u64| Value::Int((self.id as u64 * 5 + n * (self.id as u64 % 3)) as i64 % 5 - 1);
         let native = vec![
             ("kind".into(), kinds),
-            ("who".into(), Value::from(format!("user-{}", self.user))),
+            ("who".into(), Value::from(format!("user-{}", self.user & !IN_EAST))),
             ("value-a".into(), value(0)),
             ("value-b".into(), value(1)),
             ("value-c".into(), value(2)),
@@ -220,6 +228,7 @@ impl Happened {
             fields: {
                 let mut fields = Fields::new();
                 fields.set(FieldId::SourceIp, Value::from(format!("10.0.0.{}", self.id % 3 + 1)));
+                fields.set(FieldId::OrchestratorClusterName, self.cluster());
                 fields
             },
             native: Native::Tree(Value::Map(native)),
@@ -227,9 +236,15 @@ impl Happened {
         }
     }
 
+    /// Most events do not say in which cluster they happened.
+    fn cluster(self) -> &'static str {
+        if self.user & IN_EAST != 0 { "east" } else { "" }
+    }
+
     /// What the event tells of who is who: addresses pass from pod to pod, and some are told with less certainty.
     pub(super) fn binding(self) -> Option<Binding> {
         let from = Identifier::new(IdentifierKind::PodIp, &format!("10.0.0.{}", self.id % 2 + 1))?;
+        let from = from.within(self.cluster());
         let to = Identifier::new(IdentifierKind::PodUid, &format!("pod-{}", self.id % 5))?;
         let (how, confidence) = match self.id % 7 {
             0 => (How::KubernetesEvent, Confidence::Likely),
@@ -351,7 +366,8 @@ fn without_positions(alerts: Vec<Alert>) -> Vec<Alert> {
 }
 
 pub(super) fn arrivals() -> impl Strategy<Value = (Arrival, usize)> {
-    let event = (0i64..40, 0u8..2, 1u8..8).prop_map(|(seconds, user, matches)| (seconds, user, matches));
+    let user = prop_oneof![6 => 0..2u8, 1 => IN_EAST..IN_EAST + 2];
+    let event = (0i64..40, user, 1u8..8);
     (prop::collection::vec(event, 1..40), 1usize..=16, any::<u64>()).prop_flat_map(|(events, partitions, _)| {
         let happened: Vec<Happened> = events
             .into_iter()
@@ -881,4 +897,95 @@ fn events_at_the_ends_of_time_are_closed_like_any_other() {
         engine.finish(&mut out).unwrap();
         assert_eq!(engine.stats().open_groups, 0, "{time}");
     }
+}
+
+/// What was saved before groups had the cluster is of the unknown cluster, and goes on as such.
+#[test]
+fn a_snapshot_of_before_clusters_is_of_the_unknown_cluster() {
+    // The plans as they were: no group has the cluster.
+    let mut old = (*plans()).clone();
+    for plan in old.correlations.values_mut() {
+        let mut before = (**plan).clone();
+        if let Some(place) = before.cluster.take() {
+            before.group_by.remove(place);
+        }
+        before.feeds.clear();
+        *plan = Arc::new(before);
+    }
+    let happened = |n: i64| Happened {
+        id: n as u128 * 7_919,
+        seconds: n,
+        user: (n % 2) as u8,
+        matches: A | B,
+    };
+    let signals = |n: i64| {
+        let position = Position {
+            topic: "logs".into(),
+            partition: 0,
+            offset: n,
+            index: 0,
+        };
+        happened(n).signals(&position)
+    };
+    let mut engine = CorrelationEngine::with_plans(Arc::new(old), CorrelationConfig::default());
+    let mut out = Vec::new();
+    let all: Vec<Signal> = (0..12).flat_map(signals).collect();
+    for signal in all.iter().filter(|signal| signal.event.position.offset < 6) {
+        let mut signal = signal.clone();
+        if plans()
+            .correlations
+            .get(&signal.rule_id)
+            .is_some_and(|plan| plan.cluster.is_some())
+        {
+            signal.group.pop();
+        }
+        engine.apply(SignalMessage::Signal(signal), &mut out).unwrap();
+    }
+    let mut parts = snapshot(&engine);
+    let head = String::from_utf8(parts.remove(0)).unwrap();
+    let now = "\"version\":3,";
+    assert!(head.starts_with(&format!("{{{now}")), "{head}");
+    parts.insert(0, head.replacen(now, "\"version\":2,", 1).into_bytes());
+    let empty = CorrelationEngine::with_plans(plans(), CorrelationConfig { provisional: false });
+    let mut restoring = empty.restoring();
+    parts.iter().for_each(|part| restoring.take(part).unwrap());
+    let of_clusters = plans()
+        .correlations
+        .values()
+        .filter(|plan| plan.cluster.is_some())
+        .count();
+    assert!(
+        restoring.migrated_groups() > of_clusters,
+        "{}",
+        restoring.migrated_groups()
+    );
+    let mut engine = restoring.finish();
+    assert_eq!(engine.stats().dropped_groups.len(), 0);
+    let mut out = Vec::new();
+    for signal in all.iter().filter(|signal| signal.event.position.offset >= 6) {
+        engine.apply(SignalMessage::Signal(signal.clone()), &mut out).unwrap();
+    }
+    engine.finish(&mut out).unwrap();
+    let of_rule = |alerts: Vec<Alert>, rule: &str| {
+        let of_it = alerts.into_iter().filter(|alert| alert.rule.id == rule);
+        of_it
+            .map(|alert| (alert.alert.id, alert.evidence_total))
+            .collect::<Vec<_>>()
+    };
+    let want = final_alerts(&plans(), &all, &[]);
+    for rule in ["count", "ordered", "values", "not-all", "any-cluster"] {
+        let found = of_rule(sorted(out.clone()), rule);
+        assert_eq!(found, of_rule(want.clone(), rule), "{rule}");
+        assert!(!found.is_empty() || rule != "count");
+    }
+    // A signal of before is, too.
+    let mut old_signal = all[0].clone();
+    let of_count = |signal: &&Signal| &*signal.rule_id == "count";
+    old_signal.clone_from(all.iter().find(of_count).unwrap());
+    old_signal.group.pop();
+    let mut engine = CorrelationEngine::with_plans(plans(), CorrelationConfig::default());
+    engine
+        .apply(SignalMessage::Signal(old_signal), &mut Vec::new())
+        .unwrap();
+    assert_eq!((engine.stats().open_groups, engine.stats().foreign_signals), (1, 0));
 }

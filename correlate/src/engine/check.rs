@@ -1,8 +1,6 @@
 //! Answers to single questions about single values.
 
-use std::net::IpAddr;
-
-use casebook_event::{Event, FieldRef, ValueRef};
+use casebook_event::{Event, FieldRef, ValueRef, ip_address};
 
 use crate::compile::Check;
 use crate::sigma::pattern::Piece;
@@ -51,7 +49,7 @@ pub(super) fn value(check: &Check, value: ValueRef<'_>) -> bool {
         Check::Number(number) => number.equals(value),
         Check::Regex(regex) => regex.is_match(&value.to_text()),
         Check::Cidr(network) => {
-            let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+            let address = value.as_str().and_then(ip_address);
             address.is_some_and(|address| network.contains(&address.to_canonical()) || network.contains(&address))
         }
         Check::Compare { order, than } => than.compare(value).is_some_and(|ordering| order.accepts(ordering)),

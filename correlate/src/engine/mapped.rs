@@ -191,7 +191,7 @@ fn references_and_groups_know_the_names_that_are_mapped() {
         Detector::new(rules.clone()).detect(&event, &mut signals);
         let groups = signals
             .iter()
-            .map(|signal| (signal.group.join(" "), signal.value.clone()));
+            .map(|signal| (signal.group.join(" ").trim_end().to_owned(), signal.value.clone()));
         groups.collect::<Vec<_>>()
     };
     assert_eq!(

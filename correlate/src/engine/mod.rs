@@ -19,11 +19,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use casebook_event::{Binding, Event, EventRef, FieldId, Signal, SignalMessage, ValueRef};
+use casebook_event::{Binding, Event, EventRef, FieldId, Signal, SignalMessage, ValueRef, cluster_text};
 use compact_str::{CompactString, format_compact};
 
 use crate::compile::{AtomId, Atoms, Check, Expression, FieldIndex, SourcePlan};
-use crate::entity::{Told, bindings_of, identifiers_of};
+use crate::entity::{Told, bindings_of, cluster_of_group, identifiers_of};
 use crate::limits::MAX_GROUP_VALUE_BYTES;
 use crate::rule_set::{Asked, Output, RuleSet, Shard};
 use crate::sigma::correlation::comparison::Fixed;
@@ -129,6 +129,7 @@ pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Opti
                 correlation_id,
                 version,
                 group_by,
+                by_cluster,
                 value: asked,
                 entity: kind,
                 shard: place,
@@ -143,7 +144,9 @@ pub(crate) fn emit(rules: &RuleSet, rule: usize, event: &Event, cited: &mut Opti
                 }
                 value = asked.as_ref().map(|asked| asked_value(asked, event));
                 let group = group_by.iter().map(|place| place.text(event).map(group_value));
-                (correlation_id, group.collect())
+                // Unlike a part that the rule names, it may be unknown.
+                let cluster = by_cluster.then(|| Some(cluster_text(cluster_of_group(event))));
+                (correlation_id, group.chain(cluster).collect())
             }
         };
         // Who lacks a part of the group, or what is asked for, does not count.

@@ -1,8 +1,6 @@
 //! What a rule means, as slowly and plainly as it can be said. Only tests and fuzz targets use it: the engine must agree with it.
 
-use std::net::IpAddr;
-
-use casebook_event::{Event, FieldRef, Value, ValueRef};
+use casebook_event::{Event, FieldRef, Value, ValueRef, ip_address};
 
 use crate::sigma::condition::Condition;
 use crate::sigma::detection::{Detection, Item, Query};
@@ -102,9 +100,9 @@ fn holds_of(test: &Test, value: &Value, event: &Event) -> bool {
         }
         Test::Number(number) => number.equals(value.as_ref()),
         Test::Regex(expression) => expression.regex.is_match(&value.to_text()),
-        Test::Cidr(network) => match value.to_text().parse::<IpAddr>() {
-            Ok(address) => network.contains(&address) || network.contains(&address.to_canonical()),
-            Err(_) => false,
+        Test::Cidr(network) => match ip_address(&value.to_text()) {
+            Some(address) => network.contains(&address) || network.contains(&address.to_canonical()),
+            None => false,
         },
         Test::Compare { order, than } => than
             .compare(value.as_ref())

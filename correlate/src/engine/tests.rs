@@ -254,20 +254,27 @@ correlation: {type: temporal_ordered, rules: [id-a, b], group-by: [who], timespa
         Source::CloudTrail,
         r#"{"kind":"a","userName":"bob","region":"eu"}"#,
         &[],
-        &[("id-a", &[]), ("count", &["bob", "eu"]), ("sequence", &["bob"])],
+        &[("id-a", &[]), ("count", &["bob", "eu", ""]), ("sequence", &["bob", ""])],
     );
     check(
         Source::CloudTrail,
         r#"{"kind":"a","userName":"bob"}"#,
-        &[],
-        &[("id-a", &[]), ("sequence", &["bob"])],
+        // A cloud's log is in no cluster.
+        &[(FieldId::OrchestratorClusterName, "east")],
+        &[("id-a", &[]), ("sequence", &["bob", ""])],
     );
     check(Source::CloudTrail, r#"{"kind":"a"}"#, &[], &[("id-a", &[])]);
     check(
         Source::Auth,
         "text",
         &[(FieldId::UserName, "bob")],
-        &[("id-b", &[]), ("sequence", &["bob"])],
+        &[("id-b", &[]), ("sequence", &["bob", ""])],
+    );
+    check(
+        Source::Auth,
+        "text",
+        &[(FieldId::UserName, "bob"), (FieldId::OrchestratorClusterName, "east")],
+        &[("id-b", &[]), ("sequence", &["bob", "east"])],
     );
     check(Source::CloudTrail, "{}", &[(FieldId::UserName, "bob")], &[]);
     let info = |id: &str| rules.get(id).unwrap();

@@ -18,7 +18,7 @@ pub(super) struct Limits {
 }
 
 /// What one identifier stood for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     /// In the order of what they are to. The one to itself has the identifier's own ends.
     pub(super) pairs: Vec<(Identifier, History)>,
@@ -90,7 +90,9 @@ impl Bindings {
             self.late = self.late.saturating_add(1);
             return;
         }
-        let known_length = |id: &Identifier| (1..=MAX_IDENTIFIER_BYTES).contains(&id.value.len());
+        let known_length = |id: &Identifier| {
+            (1..=MAX_IDENTIFIER_BYTES).contains(&id.value.len()) && id.cluster.len() <= MAX_IDENTIFIER_BYTES
+        };
         if !known_length(from) || !known_length(to) {
             return;
         }
@@ -221,13 +223,13 @@ impl Bindings {
         let entry = match self.entries.get_key_value(from) {
             Some((key, _)) => self.entries.entry(key.clone()).or_default(),
             None => {
-                *text_bytes += from.value.len();
+                *text_bytes += text_bytes_of(from);
                 self.entries.entry(Arc::new(from.clone())).or_default()
             }
         };
         let at = entry.pairs.partition_point(|(known, _)| known < to);
         self.pairs += 1;
-        *text_bytes += to.value.len();
+        *text_bytes += text_bytes_of(to);
         entry.pairs.insert(at, (to.clone(), History::default()));
         // Just put there.
         &mut entry.pairs[at].1
@@ -243,7 +245,7 @@ impl Bindings {
             self.facts += entry.facts;
             self.pairs += entry.pairs.len();
             for (to, history) in &entry.pairs {
-                self.text_bytes += to.value.len();
+                self.text_bytes += text_bytes_of(to);
                 let Some(relation) = relation(from, to) else { continue };
                 let times = history.seen.iter().map(|s| &s.time).chain(&history.ends);
                 for time in times {
@@ -253,8 +255,28 @@ impl Bindings {
             }
         }
         self.entries.retain(|_, entry| !entry.pairs.is_empty());
-        self.text_bytes += self.entries.keys().map(|from| from.value.len()).sum::<usize>();
+        self.text_bytes += self.entries.keys().map(|from| text_bytes_of(from)).sum::<usize>();
     }
+}
+
+impl<'a> Extend<&'a Binding> for Bindings {
+    fn extend<T: IntoIterator<Item = &'a Binding>>(&mut self, bindings: T) {
+        bindings.into_iter().for_each(|binding| self.learn(binding));
+    }
+}
+
+impl<'a> FromIterator<&'a Binding> for Bindings {
+    /// From all that was told, in whatever order.
+    fn from_iter<T: IntoIterator<Item = &'a Binding>>(bindings: T) -> Self {
+        let mut known = Self::new();
+        known.extend(bindings);
+        known
+    }
+}
+
+/// The bytes of an identifier's texts.
+pub(super) fn text_bytes_of(id: &Identifier) -> usize {
+    id.value.len() + id.cluster.len()
 }
 
 /// The rules for the bindings from `from` to `to`.

@@ -265,3 +265,229 @@ fn a_workload_by_what_is_known_of_it() {
         [id(IdentifierKind::Image, "alpine")]
     );
 }
+
+/// The same event, as one of that cluster.
+fn of_cluster(mut event: Event, cluster: &str) -> Event {
+    event.fields.set(FieldId::OrchestratorClusterName, cluster);
+    event
+}
+
+#[test]
+fn names_of_two_clusters_are_two() {
+    let known = known(&[
+        of_cluster(running(100, "u1", "web-1", "10.244.0.5"), "east"),
+        of_cluster(running(200, "u2", "web-1", "10.244.0.5"), "west"),
+        running(300, "u3", "web-1", "10.244.0.5"),
+    ]);
+    let check = |kind: IdentifierKind, value: &str, of: EntityKind, want: [&str; 3]| {
+        for (cluster, want) in ["east", "west", ""].into_iter().zip(want) {
+            let asked = id(kind, value).within(cluster);
+            assert_eq!(answer(&known, &asked, of, 400), want, "{asked}");
+        }
+    };
+    let pods = ["u1 Certain", "u2 Certain", "u3 Certain"];
+    check(IdentifierKind::PodIp, "10.244.0.5", EntityKind::Pod, pods);
+    check(IdentifierKind::PodName, "shop/web-1", EntityKind::Pod, pods);
+    check(
+        IdentifierKind::PodName,
+        "shop/web-2",
+        EntityKind::Pod,
+        [
+            "east/shop/web-2 Certain",
+            "west/shop/web-2 Certain",
+            "shop/web-2 Certain",
+        ],
+    );
+    let nodes = ["east/n1 Certain", "west/n1 Certain", "n1 Certain"];
+    check(IdentifierKind::PodIp, "10.244.0.5", EntityKind::Node, nodes);
+    check(IdentifierKind::NodeIp, "10.0.0.1", EntityKind::Node, nodes);
+    let accounts = [
+        "east/system:serviceaccount:shop:web Certain",
+        "west/system:serviceaccount:shop:web Certain",
+        "system:serviceaccount:shop:web Certain",
+    ];
+    check(IdentifierKind::PodName, "shop/web-1", EntityKind::Identity, accounts);
+    check(
+        IdentifierKind::PodName,
+        "shop/web-7d4b9c6f5-x2x9z",
+        EntityKind::Workload,
+        [
+            "east/shop/Deployment/web Guessed",
+            "west/shop/Deployment/web Guessed",
+            "shop/Deployment/web Guessed",
+        ],
+    );
+    check(
+        IdentifierKind::Identity,
+        "system:node:n1",
+        EntityKind::Node,
+        ["east/n1 Certain", "west/n1 Certain", "n1 Certain"],
+    );
+    // A uid leads to the names of its own cluster, whoever asks.
+    assert_eq!(
+        answer(&known, &id(IdentifierKind::PodUid, "u1"), EntityKind::Node, 400),
+        "east/n1 Certain"
+    );
+}
+
+#[test]
+fn a_cloud_leads_into_the_cluster_whose_pod_acts() {
+    let tags = r#""requestParameters":{"tags":[{"key":"eks-cluster-name","value":"east"},
+        {"key":"kubernetes-namespace","value":"shop"},{"key":"kubernetes-service-account","value":"web"},
+        {"key":"kubernetes-pod-name","value":"web-1"},{"key":"kubernetes-pod-uid","value":"u1"}]}"#;
+    let assumed = |cluster: &str| {
+        let fields = [
+            (FieldId::EventAction, "AssumeRole"),
+            (FieldId::EventOutcome, "success"),
+            (FieldId::AwsUserType, "AWSService"),
+            (FieldId::OrchestratorClusterName, cluster),
+        ];
+        let native = format!(
+            r#"{{"userIdentity":{{"type":"AWSService","invokedBy":"pods.eks.amazonaws.com"}},{tags},
+                "responseElements":{{"credentials":{{"accessKeyId":"ASIA1"}}}}}}"#
+        );
+        event(Source::CloudTrail, 200, &fields, &native)
+    };
+    let pods = |trail: Event| {
+        known(&[
+            of_cluster(running(100, "u1", "web-1", "10.244.0.5"), "east"),
+            of_cluster(running(100, "u2", "web-1", "10.244.0.5"), "west"),
+            trail,
+        ])
+    };
+    let key = id(IdentifierKind::RoleSession, "ASIA1");
+    let known = pods(assumed(""));
+    assert_eq!(answer(&known, &key, EntityKind::Pod, 300), "u1 Certain");
+    assert_eq!(answer(&known, &key, EntityKind::Node, 300), "east/n1 Certain");
+    let account = "east/system:serviceaccount:shop:web Certain";
+    assert_eq!(
+        answer(&known, &key, EntityKind::Identity, 300),
+        account,
+        "by EKS's tags"
+    );
+    let account = "prod/system:serviceaccount:shop:web Certain";
+    let known = pods(assumed("prod"));
+    assert_eq!(
+        answer(&known, &key, EntityKind::Identity, 300),
+        account,
+        "by what the topic says"
+    );
+    assert_eq!(answer(&known, &key, EntityKind::Pod, 300), "u1 Certain");
+}
+
+/// A pod's name and uid, as its node tells them.
+fn seen_by_node(seconds: i64, uid: &str, name: &str) -> Event {
+    let fields = [
+        (FieldId::KubernetesPodUid, uid),
+        (FieldId::OrchestratorNamespace, "shop"),
+        (FieldId::KubernetesPodName, name),
+    ];
+    event(Source::Kubelet, seconds, &fields, "{}")
+}
+
+fn created(seconds: i64, uid: &str, name: &str, created: &str) -> Event {
+    let native = format!(
+        r#"{{"responseObject":{{"kind":"Pod","metadata":{{"name":"{name}","namespace":"shop","uid":"{uid}",
+            "creationTimestamp":"{created}"}},"spec":{{"serviceAccountName":"web"}}}}}}"#
+    );
+    audit(seconds, "get", "pods", &[], &native)
+}
+
+#[test]
+fn a_name_that_is_told_before_its_uid_is_of_the_one_that_was_created_then() {
+    let name = id(IdentifierKind::PodName, "shop/web-1");
+    let known = known(&[created(1_000, "u2", "web-1", "1970-01-01T00:10:00Z")]);
+    for (at, want) in [
+        (599, "shop/web-1 Certain"),
+        (600, "u2 Certain"),
+        (999, "u2 Certain"),
+        (1_000, "u2 Certain"),
+    ] {
+        assert_eq!(answer(&known, &name, EntityKind::Pod, at), want, "{at}");
+    }
+    let account = "system:serviceaccount:shop:web Certain";
+    assert_eq!(answer(&known, &name, EntityKind::Identity, 700), account);
+    // What a client writes into its request is no time of the API server's.
+    let native = r#"{"requestObject":{"kind":"Pod","metadata":{"name":"web-1","namespace":"shop","uid":"u2",
+        "creationTimestamp":"1970-01-01T00:00:01Z"}}}"#;
+    let forged = self::known(&[audit(1_000, "update", "pods", &[], native)]);
+    assert_eq!(answer(&forged, &name, EntityKind::Pod, 700), "shop/web-1 Certain");
+}
+
+#[test]
+fn a_name_that_is_told_before_its_uid_is_of_the_next_once_the_former_has_ended() {
+    let name = id(IdentifierKind::PodName, "shop/web-1");
+    let known_to_end = known(&[
+        seen_by_node(100, "u1", "web-1"),
+        gone(500, "u1"),
+        seen_by_node(1_000, "u2", "web-1"),
+        gone(2_000, "u2"),
+    ]);
+    for (at, want) in [
+        (99, "shop/web-1 Certain"),
+        (100, "u1 Certain"),
+        // The former's last words may still come.
+        (560, "u1 Certain"),
+        (561, "u2 Certain"),
+        (999, "u2 Certain"),
+        (2_060, "u2 Certain"),
+        (2_061, "shop/web-1 Certain"),
+    ] {
+        assert_eq!(answer(&known_to_end, &name, EntityKind::Pod, at), want, "{at}");
+    }
+    // Of a first holder, or after one of whom no end is known, nothing is certain.
+    let unknown_end = known(&[seen_by_node(100, "u1", "web-1"), seen_by_node(1_000, "u2", "web-1")]);
+    assert_eq!(answer(&unknown_end, &name, EntityKind::Pod, 999), "u1 Certain");
+    // Nothing reaches across another holder, or back before its own creation.
+    let three = known(&[
+        seen_by_node(100, "u1", "web-1"),
+        gone(500, "u1"),
+        seen_by_node(1_000, "u2", "web-1"),
+        gone(1_100, "u2"),
+        created(3_000, "u3", "web-1", "1970-01-01T00:40:00Z"),
+    ]);
+    for (at, want) in [
+        (900, "u2 Certain"),
+        (1_161, "shop/web-1 Certain"),
+        (2_399, "shop/web-1 Certain"),
+        (2_400, "u3 Certain"),
+    ] {
+        assert_eq!(answer(&three, &name, EntityKind::Pod, at), want, "{at}");
+    }
+}
+
+#[test]
+fn what_a_later_uid_changes_is_a_span() {
+    let told = |event: &Event| {
+        let mut bindings = Vec::new();
+        bindings_of(event, &mut bindings);
+        bindings
+    };
+    let first: Vec<Binding> = [seen_by_node(100, "u1", "web-1"), gone(500, "u1")]
+        .iter()
+        .flat_map(told)
+        .collect();
+    let known: Bindings = first.iter().collect();
+    let seconds = |span: Option<(Timestamp, Timestamp)>| {
+        span.map(|(from, to)| (from.as_nanos() / 1_000_000_000, to.as_nanos() / 1_000_000_000))
+    };
+    let spans = |event: &Event| {
+        told(event)
+            .iter()
+            .map(|new| seconds(affected_span(&known, new)))
+            .collect::<Vec<_>>()
+    };
+    let week = 7 * 24 * HOUR;
+    // Back to where the former holder is no longer believed; what the new uid is called is told from then on.
+    assert_eq!(
+        spans(&seen_by_node(1_000, "u2", "web-1")),
+        [Some((560, 1_000 + week)), Some((1_000, 1_000 + 30 * 24 * HOUR))]
+    );
+    assert_eq!(spans(&seen_by_node(100, "u1", "web-1")), [None, None], "that is known");
+    assert_eq!(spans(&gone(500, "u1")).last(), Some(&None));
+    // An earlier end: the name is free earlier.
+    assert_eq!(
+        seconds(affected_span(&known, told(&gone(300, "u1")).last().unwrap())),
+        Some((360, 560))
+    );
+}

@@ -106,6 +106,47 @@ impl History {
         })
     }
 
+    /// Whether it was surely seen to hold at `at` or within so long before it.
+    pub(super) fn is_certain_within(&self, at: Timestamp, nanos: i64) -> bool {
+        let upto = self.seen.partition_point(|s| s.time <= at);
+        let before = self.seen.iter().take(upto).rev();
+        before
+            .take_while(|s| within(s.time, at, nanos))
+            .any(|s| s.confidence == Confidence::Certain)
+    }
+
+    /// When it was surely seen to hold next after `at`.
+    pub(super) fn next_certain(&self, at: Timestamp) -> Option<&Sighting> {
+        let after = self.seen.partition_point(|s| s.time <= at);
+        let mut after = self.seen.iter().skip(after);
+        after.find(|s| s.confidence == Confidence::Certain)
+    }
+
+    /// Whether it was seen to end at `at` or within so long before it.
+    pub(super) fn ended_within(&self, at: Timestamp, nanos: i64) -> bool {
+        let upto = self.ends.partition_point(|end| *end <= at);
+        let last = upto.checked_sub(1).and_then(|last| self.ends.get(last));
+        last.is_some_and(|end| within(*end, at, nanos))
+    }
+
+    /// Whether it was seen to end after the one time and before the other.
+    pub(super) fn ends_between(&self, after: Timestamp, before: Timestamp) -> bool {
+        let next = self.ends.partition_point(|end| *end <= after);
+        self.ends.get(next).is_some_and(|end| *end < before)
+    }
+
+    /// The last sighting of the unbroken time that a sighting at `time` is in, or begins.
+    pub(super) fn chain_end(&self, time: Timestamp, max_age_nanos: i64) -> Timestamp {
+        let mut end = time;
+        for sighting in self.seen.iter().filter(|s| s.time > time) {
+            if !sighting.joined && !within(end, sighting.time, max_age_nanos) {
+                break;
+            }
+            end = sighting.time;
+        }
+        end
+    }
+
     /// The first end from `last` on that is not after `at`.
     pub(super) fn end_between(&self, last: Timestamp, at: Timestamp) -> Option<Timestamp> {
         let next = self.ends.partition_point(|end| *end < last);

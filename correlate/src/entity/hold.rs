@@ -1,14 +1,16 @@
 //! Which bindings hold at a time: passing on, ending, growing old.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use casebook_event::Timestamp;
 
-use super::bindings::relation;
-use super::limits::LINGER_NANOS;
+use super::bindings::{Entry, relation};
+use super::history::History;
+use super::limits::{LINGER_NANOS, MAX_REACH_NANOS};
 use super::relation::Relation;
 use super::resolve::{self, Attribution, Held, Known};
-use super::{Bindings, EntityKind, Identifier, IdentifierKind};
+use super::{Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind};
 
 impl Bindings {
     /// What `identifier` stood for at `at`, by what was told of that time and before.
@@ -25,9 +27,7 @@ impl Bindings {
 
     /// The first end of what `id` names, from `last` on and not after `at`.
     fn end_of(&self, id: &Identifier, last: Timestamp, at: Timestamp) -> Option<Timestamp> {
-        let pairs = &self.entries.get(id)?.pairs;
-        let place = pairs.binary_search_by(|(to, _)| to.cmp(id)).ok()?;
-        pairs.get(place)?.1.end_between(last, at)
+        self.own_ends(id)?.end_between(last, at)
     }
 }
 
@@ -60,7 +60,136 @@ impl Known for Bindings {
             found.push((held, end.is_some()));
         }
         debug_assert!(found.iter().all(|(held, _)| relation(from, &held.to).is_some()));
+        let is_certain = |(held, _): &(Held, bool)| held.confidence == Confidence::Certain;
+        if rules.reaches_back && !found.iter().any(is_certain) {
+            let later = self.told_later(from, to, at);
+            if !later.is_empty() {
+                return later;
+            }
+        }
         choose(found, rules.passes)
+    }
+}
+
+impl Bindings {
+    /// What `from` stands for at `at` by what is surely told after it, where nothing surely holds: who had the name before is known
+    /// to have ended, and whoever is told of next had it since.
+    fn told_later(&self, from: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Held> {
+        let Some(entry) = self.entries.get(from) else {
+            return Vec::new();
+        };
+        let pairs = || entry.pairs.iter().filter(|(id, _)| id.kind == to && id != from);
+        let own = self.own_ends(from);
+        let was_held = pairs().any(|(_, history)| history.is_certain_within(at, MAX_REACH_NANOS));
+        if !was_held && !own.is_some_and(|own| own.ended_within(at, MAX_REACH_NANOS)) {
+            return Vec::new();
+        }
+        let next = pairs()
+            .filter_map(|(_, history)| Some(history.next_certain(at)?.time))
+            .min();
+        let Some(next) = next.filter(|next| next.as_nanos().saturating_sub(at.as_nanos()) <= MAX_REACH_NANOS) else {
+            return Vec::new();
+        };
+        if own.is_some_and(|own| own.ends_between(at, next)) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for (to, history) in pairs() {
+            let Some(sighting) = history.next_certain(at).filter(|sighting| sighting.time == next) else {
+                continue;
+            };
+            let itself = self.own_ends(to);
+            let is_former = history.is_certain_within(at, MAX_REACH_NANOS)
+                || itself.is_some_and(|own| own.ended_within(at, MAX_REACH_NANOS));
+            let ends_before = history.ends_between(at, next) || itself.is_some_and(|own| own.ends_between(at, next));
+            // One that was created then was not there before.
+            if is_former || ends_before || sighting.how == How::AuditCreated {
+                continue;
+            }
+            let held = Held {
+                to: to.clone(),
+                first: next,
+                last: next,
+                how: sighting.how,
+                confidence: Confidence::Certain,
+            };
+            found.push((held, false));
+        }
+        choose(found, true)
+    }
+
+    /// The ends of what an identifier names.
+    fn own_ends(&self, id: &Identifier) -> Option<&History> {
+        self.history(id, id)
+    }
+
+    /// When the one was seen to stand for the other.
+    pub(super) fn history(&self, from: &Identifier, to: &Identifier) -> Option<&History> {
+        let pairs = &self.entries.get(from)?.pairs;
+        let place = pairs.binary_search_by(|(known, _)| known.cmp(to)).ok()?;
+        Some(&pairs.get(place)?.1)
+    }
+
+    /// Whether that end of what an identifier names is known.
+    pub(super) fn has_end(&self, id: &Identifier, time: Timestamp) -> bool {
+        self.own_ends(id)
+            .is_some_and(|own| own.ends.binary_search(&time).is_ok())
+    }
+
+    /// What is known of an identifier and of the ends of what it stood for, by itself.
+    pub(super) fn about(&self, from: &Identifier) -> Self {
+        let mut about = Self::new();
+        let Some((key, entry)) = self.entries.get_key_value(from) else {
+            return about;
+        };
+        for (to, _) in entry.pairs.iter().filter(|(to, _)| to != from) {
+            if let Some((key, _)) = self.entries.get_key_value(to)
+                && let Some(own) = self.own_ends(to)
+            {
+                let facts = own.len();
+                let pairs = vec![(to.clone(), own.clone())];
+                about.entries.insert(key.clone(), Entry { pairs, facts });
+            }
+        }
+        about.entries.insert(key.clone(), entry.clone());
+        about
+    }
+
+    /// Adds the times at which it may be another that `from` stands for: between two of them it is the same.
+    pub(super) fn turns_of(
+        &self,
+        from: &Identifier,
+        to: IdentifierKind,
+        rules: &Relation,
+        turns: &mut BTreeSet<Timestamp>,
+    ) {
+        let Some(entry) = self.entries.get(from) else { return };
+        let mut add = |time: Timestamp, nanos: i64| {
+            turns.insert(time.saturating_add_nanos(nanos));
+        };
+        let pairs = entry.pairs.iter().filter(|(id, _)| id.kind == to && id != from);
+        for sighting in pairs.clone().flat_map(|(_, history)| &history.seen) {
+            for nanos in [
+                0,
+                rules.max_age_nanos.saturating_add(1),
+                -MAX_REACH_NANOS,
+                MAX_REACH_NANOS + 1,
+            ] {
+                add(sighting.time, nanos);
+            }
+        }
+        let of_pairs = pairs.clone().flat_map(|(_, history)| &history.ends);
+        let of_names = pairs.map(|(to, _)| to).chain([from]).filter_map(|id| self.own_ends(id));
+        for end in of_pairs.chain(of_names.flat_map(|own| &own.ends)) {
+            for nanos in [0, LINGER_NANOS + 1, MAX_REACH_NANOS + 1] {
+                add(*end, nanos);
+            }
+        }
+    }
+
+    /// How many facts are kept of an identifier.
+    pub(super) fn facts_of(&self, from: &Identifier) -> usize {
+        self.entries.get(from).map_or(0, |entry| entry.facts)
     }
 }
 

@@ -27,6 +27,16 @@ pub const MAX_ID_AGE_NANOS: i64 = 30 * 24 * HOUR;
 /// The same for a cloud role's session, in nanoseconds: the twelve hours that a session lasts at most.
 pub const MAX_SESSION_AGE_NANOS: i64 = 12 * HOUR;
 
+/// How far back a uid that is told later is the one that a pod's name stood for, in nanoseconds: a week, as long as a name is
+/// believed.
+pub const MAX_REACH_NANOS: i64 = MAX_NAME_AGE_NANOS;
+/// Grain in which the creation of an older pod is told, in nanoseconds: once a day, as of some time within the last week.
+pub const REACH_GRAIN_NANOS: i64 = 24 * HOUR;
+
+/// Most facts of an identifier for which it is told exactly what one binding more changes. Of one with more, the outermost bounds
+/// are told.
+pub const MAX_EXACT_FACTS: usize = 512;
+
 /// How long a binding is still believed after it ended, in nanoseconds: a pod's last words come after its end.
 pub const LINGER_NANOS: i64 = 60 * SECOND;
 /// How long after the request a deleted pod ends, in nanoseconds, where the answer does not say: the API's default.

@@ -7,12 +7,14 @@
 //! ```
 
 mod bindings;
+mod cluster;
 mod history;
 mod hold;
 mod learn;
 pub mod limits;
 mod name_form;
 mod named;
+mod reach;
 mod relation;
 mod resolve;
 mod room;
@@ -21,8 +23,10 @@ mod told;
 
 pub use bindings::Bindings;
 pub use casebook_event::{Binding, Confidence, EntityKind, How, Identifier, IdentifierKind};
+pub(crate) use cluster::{cluster_of_group, is_of_cloud};
 pub use learn::bindings_of;
 pub use named::identifiers_of;
+pub use reach::affected_span;
 pub use resolve::{Attribution, Step};
 pub use told::Told;
 

@@ -16,6 +16,10 @@ const MINUTES_CHARS: usize = 8;
 
 /// The workload that a pod's name has the form of: `web-7d4b9c6f5-x2x9z` is a pod of the ReplicaSet `web-7d4b9c6f5`.
 pub(super) fn workload_of_pod(pod: &Identifier) -> Option<Identifier> {
+    Some(by_pod_name(pod)?.within(&pod.cluster))
+}
+
+fn by_pod_name(pod: &Identifier) -> Option<Identifier> {
     let (namespace, name) = pod.parts().filter(|_| pod.kind == IdentifierKind::PodName)?;
     let set = without_pod_suffix(name)?;
     if let Some((_, minutes)) = set.rsplit_once('-')
@@ -29,6 +33,10 @@ pub(super) fn workload_of_pod(pod: &Identifier) -> Option<Identifier> {
 
 /// The workload above another by the form of its name: the Deployment of a ReplicaSet, the CronJob of a Job.
 pub(super) fn workload_above(workload: &Identifier) -> Option<Identifier> {
+    Some(by_workload_name(workload)?.within(&workload.cluster))
+}
+
+fn by_workload_name(workload: &Identifier) -> Option<Identifier> {
     let (namespace, rest) = workload.parts().filter(|_| workload.kind == IdentifierKind::Workload)?;
     match rest.split_once('/')? {
         ("ReplicaSet", name) => {

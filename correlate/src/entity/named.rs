@@ -3,6 +3,7 @@
 use casebook_event::{Event, FieldId, Source, ValueRef};
 
 use super::IdentifierKind::{ContainerId, Identity, InstanceId, NodeIp, NodeName, PodIp, PodName, PodUid, RoleSession};
+use super::cluster::{cluster_of_names, qualify};
 use super::{EntityKind, Identifier, IdentifierKind};
 
 /// Appends what an event names that may lead to an entity of that kind, the best first.
@@ -11,7 +12,12 @@ use super::{EntityKind, Identifier, IdentifierKind};
 /// the request came from comes last. With a kind of `Identity` it is about who acts.
 pub fn identifiers_of(event: &Event, kind: EntityKind, out: &mut Vec<Identifier>) {
     let first = out.len();
-    let mut named = Named { event, first, out };
+    let mut named = Named {
+        event,
+        cluster: cluster_of_names(event),
+        first,
+        out,
+    };
     match kind {
         EntityKind::Pod => {
             named.pod();
@@ -29,6 +35,8 @@ pub fn identifiers_of(event: &Event, kind: EntityKind, out: &mut Vec<Identifier>
 
 struct Named<'a> {
     event: &'a Event,
+    /// Whose names it has, where that is known.
+    cluster: &'a str,
     /// Where this event's own begin.
     first: usize,
     out: &'a mut Vec<Identifier>,
@@ -36,7 +44,7 @@ struct Named<'a> {
 
 impl Named<'_> {
     fn push(&mut self, id: Option<Identifier>) {
-        if let Some(id) = id
+        if let Some(id) = id.map(|id| qualify(id, self.event.source, self.cluster))
             && !self.out.iter().skip(self.first).any(|other| *other == id)
         {
             self.out.push(id);
@@ -94,7 +102,7 @@ impl Named<'_> {
             .and_then(|(namespace, name)| Identifier::workload(namespace, kind, name));
         // What the event is about comes before the pod that its caller's token was mounted in.
         if let Some(id) = id {
-            self.out.insert(self.first, id);
+            self.out.insert(self.first, id.within(self.cluster));
         }
     }
 
@@ -141,6 +149,8 @@ impl Named<'_> {
                 self.field(Identity, FieldId::UserName);
                 self.sessions();
             }
+            // A web server logs the name that the caller sends, whether it asked for one and believed it or not.
+            Source::WebAccess => self.pod(),
             _ => {
                 // Who acts in a container is its pod's service account: the user there is a name in its own files.
                 self.pod();
@@ -181,6 +191,26 @@ fn google_account(subject: &str) -> Option<Identifier> {
 mod tests {
     use super::*;
     use crate::entity::samples::{ABOUT_WEB, audit, event};
+
+    #[test]
+    fn a_name_that_a_web_server_logs_is_no_identity() {
+        let named = |source: Source| {
+            let mut found = Vec::new();
+            let fields = [
+                (FieldId::UserName, "admin"),
+                (FieldId::OrchestratorNamespace, "shop"),
+                (FieldId::KubernetesPodName, "web-1"),
+            ];
+            identifiers_of(&event(source, 1, &fields, "{}"), EntityKind::Identity, &mut found);
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(named(Source::WebAccess), ["PodName shop/web-1"]);
+        assert_eq!(
+            named(Source::ContainerLog)[0],
+            "PodName shop/web-1",
+            "its pod comes first"
+        );
+    }
 
     #[test]
     fn what_events_name() {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use casebook_event::Timestamp;
 
-use super::limits::LINGER_NANOS;
+use super::limits::{LINGER_NANOS, MAX_REACH_NANOS};
 use super::relation::Relation;
 use super::resolve::{self, Attribution, Held, Known};
-use super::{Binding, EntityKind, Identifier, IdentifierKind};
+use super::{Binding, Confidence, EntityKind, How, Identifier, IdentifierKind};
 
 /// Every binding that was told.
 #[derive(Debug, Default)]
@@ -29,6 +29,64 @@ impl Reference {
         let mut counted = BTreeSet::new();
         all.retain(|b| counted.insert((b.time.as_nanos().div_euclid(rules.grain_nanos), b.confidence)));
         all
+    }
+
+    /// The ends of what is called so, of names and uids alike.
+    fn ends_of(&self, id: &Identifier) -> Vec<Timestamp> {
+        self.0
+            .iter()
+            .filter(|b| b.ends && b.from == *id && b.to == *id)
+            .map(|b| b.time)
+            .collect()
+    }
+
+    /// Where nothing surely holds at `at`: whoever is surely told of next, if the one before is known to have ended.
+    fn told_later(&self, from: &Identifier, to: IdentifierKind, rules: &Relation, at: Timestamp) -> Vec<Held> {
+        let recent = |time: Timestamp| time <= at && at.as_nanos() - time.as_nanos() <= MAX_REACH_NANOS;
+        let certain: Vec<&Binding> = self
+            .0
+            .iter()
+            .filter(|b| b.from == *from && b.to.kind == to && b.to != *from)
+            .map(|b| &b.to)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .flat_map(|target| self.sightings(from, target, rules, Timestamp::MAX))
+            .filter(|b| b.confidence == Confidence::Certain)
+            .collect();
+        let own = self.ends_of(from);
+        // Nothing holds: so whoever had the name has ended, or the name itself did.
+        let is_begun = certain.iter().any(|b| recent(b.time)) || own.iter().any(|end| recent(*end));
+        let Some(next) = certain.iter().map(|b| b.time).filter(|time| *time > at).min() else {
+            return Vec::new();
+        };
+        let between = |ends: &[Timestamp]| ends.iter().any(|end| *end > at && *end < next);
+        if !is_begun || next.as_nanos() - at.as_nanos() > MAX_REACH_NANOS || between(&own) {
+            return Vec::new();
+        }
+        let mut held: Vec<Held> = certain
+            .iter()
+            .filter(|b| b.time == next && b.how != How::AuditCreated)
+            .filter(|b| {
+                let mut ends = self.ends_of(&b.to);
+                let is_former = ends.iter().any(|end| recent(*end))
+                    || certain.iter().any(|other| other.to == b.to && recent(other.time));
+                let of_pair = self
+                    .0
+                    .iter()
+                    .filter(|end| end.ends && end.from == *from && end.to == b.to);
+                ends.extend(of_pair.map(|end| end.time));
+                !is_former && !between(&ends)
+            })
+            .map(|b| Held {
+                to: b.to.clone(),
+                first: next,
+                last: next,
+                how: b.how,
+                confidence: Confidence::Certain,
+            })
+            .collect();
+        held.sort_by(|a, b| b.to.cmp(&a.to));
+        held
     }
 
     fn ends_between(&self, from: &Identifier, to: &Identifier, last: Timestamp, at: Timestamp) -> Option<Timestamp> {
@@ -91,6 +149,13 @@ impl Known for Reference {
                 how: best.how,
                 confidence,
             });
+        }
+        let certain = |held: &Held| held.confidence == Confidence::Certain;
+        if rules.reaches_back && !holding.values().flatten().any(certain) {
+            let later = self.told_later(from, to, &rules, at);
+            if !later.is_empty() {
+                return later;
+            }
         }
         let Some((_, mut held)) = holding.pop_first() else {
             return Vec::new();

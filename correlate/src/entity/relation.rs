@@ -22,6 +22,8 @@ pub(super) struct Relation {
     pub(super) ends_with_from: bool,
     /// Whether it ends with what is called `to`.
     pub(super) ends_with_to: bool,
+    /// Whether one that is told later holds back to where the one before it is known to have ended.
+    pub(super) reaches_back: bool,
 }
 
 impl Relation {
@@ -32,6 +34,14 @@ impl Relation {
             passes: true,
             ends_with_from: false,
             ends_with_to: false,
+            reaches_back: false,
+        }
+    }
+
+    const fn reaching_back(self) -> Self {
+        Self {
+            reaches_back: true,
+            ..self
         }
     }
 
@@ -56,7 +66,7 @@ impl Relation {
         Some(match (from, to) {
             (PodIp, PodUid | PodName) => address.ends_with(false, true),
             (NodeIp, NodeName) => address,
-            (PodName, PodUid) => name.ends_with(true, true),
+            (PodName, PodUid) => name.ends_with(true, true).reaching_back(),
             (PodName, NodeName | Workload | ServiceAccount) => name.ends_with(true, false),
             (PodName, Image) => name.ends_with(true, false).together(),
             (NodeName, InstanceId) | (InstanceId, NodeName) => name,

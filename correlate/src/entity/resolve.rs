@@ -184,7 +184,7 @@ impl Walk<'_> {
     fn node_of(&self, pod_ip: &Identifier, strongest: Option<Confidence>) -> Option<Vec<Held>> {
         let address = Identifier {
             kind: NodeIp,
-            value: pod_ip.value.clone(),
+            ..pod_ip.clone()
         };
         let held = self.known.held(&address, NodeName, self.at);
         let confidence = held.first()?.confidence;
@@ -224,17 +224,18 @@ fn route(kind: EntityKind, from: IdentifierKind) -> &'static [IdentifierKind] {
     }
 }
 
-/// The canonical id of the entity that an identifier names outright.
+/// The canonical id of the entity that an identifier names outright, with its cluster before it where that is known.
 fn canonical(kind: EntityKind, id: &Identifier) -> Option<CompactString> {
     match (kind, id.kind) {
         (EntityKind::Pod, PodUid | PodName)
         | (EntityKind::Workload, Workload)
         | (EntityKind::Node, NodeName)
-        | (EntityKind::Identity, Identity) => Some(id.value.clone()),
-        (EntityKind::Node, Identity) => Identifier::node_of_user(&id.value).map(|node| node.value),
+        | (EntityKind::Identity, Identity) => Some(id.qualified()),
+        (EntityKind::Node, Identity) => Some(Identifier::node_of_user(&id.value)?.within(&id.cluster).qualified()),
         (EntityKind::Identity, ServiceAccount) => {
             let (namespace, name) = id.parts()?;
-            Some(format_compact!("system:serviceaccount:{namespace}:{name}"))
+            let user = format_compact!("system:serviceaccount:{namespace}:{name}");
+            Some(Identifier::new(Identity, &user)?.within(&id.cluster).qualified())
         }
         _ => None,
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use casebook_event::Timestamp;
 
-use super::bindings::relation;
+use super::bindings::{relation, text_bytes_of};
 use super::history::History;
 use super::{Bindings, Confidence, Identifier};
 
@@ -34,7 +34,7 @@ impl Bindings {
         self.incomplete = self.incomplete.max(Some(start));
         if history.len() == 0 {
             self.pairs -= 1;
-            self.text_bytes -= to.value.len();
+            self.text_bytes -= text_bytes_of(to);
             entry.pairs.remove(at);
         }
         let holds = |(to, history): &(Identifier, History)| has_of(from, to, history, start);
@@ -73,12 +73,12 @@ impl Bindings {
                 let keeps = history.len() > 0;
                 if !keeps {
                     *pairs -= 1;
-                    *text_bytes -= to.value.len();
+                    *text_bytes -= text_bytes_of(to);
                 }
                 keeps
             });
             if entry.pairs.is_empty() {
-                self.text_bytes -= from.value.len();
+                self.text_bytes -= text_bytes_of(&from);
                 self.entries.remove(&from);
             }
         }

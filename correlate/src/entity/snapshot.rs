@@ -7,8 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use super::history::Sighting;
 use super::{Bindings, Confidence, How, Identifier};
 
-/// The form of what follows. Another one is not read.
-const VERSION: u32 = 1;
+/// The form of what follows. One that is not named here is not read.
+const VERSION: u32 = 2;
+
+/// The form in which no name had a cluster: it reads as that of names of an unknown cluster.
+const WITHOUT_CLUSTERS: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct Snapshot {
@@ -61,7 +64,7 @@ impl Serialize for Bindings {
 impl<'de> Deserialize<'de> for Bindings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let snapshot = Snapshot::deserialize(deserializer)?;
-        if snapshot.version != VERSION {
+        if ![WITHOUT_CLUSTERS, VERSION].contains(&snapshot.version) {
             return Err(D::Error::custom(format!(
                 "bindings of version {}, not {VERSION}",
                 snapshot.version

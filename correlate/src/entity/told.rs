@@ -42,10 +42,11 @@ impl Told {
             binding.confidence as u8,
             u8::from(binding.ends),
         ]);
-        // Neither has more than 512 bytes.
-        self.what.extend((from.value.len() as u16).to_le_bytes());
-        self.what.extend(from.value.as_bytes());
-        self.what.extend(to.value.as_bytes());
+        // None has more than 512 bytes.
+        for text in [&from.cluster, &from.value, &to.cluster, &to.value] {
+            self.what.extend((text.len() as u16).to_le_bytes());
+            self.what.extend(text.as_bytes());
+        }
         let what = xxh3_64_with_seed(&self.what, self.seed);
         if self.earliest.len() >= MAX_TOLD {
             self.earliest.clear();
@@ -89,6 +90,11 @@ mod tests {
         assert!(told.is_news(&binding("u2", 100)));
         assert!(told.is_news(&Binding {
             ends: true,
+            ..binding("u1", 100)
+        }));
+        let of_prod = binding("u1", 100).from.within("prod");
+        assert!(told.is_news(&Binding {
+            from: of_prod,
             ..binding("u1", 100)
         }));
     }

@@ -1,14 +1,14 @@
 //! Rules whose references are resolved → a rule set.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use casebook_event::{FieldRef, Source};
+use casebook_event::FieldRef;
 use compact_str::{CompactString, format_compact};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::chain::{Chains, Members};
-use super::{Named, version_of_names};
+use super::{Named, sources, version_of_names};
 use crate::rule_set::{Asked, CorrelationRule, DetectionRule, Output, Place, RuleInfo, RuleKind, RuleSet, Shard};
 use crate::sigma::correlation::{Correlation, CorrelationKind, Statistic};
 use crate::sigma::mapping::{Mapping, Renamed, Scope};
@@ -114,10 +114,10 @@ impl<'a> Builder<'a> {
             fields: head.fields.clone(),
             tags: head.tags.clone(),
             logsource,
-            sources: self.sources(at).into_iter().collect(),
+            sources: sources(self.rules, self.members, at).into_iter().collect(),
             members: members.iter().map(|&member| self.rules[member].id.clone()).collect(),
             group_by: correlation
-                .map(|c| c.parts().into_iter().map(CompactString::from).collect())
+                .map(|c| c.parts(false).into_iter().map(CompactString::from).collect())
                 .unwrap_or_default(),
             timespan_nanos: correlation.map(|c| c.timespan_nanos),
             alerts,
@@ -130,17 +130,6 @@ impl<'a> Builder<'a> {
         self.infos.push((at, info));
     }
 
-    /// The sources of a rule and of all that it builds on.
-    fn sources(&self, at: usize) -> BTreeSet<Source> {
-        match &self.rules[at].rule.body {
-            Body::Detection { logsource, .. } => logsource.sources().collect(),
-            Body::Correlation(_) => {
-                let members = self.members[at].iter().flatten();
-                members.flat_map(|&member| self.sources(member)).collect()
-            }
-        }
-    }
-
     /// Adds a correlation; the names of its group and value that mapping documents gave another meaning.
     fn add_correlation(&mut self, at: usize, correlation: &Correlation, members: &[usize]) -> Renamed {
         let (rules, id) = (self.rules, &self.rules[at].id);
@@ -149,6 +138,7 @@ impl<'a> Builder<'a> {
             CorrelationRule {
                 kind: correlation.kind.clone(),
                 entity: correlation.entity,
+                by_cluster: self.chains.by_cluster[at],
                 members: members.iter().map(|&member| rules[member].id.clone()).collect(),
                 timespan_nanos: correlation.timespan_nanos,
                 level: self.chains.levels[at],
@@ -186,6 +176,7 @@ impl<'a> Builder<'a> {
                     correlation_id: id.clone(),
                     version: CompactString::default(),
                     group_by,
+                    by_cluster: self.chains.by_cluster[at],
                     value,
                     entity: correlation.entity,
                     shard: self.chains.shards.get(&at).cloned(),

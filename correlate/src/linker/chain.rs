@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use casebook_event::FieldId;
+
 use super::Named;
 use crate::diagnostic::{Diagnostic, Report, code};
 use crate::limits::MAX_CHAIN_DEPTH;
 use crate::rule_set::{Feed, Shard};
-use crate::sigma::correlation::{Correlation, CorrelationKind};
+use crate::sigma::correlation::{Clusters, Correlation, CorrelationKind};
 use crate::sigma::rule::Body;
 
 /// The rules that each rule is about, by place; `None` where something about them is an error.
@@ -18,6 +20,8 @@ pub(super) type Members = Vec<Option<Vec<usize>>>;
 pub(super) struct Chains {
     /// 0 for what builds on no correlation, else one more than what it builds on.
     pub(super) levels: Vec<usize>,
+    /// Whether a correlation's group has the cluster, though the rule does not name it.
+    pub(super) by_cluster: Vec<bool>,
     /// To whom a correlation's alerts go as events.
     pub(super) feeds: HashMap<usize, Vec<Feed>>,
     /// Where the events of a correlation must meet those of others.
@@ -34,8 +38,10 @@ fn correlation(rule: &Named) -> Option<&Correlation> {
 impl Chains {
     /// Finds the chains. Correlations that build on themselves, or on nothing that can be used, are left out of `members`.
     pub(super) fn find(rules: &[Named], members: &mut Members, findings: &mut Vec<Diagnostic>) -> Self {
+        let levels = levels(rules, members, findings);
         let mut chains = Self {
-            levels: levels(rules, members, findings),
+            by_cluster: by_cluster(rules, members, &levels),
+            levels,
             ..Self::default()
         };
         for at in 0..rules.len() {
@@ -47,6 +53,8 @@ impl Chains {
                 let Some(of_inner) = correlation(&rules[inner]) else {
                     continue;
                 };
+                let outer = (outer, chains.by_cluster[at]);
+                let of_inner = (of_inner, chains.by_cluster[inner]);
                 match feed(&rules[at], outer, &rules[inner], of_inner, findings) {
                     Some(feed) => chains.feeds.entry(inner).or_default().push(feed),
                     None => members[at] = None,
@@ -123,7 +131,7 @@ impl Chains {
                 path.push(feed);
                 last = outer;
             }
-            let parts = correlation(&rules[last]).map_or(0, |root| root.group_by.len());
+            let parts = correlation(&rules[last]).map_or(0, |root| self.signal_parts(last, root));
             let group = (0..parts).map(|part| path.iter().rev().fold(part, |part, feed| feed.group[part]));
             Shard {
                 root: rules[last].id.clone(),
@@ -135,12 +143,35 @@ impl Chains {
             if let Some(by_entity) = correlation(rule).filter(|correlation| correlation.entity.is_some()) {
                 shards.entry(at).or_insert_with(|| Shard {
                     root: rule.id.clone(),
-                    group: (0..by_entity.group_by.len()).collect(),
+                    group: (0..self.signal_parts(at, by_entity)).collect(),
                 });
             }
         }
         shards
     }
+
+    /// How many parts of a correlation's group its signals have: all but the entity.
+    fn signal_parts(&self, at: usize, correlation: &Correlation) -> usize {
+        correlation.group_by.len() + usize::from(self.by_cluster[at])
+    }
+}
+
+/// Which correlations have the cluster in their group without naming it: those that do not say otherwise. One that builds on
+/// alerts which are of no one cluster cannot tell them apart by it.
+fn by_cluster(rules: &[Named], members: &Members, levels: &[usize]) -> Vec<bool> {
+    let mut found = vec![false; rules.len()];
+    let mut order: Vec<usize> = (0..rules.len()).collect();
+    order.sort_by_key(|&at| levels[at]);
+    for at in order {
+        let Some(section) = correlation(&rules[at]) else {
+            continue;
+        };
+        let knows = |&inner: &usize| correlation(&rules[inner]).is_none_or(|c| found[inner] || c.names_cluster());
+        found[at] = section.clusters != Some(Clusters::Any)
+            && !section.names_cluster()
+            && members[at].iter().flatten().all(knows);
+    }
+    found
 }
 
 /// The level of each rule; those that build on themselves, or too deep, are reported.
@@ -180,12 +211,12 @@ fn levels(rules: &[Named], members: &mut Members, findings: &mut Vec<Diagnostic>
     levels.into_iter().map(Option::unwrap_or_default).collect()
 }
 
-/// How the alerts of `inner` are events of `outer`.
+/// How the alerts of `inner` are events of `outer`; of both it is said whether the group has the cluster, too.
 fn feed(
     outer: &Named,
-    section: &Correlation,
+    (section, by_cluster): (&Correlation, bool),
     inner: &Named,
-    of_inner: &Correlation,
+    (of_inner, inner_by_cluster): (&Correlation, bool),
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Feed> {
     let mut report = Report::new(&outer.rule.file, findings);
@@ -197,7 +228,7 @@ fn feed(
     }
     let mut place = |name: &String| {
         let field = section.field_of(name, |reference| inner.answers_to(reference));
-        let parts = of_inner.parts();
+        let parts = of_inner.parts(inner_by_cluster);
         let at = parts.iter().position(|part| part == field);
         if at.is_none() {
             let message = format!("the alerts of `{}` have no `{field}`", inner.id);
@@ -209,7 +240,8 @@ fn feed(
         }
         at
     };
-    let group: Vec<Option<usize>> = section.group_by.iter().map(&mut place).collect();
+    let cluster = by_cluster.then(|| FieldId::OrchestratorClusterName.name().to_owned());
+    let group: Vec<Option<usize>> = section.group_by.iter().chain(&cluster).map(&mut place).collect();
     let value: Vec<Option<usize>> = section.fields.iter().map(&mut place).collect();
     Some(Feed {
         correlation_id: Arc::clone(&outer.id),

@@ -8,10 +8,13 @@ mod builder;
 mod chain;
 mod narrowing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use casebook_event::Source;
+
 use crate::diagnostic::{Diagnostic, Report, code};
+use crate::entity::is_of_cloud;
 use crate::limits::MAX_RULES;
 use crate::rule_set::RuleSet;
 use crate::sigma::correlation::{Correlation, Reference};
@@ -56,7 +59,11 @@ pub(crate) fn link(rules: Vec<Rule>, filters: &[Filter], mapping: &Mapping, find
     let chains = Chains::find(&rules, &mut members, findings);
     let alerts = |at: usize| !referenced.contains(&at) || generated.contains(&at);
     for (at, named) in rules.iter().enumerate() {
-        lint(&named.rule, alerts(at), &mut Report::new(&named.rule.file, findings));
+        let mut report = Report::new(&named.rule.file, findings);
+        lint(&named.rule, alerts(at), &mut report);
+        if chains.by_cluster[at] {
+            lint_clusters(&named.rule, &sources(&rules, &members, at), &mut report);
+        }
     }
     let mut builder = Builder::new(mapping, &rules, &members, &chains);
     // What a correlation builds on comes before it: its version is part of the other's.
@@ -66,6 +73,36 @@ pub(crate) fn link(rules: Vec<Rule>, filters: &[Filter], mapping: &Mapping, find
         builder.add(at, alerts(at));
     }
     builder.finish()
+}
+
+/// The sources of a rule and of all that it builds on.
+fn sources(rules: &[Named], members: &Members, at: usize) -> BTreeSet<Source> {
+    match &rules[at].rule.body {
+        Body::Detection { logsource, .. } => logsource.sources().collect(),
+        Body::Correlation(_) => {
+            let members_of_it = members[at].iter().flatten();
+            members_of_it
+                .flat_map(|&member| sources(rules, members, member))
+                .collect()
+        }
+    }
+}
+
+/// A cloud's log is in no cluster: its events do not meet those of one unless the rule says that they may.
+fn lint_clusters(rule: &Rule, sources: &BTreeSet<Source>, report: &mut Report<'_>) {
+    let Body::Correlation(correlation) = &rule.body else {
+        return;
+    };
+    let (of_cloud, of_cluster): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|source| is_of_cloud(**source));
+    if correlation.clusters.is_none()
+        && let (Some(cloud), Some(cluster)) = (of_cloud.first(), of_cluster.first())
+    {
+        let message = format!(
+            "events of {cloud} are of no cluster: where clusters are named, they do not meet those of {cluster}"
+        );
+        let help = "`casebook: { clusters: any }` lets them meet; `clusters: each` says that they need not";
+        report.add_help(code::CLUSTERS_APART, correlation.mark, message, help);
+    }
 }
 
 /// Gives a rule the sources and names of the fields that are meant.

@@ -6,10 +6,11 @@ use casebook_event::{Native, Source, Tape, Value};
 
 use super::envelope::{self, Batch, Envelope, Inner, Member, Opened};
 use super::join::Joiner;
+use super::recovery::recover_all;
 use super::reject::{self, Reject};
 use super::sink::Sink;
 use super::{AuditdHead, CriLine, Members, SourceKind, detect, members};
-use crate::limits::{MAX_BROKEN_VALUES, MAX_ENVELOPES, MAX_EVENTS_PER_RECORD};
+use crate::limits::{MAX_ENVELOPES, MAX_EVENTS_PER_RECORD};
 use crate::normalize::{self, ContainerLine, Normalized};
 
 /// One record on its way.
@@ -28,7 +29,7 @@ pub(super) struct Part<'a> {
     /// What is kept: the same, or with the envelope around it.
     pub(super) raw: &'a str,
     pub(super) envelope: &'a Envelope,
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 impl Decoding<'_> {
@@ -41,6 +42,8 @@ impl Decoding<'_> {
             None => self.sink.reject(Reject::new(reject::EMPTY, "no content"), payload),
             Some(b'{' | b'[') if is_json(payload) => match std::str::from_utf8(payload) {
                 Ok(text) => self.values(text),
+                // It ends within a character: what was cut off there is no text, and the rest of it is.
+                Err(error) if error.error_len().is_none() => self.values(&String::from_utf8_lossy(payload)),
                 Err(error) => self.sink.reject(Reject::utf8(error), payload),
             },
             Some(_) => match String::from_utf8_lossy(payload) {
@@ -120,17 +123,7 @@ impl Decoding<'_> {
                 self.value(value, Part::whole(&text[..end]));
                 end.max(1)
             }
-            Some(Err(error)) => {
-                // In a record of several lines, the next line is a new chance: but not for ever, since each costs a look
-                // at all that follows.
-                *broken_values += 1;
-                let line = first_line(text);
-                let again =
-                    text[line.len()..].trim_ascii_start().starts_with('{') && *broken_values < MAX_BROKEN_VALUES;
-                let broken = if again { line } else { text };
-                self.sink.reject(Reject::json(&error), broken.as_bytes());
-                broken.len().max(1)
-            }
+            Some(Err(error)) => self.refused(text, &error, broken_values),
             None => text.len().max(1),
         }
     }
@@ -158,7 +151,9 @@ impl Decoding<'_> {
     fn members(&mut self, slices: Vec<(&str, Option<Envelope>)>, batch: Option<Batch>, outer: Part<'_>) -> usize {
         let offset = |slice: &str| (slice.as_ptr() as usize).saturating_sub(outer.text.as_ptr() as usize);
         let mut end = 1;
+        let mut last = None;
         for (n, (slice, own)) in (0u32..).zip(slices) {
+            last = Some((n, slice));
             end = offset(slice) + slice.len();
             if self.sink.parts >= MAX_EVENTS_PER_RECORD {
                 let detail = format!("more than {MAX_EVENTS_PER_RECORD} events in a record");
@@ -182,6 +177,7 @@ impl Decoding<'_> {
             {
                 continue;
             }
+            let mut marked = None;
             let value = match serde_json::from_str::<Value>(slice) {
                 Ok(value @ Value::Map(_)) => value,
                 Ok(_) => {
@@ -190,20 +186,32 @@ impl Decoding<'_> {
                     self.sink.reject(reject, slice.as_bytes());
                     continue;
                 }
-                Err(error) => {
-                    self.sink.reject(Reject::json(&error).in_member(n), slice.as_bytes());
-                    continue;
-                }
+                Err(error) => match recover_all(slice) {
+                    Some(found) => {
+                        marked = Some(found.envelope().within(part.envelope));
+                        found.value
+                    }
+                    None => {
+                        self.sink.reject(self.reject_of(&error).in_member(n), slice.as_bytes());
+                        continue;
+                    }
+                },
+            };
+            let part = Part {
+                envelope: marked.as_ref().unwrap_or(part.envelope),
+                ..part
             };
             match member {
                 Member::Record => self.value(value, part),
                 Member::Wrapped(open) => {
-                    let (inner, own) = open(value);
+                    let hidden = part.envelope.truncated && !envelope::wants_inner(self.kind);
+                    let (inner, own) = open(value, hidden);
                     let own = own.within(part.envelope);
                     self.inner(inner, Part { envelope: &own, ..part });
                 }
             }
         }
+        self.no_end(last, end, outer);
         end
     }
 
@@ -224,7 +232,9 @@ impl Decoding<'_> {
         match normalize::plain_object(source, tape.root(part.text), &context) {
             None => return false,
             Some(Ok(mut normalized)) => {
-                normalized.native = Native::OfRaw(tape);
+                if normalized.native.is_none() {
+                    normalized.native = Native::OfRaw(tape);
+                }
                 self.sink.event(normalized, part.raw, part.envelope);
             }
             Some(Err(reject)) => self.sink.reject(reject, part.raw.as_bytes()),
@@ -233,7 +243,7 @@ impl Decoding<'_> {
     }
 
     /// Decodes a parsed value, which `part.text` is the text of.
-    fn value(&mut self, value: Value, part: Part<'_>) {
+    pub(super) fn value(&mut self, value: Value, part: Part<'_>) {
         if part.depth > MAX_ENVELOPES {
             let detail = format!("more than {MAX_ENVELOPES} envelopes around one another");
             return self
@@ -298,10 +308,17 @@ impl Decoding<'_> {
                     ..part
                 };
                 let inner = text.trim_ascii_start();
-                if inner.starts_with('{')
-                    && let Ok(value @ Value::Map(_)) = serde_json::from_str::<Value>(inner)
-                {
-                    return self.value(value, Part { text: inner, ..part });
+                if inner.starts_with('{') {
+                    let part = Part { text: inner, ..part };
+                    match serde_json::from_str::<Value>(inner) {
+                        Ok(value @ Value::Map(_)) => return self.value(value, part),
+                        Ok(_) => {}
+                        Err(_) => {
+                            if let Some(recovered) = recover_all(inner) {
+                                return self.recovered(recovered, part);
+                            }
+                        }
+                    }
                 }
                 self.line(part, raw.as_bytes());
             }
@@ -319,11 +336,17 @@ impl Decoding<'_> {
         let source = match self.kind {
             SourceKind::Source(source) => Ok(source),
             SourceKind::Auto if part.envelope.container => Ok(Source::ContainerLog),
+            SourceKind::Auto if part.envelope.truncated => {
+                detect::detect_cut(&value, part.envelope).map(|(source, _)| source)
+            }
             SourceKind::Auto => detect::detect_object(&value).map(|(source, _)| source),
         };
+        let named = source.as_ref().ok().copied();
         let done = source.and_then(|source| {
             if source == Source::ContainerLog {
-                let line = ContainerLine::of_object(value)?;
+                let mut line = ContainerLine::of_object(value)?;
+                // Whether there is more of its text to come stood behind its end.
+                line.partial &= !part.envelope.truncated;
                 self.container(line, part);
                 return Ok(());
             }
@@ -334,6 +357,11 @@ impl Decoding<'_> {
             Ok(()) => self.give_out(part),
             Err(reject) => {
                 self.scratch.clear();
+                let reject = if part.envelope.truncated {
+                    reject.of_cut(named)
+                } else {
+                    reject
+                };
                 self.sink.reject(reject, part.raw.as_bytes());
             }
         }
@@ -346,7 +374,15 @@ impl Decoding<'_> {
             SourceKind::Auto if part.envelope.container => Source::ContainerLog,
             SourceKind::Auto => match detect::detect_line(part.text) {
                 Ok((source, _)) => source,
-                Err(reject) => return self.sink.reject(reject, payload),
+                Err(reject) => {
+                    // The little that is left of an object says nothing; what is around it may.
+                    let named = part.text.starts_with('{').then(|| detect::source_around(part.envelope));
+                    let reject = match named.flatten() {
+                        Some(source) => reject.of_cut(Some(source)),
+                        None => reject,
+                    };
+                    return self.sink.reject(reject, payload);
+                }
             },
         };
         let result = match source {
@@ -381,7 +417,7 @@ impl Decoding<'_> {
             }
             source if normalize::is_json_only(source) => Err(match serde_json::from_str::<Value>(part.text) {
                 Ok(_) => Reject::new(reject::WRONG_SHAPE, "no JSON object"),
-                Err(error) => Reject::json(&error),
+                Err(error) => self.reject_of(&error),
             }),
             _ => {
                 let context = self.sink.context(part.text, part.envelope);
@@ -390,6 +426,7 @@ impl Decoding<'_> {
         };
         match result {
             Ok(normalized) => self.sink.event(normalized, part.raw, part.envelope),
+            Err(reject) if part.envelope.truncated => self.sink.reject(reject.of_cut(Some(source)), payload),
             Err(reject) => self.sink.reject(reject, payload),
         }
     }
@@ -410,7 +447,7 @@ impl Decoding<'_> {
 
 impl<'a> Part<'a> {
     /// A text without an envelope.
-    fn whole(text: &'a str) -> Self {
+    pub(super) fn whole(text: &'a str) -> Self {
         static NONE: Envelope = Envelope::NONE;
         Self {
             text,
@@ -443,6 +480,6 @@ fn is_json(payload: &[u8]) -> bool {
         )
 }
 
-fn first_line(text: &str) -> &str {
+pub(super) fn first_line(text: &str) -> &str {
     text.split_once('\n').map_or(text, |(line, _)| line)
 }

@@ -4,7 +4,7 @@ use casebook_event::{Source, Value};
 
 use super::envelope::{self, Envelope, Inner, Member, Opened};
 use super::reject::{self, Reject, quote};
-use super::{AuditdHead, CriLine, Members, SourceKind, SyslogLine, compression};
+use super::{AuditdHead, CriLine, Members, SourceKind, SyslogLine, compression, json};
 use crate::limits::{MAX_ENVELOPES, MAX_RECORD_BYTES};
 use crate::normalize;
 
@@ -47,8 +47,11 @@ fn detect_inner(
             false => detect_line(text),
         };
     }
-    let (inner, envelope) = match envelope::open(first_value(text)?, SourceKind::Auto, outer)? {
+    let (value, own) = first_value(text)?;
+    let outer = &own.within(outer);
+    let (inner, envelope) = match envelope::open(value, SourceKind::Auto, outer)? {
         Opened::Leaf(_) if outer.container => return Ok((Source::ContainerLog, "the output of a container")),
+        Opened::Leaf(value) if outer.truncated => return detect_cut(&value, outer),
         Opened::Leaf(value) => return detect_object(&value),
         Opened::One(inner, envelope) => (inner, *envelope),
         Opened::Many(batch, envelope) => {
@@ -62,8 +65,9 @@ fn detect_inner(
                     return detect_inner(member, &envelope, names, depth + 1);
                 }
                 Member::Wrapped(open) => {
-                    let (inner, own) = open(first_value(member)?);
-                    (inner, own.within(&envelope))
+                    let (value, recovered) = first_value(member)?;
+                    let (inner, own) = open(value, recovered.truncated);
+                    (inner, own.within(&recovered.within(&envelope)))
                 }
             }
         }
@@ -80,11 +84,85 @@ fn detect_inner(
     }
 }
 
-fn first_value(text: &str) -> Result<Value, Reject> {
+/// The value that a text begins with, and whether it was cut.
+fn first_value(text: &str) -> Result<(Value, Envelope), Reject> {
     match serde_json::Deserializer::from_str(text).into_iter::<Value>().next() {
-        Some(result) => result.map_err(|error| Reject::json(&error)),
+        Some(Ok(value)) => Ok((value, Envelope::NONE)),
+        Some(Err(error)) => match json::recover(text).filter(|recovered| !recovered.is_empty()) {
+            Some(recovered) => {
+                let envelope = recovered.envelope();
+                Ok((recovered.value, envelope))
+            }
+            None => Err(Reject::json(&error)),
+        },
         None => Err(Reject::new(reject::EMPTY, "no content")),
     }
+}
+
+/// The keys that a source's record begins with, or has before what may be long: they name the source of a record that was cut
+/// before the marks of a whole one.
+const FIRST_KEYS: &[(Source, &[&str])] = &[
+    (Source::KubernetesAudit, &["auditID", "level"]),
+    (Source::CloudTrail, &["eventVersion", "userIdentity"]),
+    (Source::GcpAudit, &["protoPayload"]),
+    (Source::Falco, &["output", "priority"]),
+    (Source::Falco, &["output_fields"]),
+    (Source::KubernetesEvent, &["involvedObject"]),
+    (Source::KubernetesEvent, &["regarding"]),
+    (Source::Tetragon, &["process_exec"]),
+    (Source::Tetragon, &["process_exit"]),
+    (Source::Tetragon, &["process_kprobe"]),
+    (Source::Journald, &["__CURSOR", "__REALTIME_TIMESTAMP"]),
+    (Source::Journald, &["_BOOT_ID", "_TRANSPORT"]),
+    (Source::Journald, &["_BOOT_ID", "_HOSTNAME"]),
+];
+
+/// The source of an object of which the end is missing, in an envelope.
+pub(crate) fn detect_cut(value: &Value, envelope: &Envelope) -> Result<(Source, &'static str), Reject> {
+    if value
+        .str_at(&["apiVersion"])
+        .is_some_and(|version| version.starts_with("audit.k8s.io/"))
+    {
+        return Ok((Source::KubernetesAudit, "apiVersion audit.k8s.io, cut off"));
+    }
+    let whole = match detect_object(value) {
+        // What says that it is another of Azure's logs may be missing.
+        Ok((Source::AzureActivity, _)) if !azure_activity_for_certain(value) => {
+            return Err(Reject::new(
+                reject::UNKNOWN_SOURCE,
+                "a log of Azure, whose category is missing",
+            ));
+        }
+        // What an application may write too says less than a source's own keys.
+        Ok((Source::Application, mark)) => Ok((Source::Application, mark)),
+        Ok(found) => return Ok(found),
+        Err(reject) => Err(reject),
+    };
+    let has = |key: &str| value.get(key).is_some();
+    let first = FIRST_KEYS.iter().find(|(_, keys)| keys.iter().all(|key| has(key)));
+    if let Some((source, _)) = first {
+        return Ok((*source, "its first keys, cut off"));
+    }
+    match source_around(envelope) {
+        Some(source) => Ok((source, "what is around it, cut off")),
+        None => whole,
+    }
+}
+
+fn azure_activity_for_certain(value: &Value) -> bool {
+    ["category", "CategoryValue"].iter().any(|key| value.get(key).is_some())
+}
+
+/// The source that an envelope is only put around.
+pub(crate) fn source_around(envelope: &Envelope) -> Option<Source> {
+    let is = |name: &str, marks: &[&str]| {
+        let found = envelope.entries.iter().find(|(key, _)| key == name);
+        let text = found.and_then(|(_, value)| value.as_str()).unwrap_or_default();
+        marks.iter().any(|mark| text.starts_with(mark))
+    };
+    // AKS names its log by a category, EKS by its stream.
+    let audit = is("category", &["kube-audit"]) || is("logStream", &["kube-apiserver-audit"]);
+    audit.then_some(Source::KubernetesAudit)
 }
 
 /// Keys that an application's logger writes its text under.
@@ -194,9 +272,12 @@ fn unknown(entries: &[(compact_str::CompactString, Value)]) -> Reject {
 pub(crate) fn detect_text(text: &str) -> Option<Source> {
     let text = text.trim();
     if text.starts_with('{') {
-        return detect_object(&serde_json::from_str(text).ok()?)
-            .ok()
-            .map(|(source, _)| source);
+        return match serde_json::from_str(text) {
+            Ok(value) => detect_object(&value),
+            Err(_) => detect_cut(&json::recover(text)?.value, &Envelope::NONE),
+        }
+        .ok()
+        .map(|(source, _)| source);
     }
     detect_line(text).ok().map(|(source, _)| source)
 }

@@ -31,12 +31,20 @@ pub(crate) struct Envelope {
     pub(crate) kubernetes: Option<Value>,
     /// The file that a shipper read.
     pub(crate) file: Option<CompactString>,
+    /// Where in that file the record began, in bytes.
+    pub(crate) offset: Option<i64>,
     /// The envelope's own entries, without the record.
     pub(crate) entries: Vec<(CompactString, Value)>,
     /// The record is a container's output.
     pub(crate) container: bool,
     /// The record was text in another encoding (base64): what the queue delivered cannot be searched.
     pub(crate) encoded: bool,
+    /// The record, or an envelope around it alone, ended too early.
+    pub(crate) truncated: bool,
+    /// The text inside is one that was cut itself.
+    pub(crate) half: bool,
+    /// How many values of these could not be read as they are written.
+    pub(crate) odd_count: u32,
     /// What the envelopes are, the outermost first.
     pub(crate) names: Vec<&'static str>,
 }
@@ -48,9 +56,13 @@ impl Envelope {
         place: Vec::new(),
         kubernetes: None,
         file: None,
+        offset: None,
         entries: Vec::new(),
         container: false,
         encoded: false,
+        truncated: false,
+        half: false,
+        odd_count: 0,
         names: Vec::new(),
     };
 
@@ -60,6 +72,12 @@ impl Envelope {
             names: vec![name],
             ..Self::NONE
         }
+    }
+
+    /// The machine, as the innermost envelope that names one calls it.
+    pub(crate) fn host(&self) -> Option<&str> {
+        let mut named = self.place.iter().rev().filter(|(id, _)| *id == FieldId::HostName);
+        named.next().map(|(_, text)| text.as_str())
     }
 
     /// Notes a place, if it says anything.
@@ -82,9 +100,13 @@ impl Envelope {
             place,
             kubernetes: self.kubernetes.or_else(|| outer.kubernetes.clone()),
             file: self.file.or_else(|| outer.file.clone()),
+            offset: self.offset.or(outer.offset),
             entries,
             container: self.container || outer.container,
             encoded: self.encoded || outer.encoded,
+            truncated: self.truncated || outer.truncated,
+            half: self.half || outer.half,
+            odd_count: self.odd_count.saturating_add(outer.odd_count),
             names,
         }
     }
@@ -124,6 +146,8 @@ pub(crate) enum Batch {
 /// # Errors
 /// It is an envelope, and what is inside cannot be had (broken base64).
 pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<Opened, Reject> {
+    // That it is a container's output may have stood behind its end.
+    let hidden = outer.truncated && !wants_inner(kind);
     let opened = if let Some(batch) = batch_of(&value) {
         let envelope = match batch {
             Batch::Key("logEvents") => cloud::cloudwatch(&value),
@@ -133,9 +157,12 @@ pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<O
             Batch::Otlp => Envelope::named("an OpenTelemetry request"),
         };
         Opened::Many(batch, Box::new(envelope))
+    } else if hidden && cloud::is_log_entry_of_unknown(&value) {
+        Opened::Leaf(value)
     } else {
         let opened = cloud::open(value, kind)?;
         match opened {
+            Opened::Leaf(value) if hidden => Opened::Leaf(value),
             Opened::Leaf(value) => shipper::open(value, kind, outer),
             opened => opened,
         }
@@ -143,7 +170,16 @@ pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<O
     Ok(match opened {
         Opened::Leaf(value) => Opened::Leaf(value),
         Opened::One(inner, envelope) => Opened::One(inner, Box::new(envelope.within(outer))),
-        Opened::Many(batch, envelope) => Opened::Many(batch, Box::new(envelope.within(outer))),
+        // Which member was cut is seen at each of them.
+        Opened::Many(batch, envelope) => Opened::Many(
+            batch,
+            Box::new(Envelope {
+                truncated: false,
+                half: false,
+                odd_count: 0,
+                ..envelope.within(outer)
+            }),
+        ),
     })
 }
 
@@ -191,8 +227,9 @@ pub(crate) fn members(text: &str, batch: Batch) -> Vec<(&str, Option<Envelope>)>
 pub(crate) enum Member {
     /// A record, or an envelope of a form that stands alone too.
     Record,
-    /// An envelope whose form only that batch has.
-    Wrapped(fn(Value) -> (Inner, Envelope)),
+    /// An envelope whose form only that batch has; it is told whether it is to be taken for no other source's record, since what
+    /// says that it is a container's output may have stood behind its end.
+    Wrapped(fn(Value, bool) -> (Inner, Envelope)),
 }
 
 /// What the members of a batch are.
@@ -205,7 +242,7 @@ pub(crate) fn member_of(batch: Batch) -> Member {
 }
 
 /// Whether what a container prints goes for a record of `source`: only on a topic that says so.
-fn wants_inner(kind: SourceKind) -> bool {
+pub(crate) fn wants_inner(kind: SourceKind) -> bool {
     !matches!(
         kind,
         SourceKind::Auto | SourceKind::Source(Source::ContainerLog | Source::Application)

@@ -35,7 +35,14 @@ impl Decoding<'_> {
             }
             since = held.first_offset();
             match held.body {
-                Body::Container(line) => (line, Cow::Owned(held.raw)),
+                Body::Container(joined) => {
+                    // With this part it is whole.
+                    let line = ContainerLine {
+                        partial: more,
+                        ..joined
+                    };
+                    (line, Cow::Owned(held.raw))
+                }
                 _ => return,
             }
         } else if line.partial {

@@ -17,9 +17,11 @@ mod detect;
 mod envelope;
 mod join;
 mod joining;
+pub(crate) mod json;
 pub(crate) mod logfmt;
 pub(crate) mod mask;
 mod members;
+mod recovery;
 pub(crate) mod reject;
 #[cfg(test)]
 mod resume_law;
@@ -28,9 +30,12 @@ mod stack_trace;
 mod syslog;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use casebook_event::{EventBatch, RawRecord, Source, Timestamp, UnknownSource};
 
@@ -46,6 +51,7 @@ pub(crate) use syslog::{SyslogLine, month, resolve_year};
 
 use crate::limits::MAX_RECORD_BYTES;
 use crate::normalize::Normalized;
+use crate::settings::TopicSettings;
 
 /// What a topic's records are said to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -82,6 +88,7 @@ impl FromStr for SourceKind {
 #[derive(Debug, Default)]
 pub struct Decoder {
     kind: SourceKind,
+    settings: Arc<TopicSettings>,
     joiner: Joiner,
     /// Normalized and not yet given out; kept for its memory.
     scratch: Vec<Normalized>,
@@ -92,12 +99,19 @@ pub struct Decoder {
 const FLUSHED_INDEX: u32 = 1 << 30;
 
 impl Decoder {
-    /// A decoder of records of that kind.
+    /// A decoder of records of that kind, of which the deployment says nothing else.
     pub fn new(kind: SourceKind) -> Self {
         Self {
             kind,
             ..Self::default()
         }
+    }
+
+    /// The same, of a topic of which the deployment says that.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Arc<TopicSettings>) -> Self {
+        self.settings = settings;
+        self
     }
 
     /// Appends what `record` completes: events, and a dead letter for every part that is none. Every record leaves at
@@ -109,7 +123,7 @@ impl Decoder {
     pub fn decode(&mut self, record: &RawRecord, ingested: Timestamp, out: &mut EventBatch) {
         let position = &record.position;
         self.joiner.begin(position.offset, record.timestamp);
-        let mut sink = Sink::new(position.clone(), record.timestamp, ingested, out);
+        let mut sink = Sink::new(position.clone(), record.timestamp, ingested, &self.settings, out);
         if record.payload.len() > MAX_RECORD_BYTES {
             let detail = format!("{} bytes are more than {MAX_RECORD_BYTES}", record.payload.len());
             return sink.reject(Reject::new(reject::TOO_LARGE, detail), &record.payload);
@@ -141,7 +155,7 @@ impl Decoder {
         let held = self.joiner.take_all();
         let mut position = last.clone();
         position.index = position.index.max(FLUSHED_INDEX);
-        let sink = Sink::new(position, self.joiner.timestamp(), ingested, out);
+        let sink = Sink::new(position, self.joiner.timestamp(), ingested, &self.settings, out);
         let mut decoding = Decoding {
             kind: self.kind,
             joiner: &mut self.joiner,

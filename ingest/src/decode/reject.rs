@@ -1,5 +1,7 @@
 //! Why a record, or a part of one, is no event. The reasons are an interface: see `docs/dead-letters.md`.
 
+use casebook_event::Source;
+
 use crate::limits::MAX_QUOTED_BYTES;
 
 /// No bytes, or nothing but white space and NUL.
@@ -53,6 +55,20 @@ impl Reject {
 
     pub(crate) fn utf8(error: std::str::Utf8Error) -> Self {
         Self::new(INVALID_UTF8, format!("not UTF-8 at byte {}", error.valid_up_to()))
+    }
+
+    /// The same of a record that was cut: that is what is wrong with it, whatever it lacks. The source is named where it is known.
+    pub(crate) fn of_cut(self, source: Option<Source>) -> Self {
+        let detail = match source {
+            Some(source) => format!("{source}, cut off: {}", self.detail),
+            None => format!("cut off: {}", self.detail),
+        };
+        let reason = if self.reason == TOO_DEEP {
+            TOO_DEEP
+        } else {
+            INVALID_JSON
+        };
+        Self { reason, detail }
     }
 
     /// The same, inside member `n` of a record that holds several.

@@ -5,7 +5,9 @@ use compact_str::{CompactString, format_compact};
 
 use super::Reject;
 use super::envelope::Envelope;
-use crate::normalize::{Context, Normalized, kubernetes_metadata, set_place_of_file};
+use crate::limits::MAX_CLOCK_SKEW_NANOS;
+use crate::normalize::{Context, Normalized, content_id, kubernetes_metadata, set_place_of_file};
+use crate::settings::TopicSettings;
 
 /// Where the parts of one record go.
 pub(super) struct Sink<'a> {
@@ -13,6 +15,7 @@ pub(super) struct Sink<'a> {
     position: Position,
     timestamp: Timestamp,
     ingested: Timestamp,
+    settings: &'a TopicSettings,
     out: &'a mut EventBatch,
     /// Parts so far.
     pub(super) parts: u32,
@@ -21,11 +24,18 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(position: Position, timestamp: Timestamp, ingested: Timestamp, out: &'a mut EventBatch) -> Self {
+    pub(super) fn new(
+        position: Position,
+        timestamp: Timestamp,
+        ingested: Timestamp,
+        settings: &'a TopicSettings,
+        out: &'a mut EventBatch,
+    ) -> Self {
         Self {
             position,
             timestamp,
             ingested,
+            settings,
             out,
             parts: 0,
             masked: Vec::new(),
@@ -33,11 +43,17 @@ impl<'a> Sink<'a> {
     }
 
     /// What a normalizer may look at for the next part.
-    pub(super) fn context<'b>(&'b self, raw: &'b str, envelope: &Envelope) -> Context<'b> {
+    pub(super) fn context<'b>(&'b self, raw: &'b str, envelope: &'b Envelope) -> Context<'b> {
         Context {
             raw,
             position: &self.position,
             timestamp: envelope.time.unwrap_or(self.timestamp),
+            settings: self.settings,
+            truncated: envelope.truncated,
+            half: envelope.half,
+            carried: envelope.time.is_some(),
+            host: envelope.host(),
+            place_in_file: envelope.file.as_deref().zip(envelope.offset),
         }
     }
 
@@ -56,6 +72,27 @@ impl<'a> Sink<'a> {
     /// Adds an event, with what the envelopes around it say.
     pub(super) fn event(&mut self, mut normalized: Normalized, raw: &str, envelope: &Envelope) {
         apply(envelope, raw, &mut normalized);
+        if let Some(cluster) = &self.settings.cluster {
+            set_new(
+                &mut normalized.fields,
+                FieldId::OrchestratorClusterName,
+                cluster.as_str(),
+            );
+        }
+        if envelope.truncated {
+            normalized.fields.set(FieldId::Truncated, "true");
+            // Nothing in what is left of it says when it was. Its identity is its text then, with what stands in for its time.
+            if normalized.time == envelope.time.unwrap_or(self.timestamp) {
+                let context = self.context(raw, envelope);
+                context.mark_time(&mut normalized.fields);
+                normalized.id = content_id(normalized.source, raw.as_bytes(), envelope.time, &context);
+            }
+        }
+        self.check_time(&mut normalized);
+        let version = normalized.source.identity_version();
+        if version > 1 {
+            normalized.fields.set(FieldId::IdentityVersion, version);
+        }
         for kind in &self.masked {
             if raw.contains(format_compact!("[masked:{kind}]").as_str()) {
                 normalized.fields.push(FieldId::Masked, kind);
@@ -79,6 +116,15 @@ impl<'a> Sink<'a> {
             native,
             raw: CompactString::new(raw),
         });
+    }
+
+    /// A time after the one at which the broker had the record is no time at which it can have happened. Whoever writes it keeps
+    /// it, but the event says so. Files have no broker, and what they are read at says nothing.
+    fn check_time(&self, normalized: &mut Normalized) {
+        let ahead = normalized.time.as_nanos().saturating_sub(self.timestamp.as_nanos());
+        if ahead > MAX_CLOCK_SKEW_NANOS && normalized.fields.get(FieldId::TimeOrigin).is_none() {
+            normalized.fields.set(FieldId::TimeOrigin, "ahead");
+        }
     }
 
     pub(super) fn reject(&mut self, reject: Reject, payload: &[u8]) {
@@ -105,6 +151,9 @@ const COMMON_PLACES: &[FieldId] = &[
     FieldId::CloudRegion,
     FieldId::CloudInstanceId,
 ];
+
+/// Where the native record says how many of its values could not be read as they are written.
+pub(crate) const UNREADABLE: &str = "unreadable_values";
 
 /// Adds what the envelopes say of the place. The pod that a shipper names is the one that wrote the record: of what an
 /// application prints that is the pod concerned, of what Falco or the API server prints it is not.
@@ -138,7 +187,7 @@ fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
     if let Some(file) = &envelope.file {
         set_new(fields, FieldId::LogFilePath, file);
     }
-    if !envelope.entries.is_empty() {
+    if !envelope.entries.is_empty() || envelope.odd_count > 0 {
         let own = match std::mem::replace(&mut normalized.native, Native::NONE) {
             Native::Tree(value) => value,
             tape => tape.root(raw).to_value(),
@@ -148,6 +197,9 @@ fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
             _ => Vec::new(),
         };
         entries.extend(envelope.entries.iter().cloned());
+        if envelope.odd_count > 0 {
+            entries.push((UNREADABLE.into(), Value::Int(envelope.odd_count.into())));
+        }
         normalized.native = Value::Map(entries).into();
     }
 }

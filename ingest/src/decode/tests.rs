@@ -7,7 +7,11 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
+pub(super) fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
+    decode_of(kind, TopicSettings::NONE, payload)
+}
+
+fn decode_of(kind: SourceKind, settings: TopicSettings, payload: &[u8]) -> EventBatch {
     let position = Position {
         topic: "t".into(),
         partition: 2,
@@ -20,7 +24,7 @@ fn decode(kind: SourceKind, payload: &[u8]) -> EventBatch {
         payload: payload.to_vec(),
     };
     let mut batch = EventBatch::default();
-    let mut decoder = Decoder::new(kind);
+    let mut decoder = Decoder::new(kind).with_settings(settings.into());
     decoder.decode(&record, Timestamp::from_seconds(1_700_000_001), &mut batch);
     decoder.flush(&record.position, Timestamp::from_seconds(1_700_000_001), &mut batch);
     batch
@@ -166,6 +170,11 @@ fn dead_letters_say_why_and_where() {
     check(
         "application",
         format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200)),
+        "0:event",
+    );
+    check(
+        "application",
+        format!("{}1{}x", "{\"a\":".repeat(200), "}".repeat(100)),
         "0:too_deep",
     );
     let lines = "{\"a\":}\n".repeat(200);
@@ -636,4 +645,40 @@ fn what_a_container_prints_never_passes_for_another_source() {
             );
         }
     }
+}
+
+#[test]
+fn the_topics_cluster_names_events_that_do_not_name_theirs() {
+    let settings = TopicSettings {
+        cluster: Some("staging".parse().unwrap()),
+        ..TopicSettings::default()
+    };
+    let cluster = |kind: &str, settings: TopicSettings, payload: &str| {
+        let batch = decode_of(kind.parse().unwrap(), settings, payload.as_bytes());
+        assert_eq!(batch.events.len(), 1, "{payload}: {:?}", batch.dead_letters);
+        let cluster = batch.events[0].fields.str(FieldId::OrchestratorClusterName);
+        cluster.map(str::to_owned)
+    };
+    // Held back until the end of the file, and given out then.
+    let partial = "2026-11-24T10:00:00.1Z stdout P half a line";
+    for (kind, payload) in [
+        ("kubernetes_audit", AUDIT),
+        ("auto", AUDIT),
+        ("auth", SSHD),
+        ("container", partial),
+    ] {
+        assert_eq!(
+            cluster(kind, settings.clone(), payload).as_deref(),
+            Some("staging"),
+            "{kind}"
+        );
+        assert_eq!(cluster(kind, TopicSettings::default(), payload), None, "{kind}");
+    }
+    let shipped = format!(
+        r#"{{"message":{AUDIT:?},"orchestrator":{{"cluster":{{"name":"production"}}}},"agent":{{"type":"filebeat"}},"@timestamp":"2026-11-24T10:00:00Z"}}"#
+    );
+    assert_eq!(
+        cluster("kubernetes_audit", settings, &shipped).as_deref(),
+        Some("production")
+    );
 }

@@ -29,12 +29,17 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Normalized {
     let own_time = TIME_KEYS.iter().find_map(|key| native.get(key).and_then(epoch::parse));
     let mut fields = Fields::new();
     fields.set(FieldId::EventKind, "event");
-    application_fields::set(&native, &mut fields);
-    if let Some(metadata @ Value::Map(_)) = native.get("kubernetes") {
+    application_fields::set(&native, &context.settings.trusted_proxies, &mut fields);
+    if let Value::Map(entries) = &native
+        && let Some(metadata @ Value::Map(_)) = kubernetes_metadata::among(entries)
+    {
         kubernetes_metadata::set(metadata, &mut fields);
     }
     if fields.get(FieldId::HttpResponseStatusCode).is_some() || fields.get(FieldId::HttpRequestMethod).is_some() {
         fields.push(FieldId::EventCategory, "web");
+    }
+    if own_time.is_none() {
+        context.mark_time(&mut fields);
     }
     let id = content_id(Source::Application, context.raw.as_bytes(), own_time, context);
     Normalized {

@@ -5,18 +5,25 @@ use casebook_event::{FieldId, FieldType, Fields, Value};
 use compact_str::CompactString;
 
 use super::address;
+use super::request_origin::Origin;
 use crate::limits::MAX_ECS_DEPTH;
+use crate::settings::TrustedProxies;
 
 /// Sets everything that an application's own record says, `message` and `log.level` included.
-pub(crate) fn set(record: &Value, fields: &mut Fields) {
-    set_names(record, false, fields);
-    set_ecs(record, &mut String::new(), 0, &|_| true, fields);
+pub(crate) fn set(record: &Value, proxies: &TrustedProxies, fields: &mut Fields) {
+    set_names(record, false, proxies, fields);
+    set_ecs(record, &mut String::new(), 0, &|id| !is_own_finding(id), fields);
+}
+
+/// What Casebook itself finds out about a record is not the record's to say.
+fn is_own_finding(id: FieldId) -> bool {
+    id.name().starts_with("casebook.") && !matches!(id, FieldId::SessionId | FieldId::CorrelationId)
 }
 
 /// The same for a record inside a container's message. What names the place it ran in is the shipper's to say, not the
 /// program's: a line must not pass for another pod's.
-pub(crate) fn set_inner(record: &Value, fields: &mut Fields) {
-    set_names(record, true, fields);
+pub(crate) fn set_inner(record: &Value, proxies: &TrustedProxies, fields: &mut Fields) {
+    set_names(record, true, proxies, fields);
     let own = |id: FieldId| {
         let name = id.name();
         ![
@@ -34,9 +41,10 @@ pub(crate) fn set_inner(record: &Value, fields: &mut Fields) {
     set_ecs(record, &mut String::new(), 0, &own, fields);
 }
 
-fn set_names(record: &Value, inner: bool, fields: &mut Fields) {
+fn set_names(record: &Value, inner: bool, proxies: &TrustedProxies, fields: &mut Fields) {
     let Value::Map(entries) = record else { return };
     let mut message_rank = usize::MAX;
+    let mut origin = Origin::default();
     for (key, value) in entries {
         if let Some(rank) = MESSAGE_KEYS.iter().position(|name| name == key)
             && rank < message_rank
@@ -50,9 +58,10 @@ fn set_names(record: &Value, inner: bool, fields: &mut Fields) {
         // A path is a URL's where there is a request; else it may as well be a file's.
         let file = key == "path" && !entries.iter().any(|(key, _)| REQUEST_KEYS.contains(&key.as_str()));
         if !host && !file {
-            set_name(key, value, fields);
+            set_name(key, value, &mut origin, fields);
         }
     }
+    origin.set(proxies, fields);
     // Compact log events leave `@l` out where it is Information (CLEF).
     let clef = record.get("@t").is_some() && (record.get("@m").is_some() || record.get("@mt").is_some());
     if clef && fields.get(FieldId::LogLevel).is_none() {
@@ -104,7 +113,7 @@ const REQUEST_KEYS: &[&str] = &[
 ];
 const HOST_KEYS: &[&str] = &["hostname", "host", "MachineName"];
 
-fn set_name(key: &str, value: &Value, fields: &mut Fields) {
+fn set_name<'a>(key: &str, value: &'a Value, origin: &mut Origin<'a>, fields: &mut Fields) {
     match key {
         "level" | "lvl" | "severity" | "levelname" | "@l" | "Level" | "loglevel" | "log_level" | "log.level" | "s" => {
             set_level(key, value, fields);
@@ -128,12 +137,6 @@ fn set_name(key: &str, value: &Value, fields: &mut Fields) {
             set_text(fields, FieldId::SpanId, value)
         }
         "user" | "username" | "user_name" | "userName" | "userId" | "user_id" | "uid" => set_user(key, value, fields),
-        "client_ip" | "clientIp" | "clientIP" | "ClientIP" | "remote_ip" | "remoteIp" | "remote_addr"
-        | "remoteAddr" | "remoteAddress" | "source_ip" | "sourceIp" | "src_ip" | "peer" | "peer_addr" | "ip" => {
-            if let Some(text) = value.as_str() {
-                address::set_source(fields, text);
-            }
-        }
         "method" | "http_method" | "requestMethod" => set_method(value, fields),
         "status" | "status_code" | "statusCode" | "http_status" | "StatusCode" => set_status(value, fields),
         "url" | "uri" | "request_uri" | "requestUri" | "requestUrl" | "path" | "http_path" | "RequestPath" => {
@@ -142,7 +145,7 @@ fn set_name(key: &str, value: &Value, fields: &mut Fields) {
             }
         }
         "user_agent" | "userAgent" | "UserAgent" | "agent" => set_text(fields, FieldId::UserAgentOriginal, value),
-        "req" | "request" | "http_request" | "httpRequest" => set_request(value, fields),
+        "req" | "request" | "http_request" | "httpRequest" => set_request(value, origin, fields),
         "res" | "response" => {
             if let Some(status) = ["statusCode", "status", "status_code"]
                 .iter()
@@ -174,7 +177,7 @@ fn set_name(key: &str, value: &Value, fields: &mut Fields) {
             }
             _ => {}
         },
-        _ => {}
+        _ => origin.note(key, value),
     }
 }
 
@@ -321,7 +324,7 @@ fn set_url(text: &str, fields: &mut Fields) {
 }
 
 /// A request object: pino-http's `req`, Cloud Logging's `httpRequest`, others' `request`.
-fn set_request(value: &Value, fields: &mut Fields) {
+fn set_request<'a>(value: &'a Value, origin: &mut Origin<'a>, fields: &mut Fields) {
     let Value::Map(entries) = value else { return };
     for (key, value) in entries {
         match key.as_str() {
@@ -332,11 +335,14 @@ fn set_request(value: &Value, fields: &mut Fields) {
                 if let Some(host) = value.get("host").or_else(|| value.get("Host")) {
                     set_text(fields, FieldId::UrlDomain, host);
                 }
+                if let Value::Map(headers) = value {
+                    headers.iter().for_each(|(name, value)| origin.note_header(name, value));
+                }
             }
             "id" => {}
-            "method" | "requestMethod" | "url" | "uri" | "path" | "requestUrl" | "status" | "remoteIp"
-            | "remoteAddress" | "ip" | "client_ip" | "userAgent" | "user_agent" => set_name(key, value, fields),
-            _ => {}
+            "method" | "requestMethod" | "url" | "uri" | "path" | "requestUrl" | "status" | "userAgent"
+            | "user_agent" => set_name(key, value, origin, fields),
+            _ => origin.note(key, value),
         }
     }
 }

@@ -21,7 +21,7 @@ struct Part<'a> {
 }
 
 /// The records of one audit event, in the order in which they were read. Any of them may be missing.
-pub(crate) fn normalize(records: &[&str], _context: &Context<'_>) -> Result<Normalized, Reject> {
+pub(crate) fn normalize(records: &[&str], context: &Context<'_>) -> Result<Normalized, Reject> {
     let heads: Vec<AuditdHead<'_>> = records.iter().filter_map(|text| AuditdHead::parse(text)).collect();
     let Some(first) = heads.first() else {
         let text = records.first().copied().unwrap_or_default();
@@ -30,10 +30,16 @@ pub(crate) fn normalize(records: &[&str], _context: &Context<'_>) -> Result<Norm
     };
     let time = Timestamp::from_millis(first.time_ms);
     let node = heads.iter().find_map(|head| head.node).unwrap_or_default();
+    // Serials begin anew on each node at each boot. A node that does not name itself is named by what carried the record.
+    let named_by = if node.is_empty() {
+        context.host.unwrap_or_default()
+    } else {
+        node
+    };
     let id = EventId::from_parts(
         Source::Auditd,
         &[
-            node.as_bytes(),
+            named_by.as_bytes(),
             &first.time_ms.to_le_bytes(),
             &first.serial.to_le_bytes(),
         ],

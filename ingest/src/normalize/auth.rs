@@ -88,6 +88,15 @@ const SEVERITIES: &[&str] = &[
 
 /// A parsed line. Every one is an event: what no program's reader knows keeps its head and its text.
 pub(crate) fn normalize(line: &SyslogLine<'_>) -> Normalized {
+    normalize_as(line, true)
+}
+
+/// The same of a line that was cut: its text is kept and not read, since half a message says something else than the whole.
+pub(crate) fn normalize_half(line: &SyslogLine<'_>) -> Normalized {
+    normalize_as(line, false)
+}
+
+fn normalize_as(line: &SyslogLine<'_>, whole: bool) -> Normalized {
     let mut draft = Draft {
         fields: Fields::new(),
         native: Vec::with_capacity(12),
@@ -130,7 +139,9 @@ pub(crate) fn normalize(line: &SyslogLine<'_>) -> Normalized {
         draft.native.push(("repeated".into(), Value::Int(times)));
         text = inner;
     }
-    read_message(program, text, &mut draft);
+    if whole {
+        read_message(program, text, &mut draft);
+    }
     let id = EventId::from_parts(
         Source::Auth,
         &[

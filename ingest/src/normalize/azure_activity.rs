@@ -1,7 +1,8 @@
 //! Azure's Activity log: records of an Event Hub, the REST API's and portal's form, and the SDK's with names in snake case.
 //!
-//! The identity is `eventDataId`, where the form has it; else the correlation id with the operation, the status, the resource
-//! and the time: one operation is told several times, as it begins and as it ends.
+//! The identity is `eventDataId`, where the form has it, which Azure writes. The correlation id is the caller's own where the caller
+//! sends one (`x-ms-correlation-request-id`): without `eventDataId` the identity takes in what Azure writes and what was asked.
+//! One operation is told several times, as it begins and as it ends.
 
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
@@ -45,6 +46,9 @@ fn resource(value: &Value) -> Option<&str> {
     })
 }
 
+/// The caller's object in the directory, among the claims of its token.
+const OBJECT_ID_CLAIM: &str = "http://schemas.microsoft.com/identity/claims/objectidentifier";
+
 /// The mark by which an object is known as the Activity log's. Azure's other logs have an operation too, but no resource of
 /// a subscription, or a category that says whose they are.
 pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
@@ -72,7 +76,7 @@ const CATEGORIES: &[&str] = &[
 ];
 
 /// One record.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
+pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
     let Some(operation) = operation(&native) else {
         return Err(Reject::new(
             reject::WRONG_SHAPE,
@@ -88,6 +92,7 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     ]
     .iter()
     .find_map(|key| native.get(key).and_then(epoch::parse))
+    .or(context.time_of_cut())
     .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither time nor eventTimestamp is a time"))?;
     let resource = resource(&native).unwrap_or_default();
     let correlation =
@@ -103,6 +108,7 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
         ],
     )
     .unwrap_or_default();
+    let of = |paths: &[&[&str]]| first(&native, paths).unwrap_or_default().as_bytes();
     let id = match first(&native, &[&["eventDataId"], &["event_data_id"], &["EventDataId"]]) {
         Some(id) => EventId::from_parts(Source::AzureActivity, &[id.as_bytes()]),
         None => EventId::from_parts(
@@ -113,6 +119,19 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
                 status.as_bytes(),
                 resource.as_bytes(),
                 &time.as_nanos().to_le_bytes(),
+                of(&[&["caller"], &["Caller"]]),
+                of(&[&["identity", "claims", OBJECT_ID_CLAIM], &["claims", OBJECT_ID_CLAIM]]),
+                of(&[
+                    &["callerIpAddress"],
+                    &["CallerIpAddress"],
+                    &["httpRequest", "clientIpAddress"],
+                ]),
+                of(&[
+                    &["resultSignature"],
+                    &["subStatus", "value"],
+                    &["ActivitySubstatusValue"],
+                ]),
+                of(&[&["httpRequest", "clientRequestId"], &["operationId"], &["OperationId"]]),
             ],
         ),
     };
@@ -123,8 +142,8 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     fields.push(FieldId::EventType, kind);
     fields.set(FieldId::EventAction, operation);
     fields.set(FieldId::CorrelationId, correlation);
-    set_outcome(&native, status, &mut fields);
-    set_user(&native, &mut fields);
+    set_outcome(&native, status, context, &mut fields);
+    set_user(&native, context, &mut fields);
     set_resource(resource, &mut fields);
     if let Some(level) = first(&native, &[&["level"], &["Level"]]) {
         fields.set(FieldId::LogLevel, level.to_ascii_lowercase());
@@ -169,10 +188,11 @@ fn classify(operation: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn set_outcome(native: &Value, status: &str, fields: &mut Fields) {
+fn set_outcome(native: &Value, status: &str, context: &Context<'_>, fields: &mut Fields) {
     let outcome = match status.to_ascii_lowercase().as_str() {
         "success" | "succeeded" | "accepted" | "resolved" => "success",
         "failure" | "failed" => "failure",
+        "" if context.truncated => "",
         _ => "unknown",
     };
     fields.set(FieldId::EventOutcome, outcome);
@@ -209,7 +229,7 @@ fn set_outcome(native: &Value, status: &str, fields: &mut Fields) {
     }
 }
 
-fn set_user(native: &Value, fields: &mut Fields) {
+fn set_user(native: &Value, context: &Context<'_>, fields: &mut Fields) {
     let claims = native
         .at(&["identity", "claims"])
         .or(native.get("claims"))
@@ -229,7 +249,9 @@ fn set_user(native: &Value, fields: &mut Fields) {
             &["identity", "authorization", "evidence", "principalId"],
             &["authentication", "principalId"],
         ],
-    );
+    )
+    // A better name may have stood behind the end.
+    .filter(|_| !context.truncated);
     fields.set_str(
         FieldId::UserName,
         caller

@@ -3,7 +3,8 @@
 
 use casebook_event::{EventId, FieldId, Fields, Native, Source, Timestamp, Value, ValueRef};
 
-use super::{Context, Normalized, address, cloudtrail_action, content_id};
+use super::{Context, Normalized, address, cloudtrail_action, content_id, epoch};
+use crate::decode::json;
 use crate::decode::reject::{self, Reject};
 
 /// The identity is `eventID`.
@@ -20,25 +21,22 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
             format!("no CloudTrail event: {missing} is missing"),
         ));
     };
-    let time = text("eventTime").ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "no eventTime"))?;
-    let time = Timestamp::parse_rfc3339(time).ok_or_else(|| {
-        Reject::new(
-            reject::NO_TIMESTAMP,
-            format!("eventTime {} is no time", reject::quote(time)),
-        )
-    })?;
+    let time = time(text("eventTime"), context)?;
     let id = match text("eventID") {
         Some(id) => EventId::from_parts(Source::CloudTrail, &[id.as_bytes()]),
         None => content_id(Source::CloudTrail, context.raw.as_bytes(), Some(time), context),
     };
     let mut fields = Fields::new();
+    if context.truncated {
+        fields.set(FieldId::Truncated, "true");
+    }
     fields.set(FieldId::EventKind, "event");
     fields.set(FieldId::EventAction, name);
     fields.set(FieldId::EventProvider, source);
     fields.set(FieldId::CloudProvider, "aws");
     fields.set(FieldId::CloudServiceName, source);
     fields.set_str(FieldId::CloudRegion, text("awsRegion"));
-    set_outcome(native, &mut fields);
+    set_outcome(native, context, &mut fields);
     let read_only = match native.get("readOnly") {
         Some(ValueRef::Bool(flag)) => Some(flag),
         Some(ValueRef::Str(flag)) => flag.parse().ok(),
@@ -77,18 +75,46 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
     })
 }
 
-/// Takes the event out of what LookupEvents and EventBridge put around it.
-pub(crate) fn unwrap(mut value: Value) -> Result<Value, Reject> {
+fn time(text: Option<&str>, context: &Context<'_>) -> Result<Timestamp, Reject> {
+    if let Some(time) = text.and_then(Timestamp::parse_rfc3339).or(context.time_of_cut()) {
+        return Ok(time);
+    }
+    let detail = text.map_or("no eventTime".to_owned(), |text| {
+        format!("eventTime {} is no time", reject::quote(text))
+    });
+    Err(Reject::new(reject::NO_TIMESTAMP, detail))
+}
+
+/// Takes the event out of what LookupEvents and EventBridge put around it, with what may be said of it then.
+pub(crate) fn unwrap<'a>(mut value: Value, context: &Context<'a>) -> Result<(Value, Context<'a>), Reject> {
+    let outer_time = ["EventTime", "time"]
+        .iter()
+        .find_map(|key| value.get(key).and_then(epoch::parse));
+    let context = Context {
+        timestamp: outer_time.unwrap_or(context.timestamp),
+        ..*context
+    };
     if let Some(inner) = value.get("CloudTrailEvent") {
+        let mut cut = false;
         let Some(text) = inner.as_str() else {
             return Err(Reject::new(reject::WRONG_SHAPE, "CloudTrailEvent is no text"));
         };
-        let event: Value = serde_json::from_str(text).map_err(|error| {
+        let event = serde_json::from_str::<Value>(text).or_else(|error| {
+            let recovered =
+                json::recover(text).filter(|recovered| recovered.end == text.len() && !recovered.is_empty());
+            if let Some(recovered) = recovered {
+                cut = recovered.cut;
+                return Ok(recovered.into_marked());
+            }
             let inner = Reject::json(&error);
-            Reject::new(inner.reason, format!("in CloudTrailEvent: {}", inner.detail))
+            Err(Reject::new(
+                inner.reason,
+                format!("in CloudTrailEvent: {}", inner.detail),
+            ))
         })?;
+        let truncated = context.truncated || cut;
         return match event {
-            Value::Map(_) => Ok(event),
+            Value::Map(_) => Ok((event, Context { truncated, ..context })),
             _ => Err(Reject::new(reject::WRONG_SHAPE, "CloudTrailEvent holds no JSON object")),
         };
     }
@@ -96,12 +122,12 @@ pub(crate) fn unwrap(mut value: Value) -> Result<Value, Reject> {
         && let Value::Map(entries) = &mut value
         && let Some((_, detail @ Value::Map(_))) = entries.iter_mut().find(|(key, _)| key == "detail")
     {
-        return Ok(std::mem::take(detail));
+        return Ok((std::mem::take(detail), context));
     }
-    Ok(value)
+    Ok((value, context))
 }
 
-fn set_outcome(native: ValueRef<'_>, fields: &mut Fields) {
+fn set_outcome(native: ValueRef<'_>, context: &Context<'_>, fields: &mut Fields) {
     let text = |key: &str| native.str_at(&[key]);
     // Sign-in events say it in the answer, under their own name.
     let answer = [
@@ -119,7 +145,9 @@ fn set_outcome(native: ValueRef<'_>, fields: &mut Fields) {
             Some(answer) => answer.eq_ignore_ascii_case("failure"),
             None => text("errorMessage").is_some(),
         };
-    fields.set(FieldId::EventOutcome, if failed { "failure" } else { "success" });
+    if failed || answer.is_some() || !context.truncated {
+        fields.set(FieldId::EventOutcome, if failed { "failure" } else { "success" });
+    }
     fields.set_str(FieldId::EventReason, text("errorCode"));
     fields.set_str(FieldId::ErrorType, text("errorCode"));
     fields.set_str(FieldId::ErrorMessage, text("errorMessage"));
@@ -210,9 +238,15 @@ mod tests {
 
     fn check(json: &str, want: &[(FieldId, &str)]) {
         let context = Context::of(json);
-        let fields = normalize(unwrap(serde_json::from_str(json).unwrap()).unwrap().as_ref(), &context)
-            .unwrap()
-            .fields;
+        let fields = normalize(
+            unwrap(serde_json::from_str(json).unwrap(), &context)
+                .unwrap()
+                .0
+                .as_ref(),
+            &context,
+        )
+        .unwrap()
+        .fields;
         for (id, want) in want {
             let got = fields
                 .get(*id)

@@ -9,9 +9,10 @@ use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 use compact_str::CompactString;
 
 use super::{Context, Normalized, application_fields, content_id, epoch, kubernetes_metadata, plain_text};
-use crate::decode::CriLine;
 use crate::decode::reject::{self, Reject};
+use crate::decode::{CriLine, json};
 use crate::limits::MAX_NESTED_JSON_BYTES;
+use crate::settings::TrustedProxies;
 
 /// A container's line under way.
 #[derive(Debug)]
@@ -144,7 +145,7 @@ impl<'a> ContainerLine<'a> {
     pub(crate) fn place(&self, visit: &mut dyn FnMut(&str)) {
         for (key, value) in &self.entries {
             match key.as_str() {
-                "kubernetes" => {
+                "kubernetes" if kubernetes_metadata::is_among(&self.entries, value) => {
                     for path in [&["pod_name"], &["namespace_name"], &["container_name"], &["docker_id"]] {
                         visit(value.str_at(path).unwrap_or_default());
                     }
@@ -178,7 +179,8 @@ pub(crate) fn normalize(mut line: ContainerLine<'_>, context: &Context<'_>) -> N
     let find = |key: &str| line.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value);
     let text = |key: &str| find(key).and_then(Value::as_str);
     let mut fields = Fields::new();
-    let nested = set_message(&line.message, &mut fields);
+    let cut = line.partial || context.half;
+    let nested = set_message(&line.message, cut, &context.settings.trusted_proxies, &mut fields);
     if let Some(path) = ["file", "filename", "path"]
         .iter()
         .find_map(|key| text(key))
@@ -188,7 +190,7 @@ pub(crate) fn normalize(mut line: ContainerLine<'_>, context: &Context<'_>) -> N
         fields.set(FieldId::LogFilePath, path);
     }
     set_place_of_file(&context.position.topic, &mut fields);
-    if let Some(metadata) = find("kubernetes") {
+    if let Some(metadata) = kubernetes_metadata::among(&line.entries) {
         kubernetes_metadata::set(metadata, &mut fields);
     }
     if let Some(container) = find("container") {
@@ -202,7 +204,10 @@ pub(crate) fn normalize(mut line: ContainerLine<'_>, context: &Context<'_>) -> N
     );
     let id = match line.time {
         Some(time) => line_id(time, &line.stream, &line.message, &fields),
-        None => content_id(Source::ContainerLog, context.raw.as_bytes(), None, context),
+        None => {
+            context.mark_time(&mut fields);
+            content_id(Source::ContainerLog, context.raw.as_bytes(), None, context)
+        }
     };
     if line.partial {
         line.entries.push(("partial".into(), Value::Bool(true)));
@@ -233,25 +238,43 @@ fn line_id(time: Timestamp, stream: &str, message: &str, fields: &Fields) -> Eve
 
 /// Sets what the text itself says, and returns the record it is, if it is one: JSON's object, or logfmt's and an access log's
 /// parts. The place, and the time, are the runtime's and the shipper's to say.
-fn set_message(message: &str, fields: &mut Fields) -> Option<Value> {
+fn set_message(message: &str, partial: bool, proxies: &TrustedProxies, fields: &mut Fields) -> Option<Value> {
     fields.set(FieldId::EventKind, "event");
+    if partial {
+        fields.set(FieldId::Truncated, "true");
+    }
     let nested = Some(message.trim())
-        .filter(|text| text.starts_with('{') && text.ends_with('}') && text.len() <= MAX_NESTED_JSON_BYTES)
-        .and_then(|text| serde_json::from_str::<Value>(text).ok())
-        .filter(|value| matches!(value, Value::Map(_)));
+        .filter(|text| text.starts_with('{') && text.len() <= MAX_NESTED_JSON_BYTES)
+        .and_then(|text| nested_object(text, fields));
     let nested = match nested {
         Some(value) => {
-            application_fields::set_inner(&value, fields);
+            application_fields::set_inner(&value, proxies, fields);
             Some(value)
         }
         None => {
-            let read = plain_text::read(message, fields);
+            // Half an address is another address.
+            let whole = if partial { json::whole_words(message) } else { message };
+            let read = plain_text::read(whole, proxies, fields);
             (!read.native.is_empty()).then_some(Value::Map(read.native))
         }
     };
     // The whole line, so that a rule on the text sees what is in the object's other fields too.
     fields.set(FieldId::Message, message);
     nested
+}
+
+/// The object that a text is, with as much of it as can be read.
+fn nested_object(text: &str, fields: &mut Fields) -> Option<Value> {
+    if text.ends_with('}')
+        && let Ok(value) = serde_json::from_str::<Value>(text)
+    {
+        return matches!(value, Value::Map(_)).then_some(value);
+    }
+    let recovered = json::recover(text).filter(|recovered| recovered.end == text.len() && !recovered.is_empty())?;
+    if recovered.cut {
+        fields.set(FieldId::Truncated, "true");
+    }
+    Some(recovered.into_marked())
 }
 
 /// The message's own entries behind the record's: a rule reaches both, and neither hides the other.

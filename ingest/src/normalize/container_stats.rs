@@ -24,17 +24,17 @@ pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
 }
 
 /// One event for each container, pod and node that the record tells of.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>, out: &mut Vec<Normalized>) -> Result<(), Reject> {
+pub(crate) fn normalize(native: Value, context: &Context<'_>, out: &mut Vec<Normalized>) -> Result<(), Reject> {
     match recognize(&native) {
         None => Err(Reject::new(
             reject::WRONG_SHAPE,
             "no statistics: neither docker's, the kubelet's nor cAdvisor's",
         )),
-        Some(_) if native.get("cpu_stats").is_some() => docker(native, out),
-        Some(_) if native.get("node").is_some() => kubelet(&native, out),
+        Some(_) if native.get("cpu_stats").is_some() => docker(native, context, out),
+        Some(_) if native.get("node").is_some() => kubelet(&native, context, out),
         Some(_) => {
             for (name, container) in cadvisor(&native).take(MAX_EVENTS_PER_RECORD as usize) {
-                out.push(cadvisor_container(name, container)?);
+                out.push(cadvisor_container(name, container, context)?);
             }
             Ok(())
         }
@@ -87,14 +87,15 @@ fn set_number(fields: &mut Fields, id: FieldId, value: Option<&Value>) {
     }
 }
 
-fn time_of(text: Option<&str>) -> Result<Timestamp, Reject> {
+fn time_of(text: Option<&str>, context: &Context<'_>) -> Result<Timestamp, Reject> {
     text.and_then(Timestamp::parse_rfc3339)
+        .or(context.time_of_cut())
         .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "the statistics have no time"))
 }
 
 /// Docker Engine API, "Get container stats based on resource usage"; Windows leaves out what it does not have.
-fn docker(native: Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
-    let time = time_of(native.str_at(&["read"]))?;
+fn docker(native: Value, context: &Context<'_>, out: &mut Vec<Normalized>) -> Result<(), Reject> {
+    let time = time_of(native.str_at(&["read"]), context)?;
     let mut fields = begin("container_stats");
     fields.set_str(FieldId::ContainerId, native.str_at(&["id"]));
     fields.set(
@@ -114,7 +115,9 @@ fn docker(native: Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
     ] {
         set_number(&mut fields, id, native.at(path));
     }
-    if let Some(Value::Map(networks)) = native.get("networks") {
+    // Of lists that were cut there is no sum.
+    let networks = native.get("networks").filter(|_| !context.truncated);
+    if let Some(Value::Map(networks)) = networks {
         for (id, key) in [
             (FieldId::ContainerNetworkIngressBytes, "rx_bytes"),
             (FieldId::ContainerNetworkEgressBytes, "tx_bytes"),
@@ -129,6 +132,7 @@ fn docker(native: Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
     let transfers = native
         .at(&["blkio_stats", "io_service_bytes_recursive"])
         .and_then(Value::as_list)
+        .filter(|_| !context.truncated)
         .unwrap_or_default();
     for (id, operation) in [
         (FieldId::ContainerDiskReadBytes, "read"),
@@ -152,10 +156,10 @@ fn docker(native: Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
 }
 
 /// Kubernetes kubelet, `stats/v1alpha1` "Summary".
-fn kubelet(native: &Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
+fn kubelet(native: &Value, context: &Context<'_>, out: &mut Vec<Normalized>) -> Result<(), Reject> {
     let node = native.get("node").unwrap_or(&Value::Null);
     let node_name = node.str_at(&["nodeName"]).unwrap_or_default();
-    let node_time = time_of(measured(node));
+    let node_time = time_of(measured(node), context);
     let place = |what: &'static str| {
         let mut fields = begin(what);
         fields.set(FieldId::HostName, node_name);
@@ -178,7 +182,10 @@ fn kubelet(native: &Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
         let time = measured(pod)
             .or_else(|| pod.str_at(&["network", "time"]))
             .or_else(|| containers.iter().find_map(measured));
-        let time = time_of(time).or_else(|_| node_time.clone())?;
+        let time = match time.and_then(Timestamp::parse_rfc3339) {
+            Some(time) => time,
+            None => node_time.clone()?,
+        };
         let mut fields = pod_place("pod_stats");
         set_summary(pod, &mut fields);
         out.push(finish(fields, time, without_containers(pod)));
@@ -186,7 +193,7 @@ fn kubelet(native: &Value, out: &mut Vec<Normalized>) -> Result<(), Reject> {
             let mut fields = pod_place("container_stats");
             fields.set_str(FieldId::ContainerName, container.str_at(&["name"]));
             set_summary(container, &mut fields);
-            let time = time_of(measured(container)).unwrap_or(time);
+            let time = measured(container).and_then(Timestamp::parse_rfc3339).unwrap_or(time);
             out.push(finish(fields, time, container_of(pod, container)));
             if out.len() >= MAX_EVENTS_PER_RECORD as usize {
                 return Ok(());
@@ -253,9 +260,9 @@ fn cadvisor_latest(container: &Value) -> Option<&Value> {
     container.get("stats").unwrap_or(container).as_list()?.last()
 }
 
-fn cadvisor_container(name: &str, container: &Value) -> Result<Normalized, Reject> {
+fn cadvisor_container(name: &str, container: &Value, context: &Context<'_>) -> Result<Normalized, Reject> {
     let stats = cadvisor_latest(container).unwrap_or(&Value::Null);
-    let time = time_of(stats.str_at(&["timestamp"]))?;
+    let time = time_of(stats.str_at(&["timestamp"]), context)?;
     let mut fields = begin("container_stats");
     let label = |key: &str| container.str_at(&["spec", "labels", key]);
     let id = name.rsplit('/').next().unwrap_or(name);
@@ -283,7 +290,10 @@ fn cadvisor_container(name: &str, container: &Value) -> Result<Normalized, Rejec
     ] {
         set_number(&mut fields, id, stats.at(path));
     }
-    let devices = stats.at(&["diskio", "io_service_bytes"]).and_then(Value::as_list);
+    let devices = stats
+        .at(&["diskio", "io_service_bytes"])
+        .and_then(Value::as_list)
+        .filter(|_| !context.truncated);
     for (id, operation) in [
         (FieldId::ContainerDiskReadBytes, "Read"),
         (FieldId::ContainerDiskWriteBytes, "Write"),

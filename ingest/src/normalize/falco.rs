@@ -6,8 +6,10 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized, address, command_line, epoch, kubernetes_audit};
+use super::address::{self, Hops};
+use super::{Context, Normalized, command_line, epoch, kubernetes_audit};
 use crate::decode::reject::{self, Reject};
+use crate::settings::TrustedProxies;
 
 /// The mark by which an object is known as Falco's.
 pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
@@ -17,8 +19,9 @@ pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
 }
 
 /// One alert.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
-    if recognize(&native).is_none() {
+pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
+    let cut = context.truncated && (native.get("output_fields").is_some() || native.get("output").is_some());
+    if recognize(&native).is_none() && !cut {
         return Err(Reject::new(
             reject::WRONG_SHAPE,
             "no Falco alert: rule or output_fields is missing",
@@ -34,21 +37,21 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     .into_iter()
     .flatten()
     .find_map(epoch::parse)
+    .or(context.time_of_cut())
     .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither time nor evt.time is a time"))?;
     let text = |key: &str| native.str_at(&[key]);
     let rule = text("rule").unwrap_or_default();
-    let id = match text("uuid") {
-        Some(uuid) => EventId::from_parts(Source::Falco, &[uuid.as_bytes()]),
-        None => EventId::from_parts(
-            Source::Falco,
-            &[
-                rule.as_bytes(),
-                &time.as_nanos().to_le_bytes(),
-                text("hostname").unwrap_or_default().as_bytes(),
-                text("output").unwrap_or_default().as_bytes(),
-            ],
-        ),
-    };
+    // Whoever reaches Falcosidekick may send it alerts with a `uuid` of his own: it tells two alerts apart, and never makes them one.
+    let id = EventId::from_parts(
+        Source::Falco,
+        &[
+            rule.as_bytes(),
+            &time.as_nanos().to_le_bytes(),
+            text("hostname").unwrap_or_default().as_bytes(),
+            text("output").unwrap_or_default().as_bytes(),
+            text("uuid").unwrap_or_default().as_bytes(),
+        ],
+    );
     let mut fields = Fields::new();
     // Falco reports its own counters as if they were an alert.
     let measured = rule == "Falco internal: metrics snapshot";
@@ -66,11 +69,11 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
             .or(output.text("evt.hostname"))
             .or(output.text("k8smeta.node.name")),
     );
-    set_act(&output, text("source").unwrap_or("syscall"), &mut fields);
+    set_act(&output, text("source").unwrap_or("syscall"), context, &mut fields);
     set_process(&output, &mut fields);
     set_file_or_connection(&output, &mut fields);
-    set_place(&output, &mut fields);
-    set_request(&output, &mut fields);
+    set_place(&output, context, &mut fields);
+    set_request(&output, &context.settings.trusted_proxies, &mut fields);
     // A rule names the fields of Falco as Falco does.
     let mut flat = match &native {
         Value::Map(entries) => entries.clone(),
@@ -114,7 +117,7 @@ impl<'a> Output<'a> {
 }
 
 /// What happened, by the system call or the source.
-fn set_act(output: &Output<'_>, source: &str, fields: &mut Fields) {
+fn set_act(output: &Output<'_>, source: &str, context: &Context<'_>, fields: &mut Fields) {
     if let (Some(verb), None) = (output.text("ka.verb"), output.text("evt.type")) {
         return set_request_act(output, verb, fields);
     }
@@ -127,7 +130,11 @@ fn set_act(output: &Output<'_>, source: &str, fields: &mut Fields) {
         "connect" | "accept" | "accept4" => ("network", &["connection", "start"]),
         "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg" => ("network", &["connection"]),
         "bind" | "listen" | "socket" => ("network", &["info"]),
-        "open" | "openat" | "openat2" | "open_by_handle_at" => ("file", open_kinds(output)),
+        "open" | "openat" | "openat2" | "open_by_handle_at" => match open_kinds(output) {
+            // What it was opened for may have stood behind the end.
+            ["access"] if context.truncated => ("file", &[]),
+            kinds => ("file", kinds),
+        },
         "creat" | "mkdir" | "mkdirat" | "symlink" | "symlinkat" | "link" | "linkat" => ("file", &["creation"]),
         "unlink" | "unlinkat" | "rmdir" => ("file", &["deletion"]),
         "rename" | "renameat" | "renameat2" | "chmod" | "fchmod" | "fchmodat" | "chown" | "fchown" | "fchownat" => {
@@ -135,6 +142,8 @@ fn set_act(output: &Output<'_>, source: &str, fields: &mut Fields) {
         }
         "init_module" | "finit_module" => ("driver", &["start"]),
         "mount" | "umount" | "umount2" => ("configuration", &["change"]),
+        // What it is may have stood behind the end.
+        _ if context.truncated => return fields.push(FieldId::EventCategory, "intrusion_detection"),
         _ => match (source, output.text("proc.cmdline").is_some()) {
             ("k8s_audit" | "aws_cloudtrail", _) => ("configuration", &["info"]),
             ("internal", _) => ("host", &["info"]),
@@ -301,7 +310,7 @@ fn set_file_or_connection(output: &Output<'_>, fields: &mut Fields) {
     }
 }
 
-fn set_place(output: &Output<'_>, fields: &mut Fields) {
+fn set_place(output: &Output<'_>, context: &Context<'_>, fields: &mut Fields) {
     // `host` stands for "in no container".
     let container = output
         .first(&["container.full_id", "container.id"])
@@ -317,9 +326,12 @@ fn set_place(output: &Output<'_>, fields: &mut Fields) {
     );
     let image = output.first(&["container.image", "container.image.repository"]);
     if let Some(image) = image {
+        // `container.image` already has its tag or digest; a port of the registry is none.
+        let bare = !command_line::base_name(image).contains([':', '@']);
         let tagged = match output.text("container.image.tag") {
-            // `container.image` already has its tag or digest; a port of the registry is none.
-            Some(tag) if !command_line::base_name(image).contains([':', '@']) => format!("{image}:{tag}"),
+            Some(tag) if bare => format!("{image}:{tag}"),
+            // The tag may have stood behind the end.
+            None if bare && context.truncated => String::new(),
             _ => image.to_owned(),
         };
         fields.set(FieldId::ContainerImageName, tagged);
@@ -347,7 +359,7 @@ fn set_place(output: &Output<'_>, fields: &mut Fields) {
 }
 
 /// What the rules over the API server's audit log say (`ka.*`).
-fn set_request(output: &Output<'_>, fields: &mut Fields) {
+fn set_request(output: &Output<'_>, proxies: &TrustedProxies, fields: &mut Fields) {
     for (id, key) in [
         (FieldId::OrchestratorResourceType, "ka.target.resource"),
         (FieldId::OrchestratorResourceSubresource, "ka.target.subresource"),
@@ -370,9 +382,13 @@ fn set_request(output: &Output<'_>, fields: &mut Fields) {
     if let Some(namespace) = output.text("ka.target.namespace") {
         fields.set(FieldId::OrchestratorNamespace, namespace);
     }
-    if let Some(ip) = output.text("ka.sourceips") {
-        address::set_source(fields, ip);
+    // `sourceIPs` of the audit event: the peer is last. Falco writes a list as an array, or as `(a,b)`.
+    let mut hops = Hops::default();
+    match output.0.get("ka.sourceips") {
+        Some(Value::List(items)) => items.iter().filter_map(Value::as_str).for_each(|ip| hops.add(ip)),
+        _ => hops.add(output.text("ka.sourceips").unwrap_or_default().trim_matches(['(', ')'])),
     }
+    hops.set(proxies, fields);
 }
 
 #[cfg(test)]

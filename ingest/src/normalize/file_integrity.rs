@@ -56,7 +56,9 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         Monitor::Wazuh => wazuh(&native, &mut fields),
         Monitor::Osquery => osquery(&native, &mut fields),
     };
-    let time = time.ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "the change has no time"))?;
+    let time = time
+        .or(context.time_of_cut())
+        .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "the change has no time"))?;
     if let Some(path) = fields.str(FieldId::FilePath).map(str::to_owned) {
         fields.set(FieldId::FileName, command_line::base_name(&path));
     }
@@ -68,6 +70,10 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
             &[
                 native.str_at(&["manager", "name"]).unwrap_or_default().as_bytes(),
                 own.as_bytes(),
+                // Two managers may bear one name.
+                &time.as_nanos().to_le_bytes(),
+                fields.str(FieldId::FilePath).unwrap_or_default().as_bytes(),
+                native.str_at(&["agent", "id"]).unwrap_or_default().as_bytes(),
             ],
         ),
         None => content_id(Source::FileIntegrity, context.raw.as_bytes(), Some(time), context),

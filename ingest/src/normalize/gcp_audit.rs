@@ -19,17 +19,19 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         let detail = "no Cloud Audit entry: protoPayload with methodName or serviceName is missing";
         return Err(Reject::new(reject::WRONG_SHAPE, detail));
     };
-    let time = gcp_operation::time(&native)?;
-    let id = gcp_operation::id(Source::GcpAudit, &native, time, context.raw);
+    let time = gcp_operation::time(&native, context)?;
+    let id = gcp_operation::id(Source::GcpAudit, &native, payload, time);
     let method = payload.str_at(&["methodName"]).unwrap_or_default();
     let service = payload.str_at(&["serviceName"]).unwrap_or_default();
     let mut fields = Fields::new();
     fields.set(FieldId::EventKind, "event");
-    let (category, kind) = gcp_operation::classify(service, method);
-    fields.push(FieldId::EventCategory, category);
-    fields.push(FieldId::EventType, kind);
+    if !context.truncated || (!service.is_empty() && !method.is_empty()) {
+        let (category, kind) = gcp_operation::classify(service, method);
+        fields.push(FieldId::EventCategory, category);
+        fields.push(FieldId::EventType, kind);
+    }
     fields.set(FieldId::EventAction, method);
-    gcp_operation::set(&native, payload, &mut fields);
+    gcp_operation::set(&native, payload, context, &mut fields);
     set_resource(payload, service, &mut fields);
     set_login(payload, &mut fields);
     let aliases = aliases(payload);

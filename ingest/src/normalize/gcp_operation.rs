@@ -2,7 +2,7 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
-use super::address;
+use super::{Context, address};
 use crate::decode::reject::{self, Reject};
 
 /// The `AuditLog` inside a Cloud Logging entry (Cloud Audit Logs, "AuditLog").
@@ -12,7 +12,7 @@ pub(super) fn payload(entry: &Value) -> Option<&Value> {
 }
 
 /// The entry's time.
-pub(super) fn time(entry: &Value) -> Result<Timestamp, Reject> {
+pub(super) fn time(entry: &Value, context: &Context<'_>) -> Result<Timestamp, Reject> {
     ["timestamp", "receiveTimestamp"]
         .iter()
         .find_map(|key| Timestamp::parse_rfc3339(entry.str_at(&[key])?))
@@ -20,23 +20,47 @@ pub(super) fn time(entry: &Value) -> Result<Timestamp, Reject> {
             let payload = payload(entry)?;
             Timestamp::parse_rfc3339(payload.str_at(&["requestMetadata", "requestAttributes", "time"])?)
         })
+        .or(context.time_of_cut())
         .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither timestamp nor receiveTimestamp is a time"))
 }
 
-/// The identity of an entry: `insertId` is unique among entries of one log and time (Cloud Logging API, "LogEntry").
-pub(super) fn id(source: Source, entry: &Value, time: Timestamp, raw: &str) -> EventId {
-    let name = entry.str_at(&["logName"]).unwrap_or_default();
-    match entry.str_at(&["insertId"]) {
-        Some(insert_id) => EventId::from_parts(
-            source,
-            &[insert_id.as_bytes(), name.as_bytes(), &time.as_nanos().to_le_bytes()],
-        ),
-        None => EventId::from_parts(source, &[raw.as_bytes()]),
-    }
+/// The identity of an entry. `insertId` is unique among entries of one log and time (Cloud Logging API, "LogEntry"), where Google
+/// writes it; whoever may write entries chooses it, and that of GKE's API server is its `auditID`, which callers choose. So what
+/// was asked, by whom and of which cluster or service, is part of the identity. Nothing of that depends on how the entry came.
+pub(super) fn id(source: Source, entry: &Value, payload: &Value, time: Timestamp) -> EventId {
+    let nanos = time.as_nanos().to_le_bytes();
+    let of = |value: &'_ Value, path: &[&str]| value.str_at(path).unwrap_or_default().to_owned();
+    let label = |key: &str| of(entry, &["resource", "labels", key]);
+    let code = payload.at(&["status", "code"]).and_then(Value::as_i64).unwrap_or(0);
+    let insert_id = entry.str_at(&["insertId"]);
+    // Without an id, all that the entry says.
+    let content = if insert_id.is_none() {
+        payload.to_text()
+    } else {
+        "".into()
+    };
+    let parts = [
+        insert_id.unwrap_or_default().to_owned(),
+        of(entry, &["logName"]),
+        of(entry, &["operation", "id"]),
+        label("project_id"),
+        label("location"),
+        label("cluster_name"),
+        of(payload, &["serviceName"]),
+        of(payload, &["methodName"]),
+        of(payload, &["resourceName"]),
+        of(payload, &["authenticationInfo", "principalEmail"]),
+        of(payload, &["authenticationInfo", "principalSubject"]),
+        of(payload, &["requestMetadata", "callerIp"]),
+        code.to_string(),
+        content.into_owned(),
+    ];
+    let bytes: Vec<&[u8]> = parts.iter().map(String::as_bytes).chain([&nanos[..]]).collect();
+    EventId::from_parts(source, &bytes)
 }
 
 /// Sets what all services have in common.
-pub(super) fn set(entry: &Value, payload: &Value, fields: &mut Fields) {
+pub(super) fn set(entry: &Value, payload: &Value, context: &Context<'_>, fields: &mut Fields) {
     let text = |path: &[&str]| payload.str_at(path);
     let label = |key: &str| entry.str_at(&["resource", "labels", key]);
     fields.set(FieldId::CloudProvider, "gcp");
@@ -66,20 +90,20 @@ pub(super) fn set(entry: &Value, payload: &Value, fields: &mut Fields) {
         FieldId::UserAgentOriginal,
         text(&["requestMetadata", "callerSuppliedUserAgent"]),
     );
-    set_outcome(payload, fields);
+    set_outcome(payload, context.truncated, fields);
 }
 
 /// `google.rpc.Status`: 0 or no code is success; and what authorization refused.
-fn set_outcome(payload: &Value, fields: &mut Fields) {
+fn set_outcome(payload: &Value, truncated: bool, fields: &mut Fields) {
     let code = payload.at(&["status", "code"]).and_then(Value::as_i64).unwrap_or(0);
     let refused = payload
         .get("authorizationInfo")
         .and_then(Value::as_list)
         .is_some_and(|all| all.iter().any(|one| one.get("granted") == Some(&Value::Bool(false))));
-    fields.set(
-        FieldId::EventOutcome,
-        if code != 0 || refused { "failure" } else { "success" },
-    );
+    let failed = code != 0 || refused;
+    if failed || !truncated {
+        fields.set(FieldId::EventOutcome, if failed { "failure" } else { "success" });
+    }
     if code != 0 {
         fields.set(FieldId::EventCode, code.to_string());
         fields.set_str(FieldId::ErrorMessage, payload.str_at(&["status", "message"]));

@@ -6,7 +6,7 @@
 use casebook_event::{FieldId, Source, Value};
 use compact_str::CompactString;
 
-use super::{Normalized, gcp_operation, kubernetes_audit};
+use super::{Context, Normalized, gcp_operation, kubernetes_audit};
 use crate::decode::reject::Reject;
 
 /// The mark by which an entry is known as the API server's.
@@ -16,17 +16,19 @@ pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
 }
 
 /// One entry.
-pub(crate) fn normalize(entry: Value) -> Result<Normalized, Reject> {
-    let time = gcp_operation::time(&entry)?;
+pub(crate) fn normalize(entry: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
+    let time = gcp_operation::time(&entry, context)?;
     let payload = gcp_operation::payload(&entry).cloned().unwrap_or_default();
-    let id = gcp_operation::id(Source::KubernetesAudit, &entry, time, &payload.to_text());
-    let mut entries = audit_event(&entry, &payload, &time.to_string());
+    let id = gcp_operation::id(Source::KubernetesAudit, &entry, &payload, time);
+    let mut entries = audit_event(&entry, &payload, &time.to_string(), context.truncated);
     if let Value::Map(own) = &entry {
         entries.extend(own.iter().cloned());
     }
     let native = Value::Map(entries);
-    let mut normalized = kubernetes_audit::normalize(native.as_ref())?;
-    normalized.native = native.into();
+    let mut normalized = kubernetes_audit::normalize(native.as_ref(), context)?;
+    if normalized.native.is_none() {
+        normalized.native = native.into();
+    }
     normalized.id = id;
     normalized.time = time;
     let fields = &mut normalized.fields;
@@ -40,7 +42,7 @@ pub(crate) fn normalize(entry: Value) -> Result<Normalized, Reject> {
 }
 
 /// The keys of an audit event, made of an entry.
-fn audit_event(entry: &Value, payload: &Value, time: &str) -> Vec<(CompactString, Value)> {
+fn audit_event(entry: &Value, payload: &Value, time: &str, truncated: bool) -> Vec<(CompactString, Value)> {
     let text = |path: &[&str]| payload.str_at(path);
     let map = |entries: Vec<(&str, Option<Value>)>| {
         let present = entries
@@ -55,26 +57,29 @@ fn audit_event(entry: &Value, payload: &Value, time: &str) -> Vec<(CompactString
         ("username", string(text(&["authenticationInfo", "principalEmail"]))),
         ("uid", string(text(&["authenticationInfo", "principalSubject"]))),
     ]);
-    let code = payload.at(&["status", "code"]).and_then(Value::as_i64).unwrap_or(0);
+    let code = payload.at(&["status", "code"]).and_then(Value::as_i64);
     let refused = entry.str_at(&["labels", "authorization.k8s.io/decision"]) == Some("forbid")
         || payload
             .get("authorizationInfo")
             .and_then(Value::as_list)
             .is_some_and(|all| all.iter().any(|one| one.get("granted") == Some(&Value::Bool(false))));
+    // No code is success: but not where it may have been cut off.
     let status = match (code, refused) {
-        (0, true) => 403,
-        (code, _) => gcp_operation::http_status(code),
+        (None | Some(0), true) => Some(403),
+        (None, false) if truncated => None,
+        (code, _) => Some(gcp_operation::http_status(code.unwrap_or(0))),
     };
+    let verb = verb.or((!truncated).then_some("unknown"));
     let mut event = vec![
         ("auditID".into(), Value::str(audit_id.unwrap_or(time))),
         ("stage".into(), Value::str("ResponseComplete")),
-        ("verb".into(), Value::str(verb.unwrap_or("unknown"))),
+        ("verb".into(), verb.map(Value::str).unwrap_or_default()),
         ("stageTimestamp".into(), Value::str(time)),
         ("user".into(), user),
         (
             "responseStatus".into(),
             map(vec![
-                ("code", Some(Value::Int(status))),
+                ("code", status.map(Value::Int)),
                 ("message", string(text(&["status", "message"]))),
             ]),
         ),
@@ -144,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_exec_reads_as_any_other() {
-        let normalized = normalize(serde_json::from_str(EXEC).unwrap()).unwrap();
+        let normalized = normalize(serde_json::from_str(EXEC).unwrap(), &Context::of(EXEC)).unwrap();
         for (id, want) in [
             (FieldId::EventAction, "create"),
             (FieldId::EventCategory, r#"["process"]"#),

@@ -7,6 +7,7 @@
 use casebook_event::{EventId, FieldId, Fields, Native, Source, Timestamp, Value};
 use compact_str::CompactString;
 
+use super::journal_writer::Writer;
 use super::{Context, Normalized, auth, command_line, kubelet};
 use crate::decode::SyslogLine;
 use crate::decode::reject::{self, Reject};
@@ -48,7 +49,7 @@ fn text(value: &Value) -> Option<CompactString> {
 /// One entry.
 pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
     let of = |key: &str| native.get(key).and_then(text).filter(|text| !text.is_empty());
-    let Some(message) = of("MESSAGE") else {
+    let Some(message) = of("MESSAGE").or(context.truncated.then(CompactString::default)) else {
         return Err(Reject::new(
             reject::WRONG_SHAPE,
             "no journal entry: MESSAGE is missing or no text",
@@ -68,8 +69,38 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     let name = program.as_deref().map(command_line::base_name).unwrap_or_default();
     let unit = of("_SYSTEMD_UNIT").unwrap_or_default();
     let unit_name = unit.strip_suffix(".service").unwrap_or(&unit);
+    let (executable, uid) = (of("_EXE"), of("_UID"));
+    let writer = Writer {
+        executable: executable.as_deref(),
+        uid: uid.as_deref(),
+        unit: Some(unit.as_str()).filter(|unit| !unit.is_empty()),
+    };
+    // An entry that names a program which did not write it is a text, and not that program's.
+    let reads_as = [auth::is_reader(name), kubelet::is_node_program(name)];
+    let imitates = reads_as.contains(&true) && !kubelet::is_node_program(unit_name) && !writer.may_be(name);
+    let own = executable.as_deref().map(command_line::base_name).unwrap_or_default();
+    let name = match imitates {
+        true if auth::is_reader(own) || kubelet::is_node_program(own) => "",
+        true => own,
+        false => name,
+    };
+    let program = if imitates { Some(name) } else { program.as_deref() };
 
-    let mut normalized = if kubelet::is_node_program(name) || kubelet::is_node_program(unit_name) {
+    // Whose line it is, and the line's end, may have stood behind the end of what there is.
+    let half = context.half
+        || message.is_empty()
+        || matches!(&native, Value::Map(entries)
+            if matches!(entries.last(), Some((key, Value::List(_))) if key == "MESSAGE"));
+    let whole = !context.truncated || (program.is_some() && !half);
+    let mut normalized = if !whole {
+        auth::normalize_half(&SyslogLine::of_parts(
+            time.unwrap_or(context.timestamp),
+            host.as_deref(),
+            program.as_deref(),
+            pid,
+            &message,
+        ))
+    } else if kubelet::is_node_program(name) || kubelet::is_node_program(unit_name) {
         let head = kubelet::Head {
             host: host.as_deref(),
             program: Some(name),
@@ -81,7 +112,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         auth::normalize(&SyslogLine::of_parts(
             time.unwrap_or(context.timestamp),
             host.as_deref(),
-            program.as_deref(),
+            program.filter(|program| !program.is_empty()),
             pid,
             &message,
         ))
@@ -92,7 +123,12 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     if let Some(cursor) = of("__CURSOR") {
         normalized.id = EventId::from_parts(normalized.source, &[cursor.as_bytes()]);
     }
+    if imitates {
+        let claimed = of("SYSLOG_IDENTIFIER").unwrap_or_default();
+        normalized.fields.push(FieldId::Claimed, &format!("program:{claimed}"));
+    }
     set_journal(&of, &mut normalized.fields);
+    set_container(&of, writer, &mut normalized.fields);
     let mut entries = match normalized.native {
         Native::Tree(Value::Map(entries)) => entries,
         _ => Vec::new(),
@@ -113,9 +149,6 @@ fn set_journal(of: &dyn Fn(&str) -> Option<CompactString>, fields: &mut Fields) 
         (FieldId::UserAuditId, "_AUDIT_LOGINUID"),
         (FieldId::ProcessExecutable, "_EXE"),
         (FieldId::ServiceName, "_SYSTEMD_UNIT"),
-        (FieldId::ContainerName, "CONTAINER_NAME"),
-        (FieldId::ContainerId, "CONTAINER_ID_FULL"),
-        (FieldId::ContainerImageName, "IMAGE_NAME"),
     ] {
         if let Some(text) = of(key).filter(|_| fields.get(id).is_none()) {
             fields.set(id, text);
@@ -137,6 +170,24 @@ fn set_journal(of: &dyn Fn(&str) -> Option<CompactString>, fields: &mut Fields) 
     let level = of("PRIORITY").and_then(|priority| levels.get(priority.parse::<usize>().ok()?).copied());
     if fields.get(FieldId::LogLevel).is_none() {
         fields.set_str(FieldId::LogLevel, level);
+    }
+}
+
+/// What a container runtime says of the container whose output it passes on. These are fields that any writer may add.
+fn set_container(of: &dyn Fn(&str) -> Option<CompactString>, writer: Writer<'_>, fields: &mut Fields) {
+    for (id, key) in [
+        (FieldId::ContainerName, "CONTAINER_NAME"),
+        (FieldId::ContainerId, "CONTAINER_ID_FULL"),
+        (FieldId::ContainerImageName, "IMAGE_NAME"),
+    ] {
+        let Some(text) = of(key).filter(|_| fields.get(id).is_none()) else {
+            continue;
+        };
+        match writer.may_be_runtime() {
+            true => fields.set(id, text),
+            false if id == FieldId::ContainerId => fields.push(FieldId::Claimed, &format!("container:{text}")),
+            false => {}
+        }
     }
 }
 

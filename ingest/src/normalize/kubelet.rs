@@ -108,7 +108,10 @@ pub(super) fn normalize_message(text: &str, head: &Head<'_>, context: &Context<'
         (None, None) if text.trim().is_empty() => {
             return Err(Reject::new(reject::WRONG_SHAPE, "an empty line"));
         }
-        (None, None) => context.timestamp,
+        (None, None) => {
+            context.mark_time(&mut fields);
+            context.timestamp
+        }
     };
     fields.set(FieldId::EventKind, "event");
     fields.set(FieldId::OrchestratorType, "kubernetes");

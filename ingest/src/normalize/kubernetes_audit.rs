@@ -1,11 +1,13 @@
 //! Kubernetes API-server audit events: `audit.k8s.io/v1`, `v1beta1`, and the older shape with `timestamp`
 //! (Kubernetes API reference, "Event v1 audit.k8s.io").
 
-use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestamp, ValueRef};
+use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestamp, Value, ValueRef};
 use compact_str::{CompactString, format_compact};
 
+use super::address::{self, Hops};
+use super::audit_identity::AuditIdentity;
 use super::kubernetes_request::{self, Workload};
-use super::{Normalized, address, epoch, kubernetes_user};
+use super::{Context, Normalized, epoch, json_patch, kubernetes_user};
 use crate::decode::reject::{self, Reject};
 
 /// The parts of an audit event that fields are made of. Of duplicate keys the first counts.
@@ -69,7 +71,8 @@ impl<'a> Parts<'a> {
             match key {
                 "auditID" => parts.audit_id = parts.audit_id.or(text),
                 "stage" => parts.stage = parts.stage.or(text),
-                "verb" => parts.verb = parts.verb.or(text),
+                // A method that the API has no verb for (`BREW /api/v1/pods`) is logged with an empty one.
+                "verb" => parts.verb = parts.verb.or(value.as_str()),
                 "requestURI" => parts.request_uri = parts.request_uri.or(text),
                 "userAgent" => parts.user_agent = parts.user_agent.or(text),
                 "user" => parts.user = parts.user.or(Some(value)),
@@ -92,9 +95,10 @@ impl<'a> Parts<'a> {
     }
 
     /// The stage's own time, else the request's, else what versions before 1.12 wrote.
-    fn time(&self) -> Result<Timestamp, Reject> {
+    fn time(&self, context: &Context<'_>) -> Result<Timestamp, Reject> {
         let mut texts = self.times.iter().flatten().filter_map(|value| value.as_str());
-        match self.times.iter().flatten().find_map(|value| epoch::parse(*value)) {
+        let own = self.times.iter().flatten().find_map(|value| epoch::parse(*value));
+        match own.or(context.time_of_cut()) {
             Some(time) => Ok(time),
             None => Err(match texts.next() {
                 Some(text) => Reject::new(reject::NO_TIMESTAMP, format!("{} is no time", reject::quote(text))),
@@ -106,12 +110,10 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// When the request came; where that is missing, [`Parts::time`].
-    fn received_time(&self) -> Result<Timestamp, Reject> {
-        match self.times[1].and_then(epoch::parse) {
-            Some(time) => Ok(time),
-            None => self.time(),
-        }
+    /// When the request came; what versions before 1.12 wrote is that time too.
+    fn received_time(&self) -> Option<Timestamp> {
+        let received = self.times[1].or(self.times[2]).or(self.times[4]);
+        received.and_then(epoch::parse)
     }
 
     /// How long the request took until this stage.
@@ -123,45 +125,87 @@ impl<'a> Parts<'a> {
             .filter(|nanos| *nanos > 0)
     }
 
+    /// Whether the API server serves the request for as long as the caller likes: kube-apiserver's own check
+    /// (`BasicLongRunningRequestCheck` of `k8s.io/apiserver`, with the verbs and subresources that kube-apiserver gives it).
+    fn is_long_running(&self) -> bool {
+        const VERBS: &[&str] = &["watch", "proxy"];
+        const SUBRESOURCES: &[&str] = &["attach", "exec", "proxy", "log", "portforward"];
+        let of_resource = self.object.resource.is_some();
+        VERBS.contains(&self.verb.unwrap_or_default())
+            || SUBRESOURCES.contains(&self.object.subresource.unwrap_or_default())
+            || (!of_resource && self.request_uri.is_some_and(|uri| uri.starts_with("/debug/pprof/")))
+    }
+
+    /// What makes the event this one.
+    fn id(&self, audit_id: &str, long_running: bool, stage_time: Timestamp) -> EventId {
+        // Of a long-running request's two stages only what both have counts.
+        let one_event = long_running && is_answer(self.stage);
+        let of_stage = |text: Option<&'a str>| text.filter(|_| !one_event);
+        let code = self.status.and_then(|status| status.get("code")?.as_i64());
+        AuditIdentity {
+            audit_id,
+            stage: if one_event { None } else { self.stage },
+            received: self.received_time().unwrap_or(stage_time),
+            stage_time: Some(stage_time).filter(|_| !one_event),
+            verb: self.verb,
+            request_uri: self.request_uri,
+            user: self.user,
+            impersonated: self.impersonated,
+            source_ips: self.source_ips,
+            user_agent: self.user_agent,
+            object_name: of_stage(self.object.name),
+            code: code.filter(|_| !one_event),
+        }
+        .id()
+    }
+
     fn annotation(&self, key: &str) -> Option<&'a str> {
         self.annotations.and_then(|annotations| annotations.str_at(&[key]))
     }
 }
 
-/// One event per stage: the identity is `auditID` and `stage`.
-pub(crate) fn normalize(native: ValueRef<'_>) -> Result<Normalized, Reject> {
+/// One event per stage ([`Parts::id`]).
+pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<Normalized, Reject> {
     let ValueRef::Map(entries) = native else {
         return Err(Reject::new(reject::WRONG_SHAPE, "no JSON object"));
     };
-    let parts = Parts::of(entries);
-    let (Some(audit_id), Some(verb)) = (parts.audit_id, parts.verb) else {
+    let mut parts = Parts::of(entries);
+    // A patch may be a list of changes, and no object: what it writes is its body.
+    let patch = parts.request.and_then(json_patch::written);
+    parts.request = patch.as_ref().map(Value::as_ref).or(parts.request);
+    let known_verb = parts.verb.or(context.truncated.then_some(""));
+    let (Some(audit_id), Some(verb)) = (parts.audit_id, known_verb) else {
         let missing = if parts.audit_id.is_none() { "auditID" } else { "verb" };
         return Err(Reject::new(
             reject::WRONG_SHAPE,
             format!("no audit event: {missing} is missing"),
         ));
     };
-    let long_running = is_long_running(verb, parts.object.subresource.unwrap_or_default());
+    let long_running = parts.is_long_running();
     // A long-running request is told when it starts and when it ends, or at one of both, as the audit policy has it
     // (`omitStages`). It is one event for rules all the same: both stages have one identity, and the time of the request.
-    let (stage, time) = match parts.stage {
-        Some("ResponseStarted" | "ResponseComplete") if long_running => ("ResponseStarted", parts.received_time()?),
-        stage => (stage.unwrap_or_default(), parts.time()?),
+    let stage_time = parts.time(context)?;
+    let time = match is_answer(parts.stage) && long_running {
+        true => parts.received_time().unwrap_or(stage_time),
+        false => stage_time,
     };
-    let id = EventId::from_parts(Source::KubernetesAudit, &[audit_id.as_bytes(), stage.as_bytes()]);
+    let id = parts.id(audit_id, long_running, stage_time);
     let mut fields = Fields::new();
-    set_result(&parts, verb, &mut fields);
+    set_result(&parts, verb, context, &mut fields);
     kubernetes_user::set(
         parts.user,
         parts.impersonated,
-        parts.object.resource != Some("pods"),
+        parts
+            .object
+            .resource
+            .map_or(!context.truncated, |resource| resource != "pods"),
         &mut fields,
     );
-    set_stage(&parts, long_running, &mut fields);
+    set_stage(&parts, long_running, context, &mut fields);
     if let Some(nanos) = parts.duration_nanos() {
         fields.set(FieldId::EventDuration, nanos);
     }
-    set_addresses(&parts, &mut fields);
+    set_addresses(&parts, context, &mut fields);
     set_object(&parts, &mut fields);
     if let Some(uri) = parts.request_uri {
         kubernetes_request::set_uri(uri, parts.object.subresource, &mut fields);
@@ -172,16 +216,35 @@ pub(crate) fn normalize(native: ValueRef<'_>) -> Result<Normalized, Reject> {
         id,
         time,
         fields,
-        native: Native::NONE,
+        native: patch.map_or(Native::NONE, |patch| with_body(native, patch)),
     })
 }
 
-fn set_result(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
+/// Whether a stage is one of the two that tell of an answer.
+fn is_answer(stage: Option<&str>) -> bool {
+    matches!(stage, Some("ResponseStarted" | "ResponseComplete"))
+}
+
+/// The record with a body beside the one it has: a rule reaches both by the same name.
+fn with_body(native: ValueRef<'_>, body: Value) -> Native {
+    match native.to_value() {
+        Value::Map(mut entries) => {
+            entries.push(("requestObject".into(), body));
+            Value::Map(entries).into()
+        }
+        other => other.into(),
+    }
+}
+
+fn set_result(parts: &Parts<'_>, verb: &str, context: &Context<'_>, fields: &mut Fields) {
     fields.set(FieldId::EventKind, "event");
     let resource = parts.object.resource.unwrap_or_default();
-    let (category, kind) = classify(verb, resource, parts.object.subresource.unwrap_or_default());
-    fields.push(FieldId::EventCategory, category);
-    fields.push(FieldId::EventType, kind);
+    // What kind of request it is, the verb and the object say together.
+    if !context.truncated || (parts.verb.is_some() && parts.object.resource.is_some()) {
+        let (category, kind) = classify(verb, resource, parts.object.subresource.unwrap_or_default());
+        fields.push(FieldId::EventCategory, category);
+        fields.push(FieldId::EventType, kind);
+    }
     fields.set(FieldId::EventAction, verb);
     let code = parts
         .status
@@ -192,6 +255,7 @@ fn set_result(parts: &Parts<'_>, verb: &str, fields: &mut Fields) {
     let outcome = match (failed, code) {
         (true, _) => "failure",
         (false, Some(_)) => "success",
+        (false, None) if context.truncated => "",
         (false, None) => "unknown",
     };
     if forbidden || matches!(code, Some(401 | 403)) {
@@ -238,20 +302,37 @@ fn is_read(verb: &str) -> bool {
     matches!(verb, "get" | "list" | "watch" | "head")
 }
 
-fn set_addresses(parts: &Parts<'_>, fields: &mut Fields) {
+fn set_addresses(parts: &Parts<'_>, context: &Context<'_>, fields: &mut Fields) {
     let Some(addresses) = parts.source_ips.and_then(ValueRef::as_list) else {
         return;
     };
     let mut texts = addresses.filter_map(ValueRef::as_str);
-    // The first is the one closest to the caller: each proxy on the way adds its own behind it.
-    if let Some(first) = texts.next() {
-        address::set_source(fields, first);
+    let (Some(first), next) = (texts.next(), texts.next()) else {
+        return;
+    };
+    let cut = context.truncated && !has_all_addresses(context.raw);
+    if next.is_none() && !cut {
+        return address::set_source(fields, first);
     }
-    for text in texts {
-        if let Some(ip) = address::canonical_ip(text) {
-            address::push_related(fields, &ip);
-        }
+    // The API server writes `X-Forwarded-For`, then `X-Real-Ip`, as they came, and its peer last (apimachinery,
+    // `net.SourceIPs`).
+    let mut hops = Hops::default();
+    [first]
+        .into_iter()
+        .chain(next)
+        .chain(texts)
+        .for_each(|text| hops.add(text));
+    match cut {
+        true => hops.claim(fields),
+        false => hops.set(&context.settings.trusted_proxies, fields),
     }
+}
+
+/// Whether a record that was cut has the end of `sourceIPs`, where the peer stands. No text within a record has a name in such
+/// quotes, and no address a bracket.
+fn has_all_addresses(raw: &str) -> bool {
+    let key = r#""sourceIPs":"#;
+    raw.find(key).is_none_or(|at| raw[at..].contains(']'))
 }
 
 fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
@@ -293,26 +374,21 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     if let Some(name) = name {
         fields.set(FieldId::OrchestratorResourceName, name);
     }
-    let pod = Workload::of(parts.request).or_else(|| Workload::of(parts.response));
-    if let Some(workload) = pod {
+    let asked = Workload::of(parts.request, resource);
+    // The answer is the whole object, of which a change of it may name no container.
+    let answered = match &asked {
+        Some(asked) if asked.has_containers() => None,
+        _ => Workload::of(parts.response, resource),
+    };
+    for workload in [answered, asked].into_iter().flatten() {
         workload.set(fields);
         workload.set_risks(fields);
     }
 }
 
-/// The verbs and subresources that the API server serves for as long as the caller likes (kube-apiserver's check for
-/// long-running requests).
-const LONG_RUNNING: (&[&str], &[&str]) = (&["watch", "proxy"], &["attach", "exec", "proxy", "log", "portforward"]);
-
-/// Whether the API server serves a request for as long as the caller likes.
-fn is_long_running(verb: &str, subresource: &str) -> bool {
-    let (verbs, subresources) = LONG_RUNNING;
-    verbs.contains(&verb) || subresources.contains(&subresource)
-}
-
 /// Which of a request's stages rules look at: its answer, or a panic. That a request was received says nothing of what became
 /// of it; that an answer has started only counts where the end may be days away.
-fn set_stage(parts: &Parts<'_>, long_running: bool, fields: &mut Fields) {
+fn set_stage(parts: &Parts<'_>, long_running: bool, context: &Context<'_>, fields: &mut Fields) {
     let Some(stage) = parts.stage else { return };
     let decisive = match stage {
         "RequestReceived" => false,
@@ -320,17 +396,22 @@ fn set_stage(parts: &Parts<'_>, long_running: bool, fields: &mut Fields) {
         _ => true,
     };
     fields.set(FieldId::KubernetesAuditStage, stage);
+    if context.truncated && stage == "ResponseStarted" && parts.object.resource.is_none() {
+        // What would say whether it is a long one is missing. Rules look at it then.
+        return;
+    }
     fields.set(FieldId::AuditDecisive, if decisive { "true" } else { "false" });
 }
 
 #[cfg(test)]
 mod tests {
-    use casebook_event::Value;
+    use crate::settings::{TopicSettings, TrustedProxies};
 
     use super::*;
 
     fn normalized(json: &str) -> Normalized {
-        normalize(serde_json::from_str::<Value>(json).unwrap().as_ref()).unwrap()
+        let value = serde_json::from_str::<Value>(json).unwrap();
+        normalize(value.as_ref(), &Context::of(json)).unwrap()
     }
 
     fn check(json: &str, want: &[(FieldId, &str)]) {
@@ -349,7 +430,7 @@ mod tests {
         check(
             r#"{"auditID":"a","stage":"ResponseComplete","verb":"list","timestamp":"2017-09-11T19:55:05Z",
                 "user":{"username":"system:admin","uid":"u1","groups":["system:masters","g"]},"impersonatedUser":{"username":"bob"},
-                "sourceIPs":["::1","10.0.0.1","x"],"objectRef":{"resource":"pods","namespace":"default","apiVersion":"v1"},
+                "sourceIPs":["::1","10.0.0.1"],"objectRef":{"resource":"pods","namespace":"default","apiVersion":"v1"},
                 "responseStatus":{"message":"no","reason":"Forbidden","code":403}}"#,
             &[
                 (FieldId::EventAction, "list"),
@@ -361,14 +442,90 @@ mod tests {
                 (FieldId::UserId, "u1"),
                 (FieldId::UserGroups, r#"["system:masters","g"]"#),
                 (FieldId::UserEffectiveName, "bob"),
-                (FieldId::SourceIp, "::1"),
-                (FieldId::RelatedIps, r#"["::1","10.0.0.1"]"#),
+                (FieldId::SourceIp, "10.0.0.1"),
+                (FieldId::ClaimedIps, r#"["::1"]"#),
+                (FieldId::RelatedIps, r#"["10.0.0.1","::1"]"#),
                 (FieldId::OrchestratorResourceType, "pods"),
                 (FieldId::OrchestratorNamespace, "default"),
                 (FieldId::HttpResponseStatusCode, "403"),
                 (FieldId::HttpRequestMethod, ""),
             ],
         );
+    }
+
+    #[test]
+    fn the_peer_is_the_source_and_forwarded_addresses_are_claims() {
+        let check = |addresses: &str, proxies: &[&str], source: &str, claimed: &str| {
+            let json = format!(
+                r#"{{"auditID":"a","stage":"ResponseComplete","verb":"get","stageTimestamp":"2024-01-01T00:00:00Z","sourceIPs":{addresses}}}"#
+            );
+            let settings = TopicSettings {
+                trusted_proxies: TrustedProxies::parse(proxies).unwrap(),
+                ..TopicSettings::NONE
+            };
+            let context = Context {
+                settings: &settings,
+                ..Context::of(&json)
+            };
+            let value: Value = serde_json::from_str(&json).unwrap();
+            let fields = normalize(value.as_ref(), &context).unwrap().fields;
+            let text = |id| {
+                fields
+                    .get(id)
+                    .map(|value| value.to_text().into_owned())
+                    .unwrap_or_default()
+            };
+            assert_eq!(text(FieldId::SourceIp), source, "{json} {proxies:?}");
+            assert_eq!(text(FieldId::ClaimedIps), claimed, "{json} {proxies:?}");
+        };
+        check(r#"["203.0.113.7"]"#, &[], "203.0.113.7", "");
+        check(r#"["10.0.0.1","203.0.113.7"]"#, &[], "203.0.113.7", r#"["10.0.0.1"]"#);
+        // X-Forwarded-For, X-Real-Ip, peer.
+        check(
+            r#"["10.0.0.1","10.0.0.2","203.0.113.7"]"#,
+            &["10.0.0.0/8"],
+            "203.0.113.7",
+            r#"["10.0.0.1","10.0.0.2"]"#,
+        );
+        check(
+            r#"["8.8.8.8","203.0.113.7","10.0.0.2"]"#,
+            &["10.0.0.0/8"],
+            "203.0.113.7",
+            r#"["8.8.8.8"]"#,
+        );
+        check(r#"["8.8.8.8","fe80::7%eth0"]"#, &[], "fe80::7", r#"["8.8.8.8"]"#);
+        check("[]", &["10.0.0.0/8"], "", "");
+        check("[7,null]", &["10.0.0.0/8"], "", "");
+    }
+
+    #[test]
+    fn of_a_list_that_was_cut_no_address_is_the_peer() {
+        let check = |raw: &str, read: &str, source: &str, claimed: &str| {
+            let context = Context {
+                truncated: true,
+                ..Context::of(raw)
+            };
+            let value: Value = serde_json::from_str(read).unwrap();
+            let fields = normalize(value.as_ref(), &context).unwrap().fields;
+            let text = |id| {
+                fields
+                    .get(id)
+                    .map(|value| value.to_text().into_owned())
+                    .unwrap_or_default()
+            };
+            assert_eq!(text(FieldId::SourceIp), source, "{raw}");
+            assert_eq!(text(FieldId::ClaimedIps), claimed, "{raw}");
+        };
+        let read =
+            r#"{"auditID":"a","stage":"ResponseComplete","verb":"get","requestURI":"/","sourceIPs":["10.0.0.1"]}"#;
+        check(r#"{"sourceIPs":["10.0.0.1","203.0."#, read, "", r#"["10.0.0.1"]"#);
+        check(
+            r#"{"requestURI":"]","sourceIPs":["10.0.0.1""#,
+            read,
+            "",
+            r#"["10.0.0.1"]"#,
+        );
+        check(r#"{"sourceIPs":["10.0.0.1"],"userAgent":"long"#, read, "10.0.0.1", "");
     }
 
     #[test]
@@ -450,7 +607,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let check = |json: &str, reason: &str, word: &str| {
             let value: Value = serde_json::from_str(json).unwrap();
-            let reject = normalize(value.as_ref()).err().unwrap();
+            let reject = normalize(value.as_ref(), &Context::of(json)).err().unwrap();
             assert_eq!(reject.reason, reason);
             assert!(reject.detail.contains(word), "{}", reject.detail);
         };

@@ -3,10 +3,11 @@
 //!
 //! An Event that is counted up is told again under the same uid with another `resourceVersion`: that is another event here.
 
-use casebook_event::{EventId, FieldId, Fields, Source, Value};
+use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
 use super::{Context, Normalized, address, epoch};
 use crate::decode::reject::{self, Reject};
+use crate::limits::MAX_CLOCK_SKEW_NANOS;
 
 /// The mark by which an object is known as a Kubernetes Event.
 pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
@@ -35,18 +36,34 @@ const TIMES: &[&[&str]] = &[
     &["metadata", "creationTimestamp"],
 ];
 
+/// An Event's times are what its writer says, whoever may create Events; its creation is the API server's to say. What was seen
+/// was seen before it was told, but by no more than a recorder tries again for (client-go gives up after two minutes).
+fn not_before_creation(time: Timestamp, created: Option<Timestamp>) -> Timestamp {
+    match created {
+        Some(created) if created.as_nanos().saturating_sub(time.as_nanos()) > MAX_CLOCK_SKEW_NANOS => created,
+        _ => time,
+    }
+}
+
 /// One Event.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
-    if recognize(&native).is_none() {
+pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
+    let cut = context.truncated
+        && ["involvedObject", "regarding"]
+            .iter()
+            .any(|key| inner(&native).get(key).is_some());
+    if recognize(&native).is_none() && !cut {
         let detail = "no Kubernetes Event: reason, message or the object concerned is missing";
         return Err(Reject::new(reject::WRONG_SHAPE, detail));
     }
     let event = inner(&native);
     let text = |path: &[&str]| event.str_at(path);
-    let time = TIMES
+    let own_time = TIMES
         .iter()
         .find_map(|path| event.at(path).and_then(epoch::parse))
+        .or(context.time_of_cut())
         .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "none of the Event's times is a time"))?;
+    let created = event.at(&["metadata", "creationTimestamp"]).and_then(epoch::parse);
+    let time = not_before_creation(own_time, created);
     let count = ["count", "deprecatedCount"]
         .iter()
         .find_map(|key| event.get(key))
@@ -63,18 +80,26 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
             of(&["metadata", "name"]),
             of(&["metadata", "resourceVersion"]),
             &count.to_le_bytes(),
-            &time.as_nanos().to_le_bytes(),
+            &own_time.as_nanos().to_le_bytes(),
             reason.as_bytes(),
+            message.as_bytes(),
+            of(&["involvedObject", "uid"]),
+            of(&["regarding", "uid"]),
         ],
     );
     let mut fields = Fields::new();
+    if time != own_time {
+        fields.set(FieldId::TimeOrigin, "created");
+    }
     fields.set(FieldId::EventKind, "event");
     fields.set(FieldId::EventAction, reason);
     fields.set(FieldId::EventReason, reason);
     fields.set(FieldId::Message, message);
-    let (category, kind) = classify(reason);
-    fields.push(FieldId::EventCategory, category);
-    fields.push(FieldId::EventType, kind);
+    if !(context.truncated && reason.is_empty()) {
+        let (category, kind) = classify(reason);
+        fields.push(FieldId::EventCategory, category);
+        fields.push(FieldId::EventType, kind);
+    }
     match text(&["type"]) {
         Some("Warning") => {
             fields.set(FieldId::LogLevel, "warning");

@@ -2,6 +2,7 @@
 //! `kubernetes_logs`, and the nested object of Filebeat and Elastic Agent.
 
 use casebook_event::{FieldId, Fields, Value};
+use compact_str::CompactString;
 
 /// Each field, and the paths inside the `kubernetes` object under which one shipper or another has it.
 const PATHS: &[(FieldId, &[&[&str]])] = &[
@@ -26,6 +27,18 @@ const PATHS: &[(FieldId, &[&[&str]])] = &[
         &[&["container_hash"], &["container_image_id"]],
     ),
 ];
+
+/// The metadata among a record's entries. Of several the last counts: Fluent Bit puts its own behind the keys that it takes out of
+/// what a container prints (`Merge_Log`), and a container may print a `kubernetes` of its own.
+pub(crate) fn among(entries: &[(CompactString, Value)]) -> Option<&Value> {
+    let mut found = entries.iter().rev().filter(|(key, _)| key == "kubernetes");
+    found.next().map(|(_, value)| value)
+}
+
+/// Whether `value` is the one that [`among`] finds.
+pub(crate) fn is_among(entries: &[(CompactString, Value)], value: &Value) -> bool {
+    among(entries).is_some_and(|found| std::ptr::eq(found, value))
+}
 
 /// Sets the fields that `metadata` (the value of `kubernetes`) tells of.
 pub(crate) fn set(metadata: &Value, fields: &mut Fields) {

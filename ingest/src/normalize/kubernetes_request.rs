@@ -62,17 +62,23 @@ pub(crate) struct Workload<'a> {
 }
 
 impl<'a> Workload<'a> {
-    /// Finds it in a request's or an answer's body.
-    pub(crate) fn of(body: Option<ValueRef<'a>>) -> Option<Self> {
+    /// Finds it in a request's or an answer's body. Of what surely makes pods, a change need not name a container.
+    pub(crate) fn of(body: Option<ValueRef<'a>>, resource: Option<&str>) -> Option<Self> {
         let spec = body?.get("spec")?;
         let spec = spec.at(&["jobTemplate", "spec"]).unwrap_or(spec);
         let spec = spec.at(&["template", "spec"]).unwrap_or(spec);
-        let holds = |key: &str| {
-            spec.get(key)
-                .and_then(ValueRef::as_list)
-                .is_some_and(|list| !list.is_empty())
+        let workload = Self { spec };
+        let makes_pods = resource.is_some_and(|resource| MAKE_PODS.contains(&resource));
+        (makes_pods || workload.has_containers()).then_some(workload)
+    }
+
+    /// Whether it names a container.
+    pub(crate) fn has_containers(&self) -> bool {
+        let holds = |key: &&str| {
+            let list = self.spec.get(key).and_then(ValueRef::as_list);
+            list.is_some_and(|list| !list.is_empty())
         };
-        CONTAINER_LISTS.iter().any(|key| holds(key)).then_some(Self { spec })
+        CONTAINER_LISTS.iter().any(holds)
     }
 
     /// Sets the image and name of its first container. An ephemeral container is taken before the others: it is the
@@ -167,6 +173,18 @@ impl Workload<'_> {
 
 /// Sockets through which a pod may start containers on its node.
 const RUNTIME_SOCKETS: &[&str] = &["docker.sock", "containerd.sock", "crio.sock", "cri-dockerd.sock"];
+
+/// The kinds of object whose `spec` is a pod's, or has one.
+const MAKE_PODS: &[&str] = &[
+    "pods",
+    "deployments",
+    "daemonsets",
+    "statefulsets",
+    "replicasets",
+    "replicationcontrollers",
+    "jobs",
+    "cronjobs",
+];
 
 const CONTAINER_LISTS: &[&str] = &["ephemeralContainers", "containers", "initContainers"];
 

@@ -3,10 +3,12 @@
 //! The native record is kept beside the fields, so that a rule may name either. Nothing is invented: a field is set only
 //! from what the record says.
 
+mod access_line;
 mod address;
 mod application;
 mod application_fields;
 mod application_text;
+mod audit_identity;
 mod auditd;
 mod auditd_record;
 mod auditd_socket;
@@ -18,16 +20,20 @@ mod cloudtrail_action;
 mod command_line;
 mod container_log;
 mod container_stats;
+mod envoy_line;
 pub(crate) mod epoch;
 mod falco;
 mod file_integrity;
 mod gcp_audit;
 mod gcp_operation;
 mod gke_audit;
+mod journal_writer;
 mod journald;
+mod json_patch;
 mod kubelet;
 mod kubelet_message;
 mod kubernetes_audit;
+mod kubernetes_cut;
 mod kubernetes_event;
 pub(crate) mod kubernetes_metadata;
 mod kubernetes_request;
@@ -35,6 +41,7 @@ mod kubernetes_user;
 mod login_programs;
 mod pam;
 mod plain_text;
+mod request_origin;
 mod sshd;
 mod sudo;
 mod tetragon;
@@ -42,10 +49,11 @@ mod tetragon_hook;
 mod web_access;
 mod web_line;
 
-use casebook_event::{EventId, Fields, Native, Position, Source, Timestamp, Value, ValueRef};
+use casebook_event::{EventId, FieldId, Fields, Native, Position, Source, Timestamp, Value, ValueRef};
 
 use crate::decode::SyslogLine;
 use crate::decode::reject::{self, Reject};
+use crate::settings::TopicSettings;
 pub(crate) use container_log::{ContainerLine, set_place_of_file};
 
 /// What a normalizer may look at beside the parsed record.
@@ -56,12 +64,37 @@ pub(crate) struct Context<'a> {
     pub(crate) position: &'a Position,
     /// What stands in where the record has no time of its own: its shipper's, else the broker's.
     pub(crate) timestamp: Timestamp,
+    /// Whether that is the shipper's or queue's, and not the broker's.
+    pub(crate) carried: bool,
+    /// What the deployment says of the topic.
+    pub(crate) settings: &'a TopicSettings,
+    /// The machine, as what carried the record calls it.
+    pub(crate) host: Option<&'a str>,
+    /// Where in a file the shipper read the record: the file and the offset, in bytes.
+    pub(crate) place_in_file: Option<(&'a str, i64)>,
+    /// The record ended too early: what is missing may have stood behind its end.
+    pub(crate) truncated: bool,
+    /// Its text is one that was cut itself.
+    pub(crate) half: bool,
+}
+
+impl Context<'_> {
+    /// Says in the event that its time is not its own.
+    pub(crate) fn mark_time(&self, fields: &mut Fields) {
+        fields.set(FieldId::TimeOrigin, if self.carried { "envelope" } else { "broker" });
+    }
+
+    /// What stands in for the time of a record that was cut before it, or of which it was cut; of any other, nothing may.
+    pub(crate) fn time_of_cut(&self) -> Option<Timestamp> {
+        self.truncated.then_some(self.timestamp)
+    }
 }
 
 #[cfg(test)]
 impl<'a> Context<'a> {
-    /// A context for tests: read at the first offset of a topic `t`, one second after the epoch.
+    /// A context for tests: read at the first offset of a topic `t`, one second after the epoch, of which nothing is said.
     pub(crate) fn of(raw: &'a str) -> Self {
+        static SETTINGS: TopicSettings = TopicSettings::NONE;
         use std::sync::LazyLock;
         static POSITION: LazyLock<Position> = LazyLock::new(|| Position {
             topic: "t".into(),
@@ -73,6 +106,12 @@ impl<'a> Context<'a> {
             raw,
             position: &POSITION,
             timestamp: Timestamp::from_seconds(1),
+            settings: &SETTINGS,
+            truncated: false,
+            half: false,
+            carried: false,
+            host: None,
+            place_in_file: None,
         }
     }
 }
@@ -129,12 +168,15 @@ pub(crate) fn object(
     out: &mut Vec<Normalized>,
 ) -> Result<(), Reject> {
     let normalized = match source {
-        Source::KubernetesAudit if gke_audit::recognize(&value).is_some() => gke_audit::normalize(value),
-        Source::KubernetesAudit => with_native(value, kubernetes_audit::normalize),
-        Source::KubernetesEvent => kubernetes_event::normalize(value, context),
-        Source::CloudTrail => with_native(cloudtrail::unwrap(value)?, |native| {
-            cloudtrail::normalize(native, context)
+        Source::KubernetesAudit if gke_audit::recognize(&value).is_some() => gke_audit::normalize(value, context),
+        Source::KubernetesAudit => with_native(kubernetes_cut::complete(value, context), |native| {
+            kubernetes_audit::normalize(native, context)
         }),
+        Source::KubernetesEvent => kubernetes_event::normalize(value, context),
+        Source::CloudTrail => {
+            let (value, context) = cloudtrail::unwrap(value, context)?;
+            with_native(value, |native| cloudtrail::normalize(native, &context))
+        }
         Source::GcpAudit => gcp_audit::normalize(value, context),
         Source::AzureActivity => azure_activity::normalize(value, context),
         Source::Journald => journald::normalize(value, context),
@@ -158,7 +200,9 @@ fn with_native(
     normalize: impl FnOnce(ValueRef<'_>) -> Result<Normalized, Reject>,
 ) -> Result<Normalized, Reject> {
     let mut normalized = normalize(value.as_ref())?;
-    normalized.native = value.into();
+    if normalized.native.is_none() {
+        normalized.native = value.into();
+    }
     Ok(normalized)
 }
 
@@ -176,7 +220,9 @@ pub(crate) fn plain_object(
 ) -> Option<Result<Normalized, Reject>> {
     let has = |key: &str| native.get(key).is_some();
     match source {
-        Source::KubernetesAudit if has("auditID") && !has("protoPayload") => Some(kubernetes_audit::normalize(native)),
+        Source::KubernetesAudit if has("auditID") && !has("protoPayload") => {
+            Some(kubernetes_audit::normalize(native, context))
+        }
         Source::CloudTrail if has("eventName") && !has("CloudTrailEvent") => {
             Some(cloudtrail::normalize(native, context))
         }
@@ -204,7 +250,18 @@ pub(crate) fn is_json_only(source: Source) -> bool {
 /// Normalizes a line of text.
 pub(crate) fn line(source: Source, context: &Context<'_>) -> Result<Normalized, Reject> {
     match source {
-        Source::Auth => Ok(auth::normalize(&SyslogLine::parse(context.raw, context.timestamp)?)),
+        Source::Auth if context.half => {
+            let line = SyslogLine::parse(context.raw, context.timestamp)?;
+            Ok(auth::normalize_half(&line))
+        }
+        Source::Auth => {
+            let mut normalized = auth::normalize(&SyslogLine::parse(context.raw, context.timestamp)?);
+            if context.place_in_file.is_some() {
+                let (content, time) = (context.raw.as_bytes(), Some(normalized.time));
+                normalized.id = content_id(normalized.source, content, time, context);
+            }
+            Ok(normalized)
+        }
         Source::Kubelet => kubelet::normalize(context.raw, context),
         Source::WebAccess => web_access::normalize(context.raw, context),
         Source::Application => Ok(application_text::normalize(context.raw, context)),
@@ -224,10 +281,22 @@ pub(crate) fn auditd(records: &[&str], context: &Context<'_>) -> Result<Normaliz
 
 /// The identity of an event whose source gives it none: its content and its time. Where the time is the reader's and not
 /// the event's, two events of the same content are told apart by where they stand.
-fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: &Context<'_>) -> EventId {
-    match time {
-        Some(time) => EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]),
-        None => {
+pub(crate) fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: &Context<'_>) -> EventId {
+    match (time, context.place_in_file) {
+        // Whoever makes a program write the same line twice in one second must not make the two one. Where the shipper says where
+        // in its file each stood, they are two, and each of them is itself however often it is sent.
+        (Some(time), Some((file, offset))) => EventId::from_parts(
+            source,
+            &[
+                content,
+                &time.as_nanos().to_le_bytes(),
+                context.host.unwrap_or_default().as_bytes(),
+                file.as_bytes(),
+                &offset.to_le_bytes(),
+            ],
+        ),
+        (Some(time), None) => EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]),
+        (None, _) => {
             let position = context.position;
             let (partition, offset) = (position.partition.to_le_bytes(), position.offset.to_le_bytes());
             let index = position.index.to_le_bytes();

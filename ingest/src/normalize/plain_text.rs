@@ -8,6 +8,7 @@ use compact_str::CompactString;
 
 use super::{address, application_fields, web_line};
 use crate::decode::{logfmt, month};
+use crate::settings::TrustedProxies;
 
 /// What was read beside the fields.
 #[derive(Debug, Default)]
@@ -19,16 +20,16 @@ pub(super) struct PlainText {
 }
 
 /// Reads a text of one line, or of a line and its stack trace, and sets what it says, the message included.
-pub(super) fn read(text: &str, fields: &mut Fields) -> PlainText {
+pub(super) fn read(text: &str, proxies: &TrustedProxies, fields: &mut Fields) -> PlainText {
     let line = text.lines().next().unwrap_or_default();
-    if let Some(web) = web_line::read(line, fields) {
+    if let Some(web) = web_line::read(line, proxies, fields) {
         fields.set(FieldId::Message, text);
         return PlainText {
             time: Some(web.time),
             native: web.native,
         };
     }
-    if let Some(read) = read_logfmt(line, fields) {
+    if let Some(read) = read_logfmt(line, proxies, fields) {
         return read;
     }
     let (time, rest) = leading_time(line).map_or((None, line), |(time, rest)| (Some(time), rest));
@@ -45,7 +46,7 @@ pub(super) fn read(text: &str, fields: &mut Fields) -> PlainText {
 }
 
 /// A line that is pairs from its beginning, with a message, level or time among them (logfmt: logrus, zap, go-kit, hclog).
-fn read_logfmt(line: &str, fields: &mut Fields) -> Option<PlainText> {
+fn read_logfmt(line: &str, proxies: &TrustedProxies, fields: &mut Fields) -> Option<PlainText> {
     let first = line.split('=').next()?;
     let key = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-@".contains(&b));
     if !line.contains('=') || !key(first) {
@@ -62,7 +63,7 @@ fn read_logfmt(line: &str, fields: &mut Fields) -> Option<PlainText> {
         .collect();
     let record = Value::Map(entries);
     // A line cannot say where it was written: that is the shipper's to say.
-    application_fields::set_inner(&record, fields);
+    application_fields::set_inner(&record, proxies, fields);
     if fields.get(FieldId::Message).is_none() {
         fields.set(FieldId::Message, line);
     }
@@ -231,7 +232,7 @@ mod tests {
 
     fn check(text: &str, time: Option<&str>, want: &[(FieldId, &str)]) {
         let mut fields = Fields::new();
-        let read = read(text, &mut fields);
+        let read = read(text, &TrustedProxies::NONE, &mut fields);
         assert_eq!(read.time.map(|t| t.to_string()).as_deref(), time, "{text}");
         for (id, want) in want {
             let got = fields.get(*id).map(|value| value.to_text().into_owned());
@@ -331,7 +332,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_ends(text in r#"[\[\]"a0/:., =\\é\n-]{0,60}"#) {
-            let _ = read(&text, &mut Fields::new());
+            let _ = read(&text, &TrustedProxies::NONE, &mut Fields::new());
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
 }
 
 /// One event.
-pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normalized, Reject> {
+pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normalized, Reject> {
     let Some((name, category, kinds)) = kind_of(&native) else {
         return Err(Reject::new(
             reject::WRONG_SHAPE,
@@ -60,6 +60,7 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
         .str_at(&["time"])
         .or(started)
         .and_then(Timestamp::parse_rfc3339)
+        .or(context.time_of_cut())
         .ok_or_else(|| {
             let detail = "neither time nor, of an execution, the process's start_time is a time";
             Reject::new(reject::NO_TIMESTAMP, detail)
@@ -90,7 +91,15 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
 
     let mut fields = Fields::new();
     fields.set(FieldId::EventKind, "event");
-    fields.set(FieldId::EventAction, name);
+    // What a hook's function does, it has to say itself.
+    let hooked = matches!(
+        name,
+        "process_kprobe" | "process_tracepoint" | "process_lsm" | "process_uprobe"
+    );
+    let unknown = context.truncated && hooked && function.is_empty();
+    if !unknown {
+        fields.set(FieldId::EventAction, name);
+    }
     fields.set(FieldId::HostName, node);
     fields.set(FieldId::KubernetesNodeName, node);
     fields.set_str(FieldId::OrchestratorClusterName, native.str_at(&["cluster_name"]));
@@ -100,8 +109,8 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
         fields.push(FieldId::EventCategory, category);
         kinds.iter().for_each(|kind| fields.push(FieldId::EventType, kind));
     }
-    set_process(process, &mut fields);
-    set_parent(event.get("parent").unwrap_or(&Value::Null), &mut fields);
+    set_process(process, context, &mut fields);
+    set_parent(event.get("parent").unwrap_or(&Value::Null), context, &mut fields);
     if let Some(pod) = process.get("pod") {
         set_pod(pod, &mut fields);
     }
@@ -117,10 +126,10 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
         _ => {}
     }
     match name {
+        "process_exit" if context.truncated && event.get("status").is_none() => {}
         "process_exit" => set_exit(event, &mut fields),
-        "process_kprobe" | "process_tracepoint" | "process_lsm" | "process_uprobe" => {
-            hook::set(event, function, &mut fields);
-        }
+        _ if unknown => {}
+        _ if hooked => hook::set(event, function, context.truncated, &mut fields),
         "process_loader" => fields.set_str(FieldId::FilePath, event.str_at(&["path"])),
         _ => set_connection(event, &mut fields),
     }
@@ -133,18 +142,22 @@ pub(crate) fn normalize(native: Value, _context: &Context<'_>) -> Result<Normali
     })
 }
 
-fn set_process(process: &Value, fields: &mut Fields) {
+fn set_process(process: &Value, context: &Context<'_>, fields: &mut Fields) {
     let binary = process.str_at(&["binary"]).unwrap_or_default();
     let arguments = process.str_at(&["arguments"]).unwrap_or_default();
     command_line::set_program(fields, binary);
+    // Of a process without arguments it is known that it has none only where what follows is known.
+    let known = !context.truncated || !arguments.is_empty();
     // The line as a shell would show it: Tetragon keeps the arguments apart from the program.
     let line = if arguments.is_empty() {
         binary.to_owned()
     } else {
         format!("{binary} {arguments}")
     };
-    fields.set(FieldId::ProcessCommandLine, line);
-    if !binary.is_empty() {
+    if known {
+        fields.set(FieldId::ProcessCommandLine, line);
+    }
+    if known && !binary.is_empty() {
         let args: Value = std::iter::once(binary.to_owned())
             .chain(split_arguments(arguments))
             .take(MAX_PROCESS_ARGS)
@@ -192,7 +205,7 @@ fn split_arguments(text: &str) -> Vec<String> {
     arguments
 }
 
-fn set_parent(parent: &Value, fields: &mut Fields) {
+fn set_parent(parent: &Value, context: &Context<'_>, fields: &mut Fields) {
     let Some(binary) = parent.str_at(&["binary"]) else {
         return;
     };
@@ -202,6 +215,7 @@ fn set_parent(parent: &Value, fields: &mut Fields) {
     }
     let line = match parent.str_at(&["arguments"]) {
         Some(arguments) => format!("{binary} {arguments}"),
+        None if context.truncated => String::new(),
         None => binary.to_owned(),
     };
     fields.set(FieldId::ProcessParentCommandLine, line);

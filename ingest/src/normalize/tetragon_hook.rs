@@ -49,7 +49,7 @@ const FUNCTIONS: &[(&str, &str, &[&str])] = &[
 const MAY_WRITE: i64 = 2;
 
 /// Sets what a hook tells of.
-pub(super) fn set(event: &Value, function: &str, fields: &mut Fields) {
+pub(super) fn set(event: &Value, function: &str, truncated: bool, fields: &mut Fields) {
     if !function.is_empty() {
         fields.set(FieldId::EventAction, function);
     }
@@ -77,6 +77,9 @@ pub(super) fn set(event: &Value, function: &str, fields: &mut Fields) {
     }
     if function.contains("file_permission") && mask.is_some_and(|mask| mask & MAY_WRITE != 0) {
         kinds = &["change"];
+    } else if truncated && function.contains("file_permission") {
+        // The mask may have stood behind the end.
+        kinds = &[];
     }
     fields.push(FieldId::EventCategory, category);
     kinds.iter().for_each(|kind| fields.push(FieldId::EventType, kind));
@@ -87,6 +90,7 @@ pub(super) fn set(event: &Value, function: &str, fields: &mut Fields) {
             fields.push(FieldId::EventType, "denied");
             fields.set(FieldId::EventOutcome, "failure");
         }
+        (None, Some(_)) if truncated => {}
         (_, Some(code)) => fields.set(FieldId::EventOutcome, if code < 0 { "failure" } else { "success" }),
         _ => {}
     }

@@ -7,17 +7,18 @@ use casebook_event::{FieldId, Fields, Source, Value};
 
 use super::{Context, Normalized, content_id, web_line};
 use crate::decode::reject::{self, Reject};
+use crate::settings::TrustedProxies;
 
 /// The mark by which a line is known as a web server's.
 pub(crate) fn recognize(line: &str) -> Option<&'static str> {
-    web_line::read(line, &mut Fields::new()).map(|read| read.mark)
+    web_line::read(line, &TrustedProxies::NONE, &mut Fields::new()).map(|read| read.mark)
 }
 
 /// One line.
 pub(crate) fn normalize(line: &str, context: &Context<'_>) -> Result<Normalized, Reject> {
     let mut fields = Fields::new();
     fields.set(FieldId::EventKind, "event");
-    let Some(read) = web_line::read(line, &mut fields) else {
+    let Some(read) = web_line::read(line, &context.settings.trusted_proxies, &mut fields) else {
         let detail = format!("no access or error log of a web server: {}", reject::quote(line));
         return Err(Reject::new(reject::WRONG_SHAPE, detail));
     };

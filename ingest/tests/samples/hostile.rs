@@ -82,7 +82,7 @@ fn check_as(kind: SourceKind, payload: &[u8]) -> EventBatch {
 }
 
 /// The records of every source's own tests.
-fn templates() -> Vec<String> {
+pub(super) fn templates() -> Vec<String> {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/normalized");
     super::files(&directory)
         .iter()

@@ -10,9 +10,11 @@
 
 mod application;
 mod cloud;
+mod cut;
 mod everything;
 mod hostile;
 mod os;
+mod patch;
 mod runtime;
 
 use std::collections::BTreeMap;

@@ -53,8 +53,10 @@ pub(super) const BINDING_COLUMNS: &[&str] = &[
     "time_nanos",
     "from_kind",
     "from_value",
+    "from_cluster",
     "to_kind",
     "to_value",
+    "to_cluster",
     "ends",
     "how",
     "confidence",
@@ -254,8 +256,8 @@ impl<'a> BindingColumns<'a> {
     pub fn new(batch: &'a RecordBatch) -> Option<Self> {
         Some(Self {
             nanos: long(batch, "time_nanos")?,
-            from: IdentifierColumns::new(batch, ["from_kind", "from_value"])?,
-            to: IdentifierColumns::new(batch, ["to_kind", "to_value"])?,
+            from: IdentifierColumns::new(batch, ["from_kind", "from_value", "from_cluster"])?,
+            to: IdentifierColumns::new(batch, ["to_kind", "to_value", "to_cluster"])?,
             ends: flag(batch, "ends")?,
             how: text(batch, "how")?,
             confidence: text(batch, "confidence")?,

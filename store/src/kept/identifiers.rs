@@ -11,7 +11,11 @@ use std::sync::Arc;
 /// What an identifier is found by: a hash of all that makes it.
 pub(super) fn key(identifier: &Identifier) -> Result<u64, String> {
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    for part in [&word(&identifier.kind)?, identifier.value.as_str()] {
+    for part in [
+        &word(&identifier.kind)?,
+        identifier.value.as_str(),
+        identifier.cluster.as_str(),
+    ] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
@@ -23,18 +27,25 @@ pub(super) fn key(identifier: &Identifier) -> Result<u64, String> {
 pub(super) struct IdentifierBuilder {
     kinds: StringBuilder,
     values: StringBuilder,
+    clusters: StringBuilder,
 }
 
 impl IdentifierBuilder {
     pub fn append(&mut self, identifier: &Identifier) -> Result<(), String> {
         self.kinds.append_value(word(&identifier.kind)?);
         self.values.append_value(&identifier.value);
+        let cluster = Some(identifier.cluster.as_str()).filter(|cluster| !cluster.is_empty());
+        self.clusters.append_option(cluster);
         Ok(())
     }
 
     /// The columns, in the order of the schema.
-    pub fn finish(mut self) -> [ArrayRef; 2] {
-        [Arc::new(self.kinds.finish()), Arc::new(self.values.finish())]
+    pub fn finish(mut self) -> [ArrayRef; 3] {
+        [
+            Arc::new(self.kinds.finish()),
+            Arc::new(self.values.finish()),
+            Arc::new(self.clusters.finish()),
+        ]
     }
 }
 
@@ -42,13 +53,15 @@ impl IdentifierBuilder {
 pub(super) struct IdentifierColumns<'a> {
     kinds: &'a StringArray,
     values: &'a StringArray,
+    clusters: &'a StringArray,
 }
 
 impl<'a> IdentifierColumns<'a> {
-    pub fn new(batch: &'a RecordBatch, [kind, value]: [&str; 2]) -> Option<Self> {
+    pub fn new(batch: &'a RecordBatch, [kind, value, cluster]: [&str; 3]) -> Option<Self> {
         Some(Self {
             kinds: batch.column_by_name(kind)?.as_string_opt::<i32>()?,
             values: batch.column_by_name(value)?.as_string_opt::<i32>()?,
+            clusters: batch.column_by_name(cluster)?.as_string_opt::<i32>()?,
         })
     }
 
@@ -60,6 +73,10 @@ impl<'a> IdentifierColumns<'a> {
         Ok(Identifier {
             kind: of_word(self.kinds, row)?,
             value: CompactString::from(self.values.value(row)),
+            cluster: match self.clusters.is_valid(row) {
+                true => CompactString::from(self.clusters.value(row)),
+                false => CompactString::default(),
+            },
         })
     }
 }

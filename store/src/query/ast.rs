@@ -1,8 +1,6 @@
 //! A query, parsed and resolved.
 
-use std::net::IpAddr;
-
-use casebook_event::{FieldId, Timestamp};
+use casebook_event::{FieldId, Timestamp, ip_address};
 use ipnet::IpNet;
 use regex::Regex;
 
@@ -57,6 +55,12 @@ pub(crate) enum Column {
 }
 
 impl Column {
+    /// The column of those of its values that a client only claims. Where a name stands for several columns (`ip`), they do not
+    /// count: who looks for an address looks for who had it.
+    pub fn claims(self) -> Option<Self> {
+        (self == Self::Field(FieldId::RelatedIps)).then_some(Self::Field(FieldId::ClaimedIps))
+    }
+
     /// Its name in the events table.
     pub fn name(self) -> &'static str {
         match self {
@@ -75,7 +79,7 @@ impl Column {
 pub(crate) enum Target {
     /// The first of these that an event has.
     First(Vec<Column>),
-    /// Every one of these.
+    /// Every one of these, without claims ([`Column::claims`]).
     Any(Vec<Column>),
     /// A path into the source's own record.
     Native(String),
@@ -111,7 +115,7 @@ impl ValueTest {
             Self::Regex(regex) => regex.is_match(value),
             Self::Range(range) => range.holds(value),
             Self::Network(network, text) => {
-                value == text || value.parse::<IpAddr>().is_ok_and(|address| network.contains(&address))
+                value == text || ip_address(value).is_some_and(|address| network.contains(&address))
             }
         }
     }

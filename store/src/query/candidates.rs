@@ -164,8 +164,8 @@ fn field_rows(target: &Target, test: &ValueTest, index: &IndexReader) -> io::Res
                     None => any = Some(found),
                     Some(any) => {
                         any.rows.union(&found.rows);
-                        // Of the first column that is set, a later one's value does not count.
-                        if matches!(target, Target::Any(_)) {
+                        // Of the first column that is set, a later one's value does not count; nor does a claim.
+                        if matches!(target, Target::Any(_)) && column.claims().is_none() {
                             any.certain.union(&found.certain);
                         }
                     }

@@ -23,6 +23,7 @@ pub const ALIASES: &[FieldAlias] = &[
     alias("action", &[FieldId::EventAction]),
     alias("agent", &[FieldId::UserAgentOriginal]),
     alias("arn", &[FieldId::AwsUserArn]),
+    alias("claimed_ip", &[FieldId::ClaimedIps]),
     alias("cluster", &[FieldId::OrchestratorClusterName]),
     alias("cmd", &[FieldId::ProcessCommandLine]),
     alias("command", &[FieldId::ProcessCommandLine]),

@@ -43,7 +43,19 @@ fn field_matches(target: &Target, test: &ValueTest, row: &Row<'_>) -> bool {
             }
             false
         }
-        Target::Any(columns) => columns.iter().any(|&column| row.visit(column, &mut passes)),
+        Target::Any(columns) => columns.iter().any(|&column| match column.claims() {
+            None => row.visit(column, &mut passes),
+            Some(claims) => {
+                let mut claimed = Vec::new();
+                row.visit(claims, &mut |value| {
+                    claimed.push(fold(value).into_owned());
+                    false
+                });
+                row.visit(column, &mut |value| {
+                    passes(value) && !claimed.iter().any(|claim| *claim == *fold(value))
+                })
+            }
+        }),
         Target::Native(path) => row.visit_native(path, &mut passes),
     }
 }

@@ -5,6 +5,7 @@
 //! some   = ("NOT" | "-" | "!" | "+") some | one   one  = "(" query ")" | [field ":"] value | field ":(" values ")"
 //! ```
 
+use casebook_event::{FieldId, ip_address};
 use compact_str::CompactString;
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
@@ -244,7 +245,21 @@ fn field_query(field: &(CompactString, Option<Meaning>), value: &Token, offset: 
             let prose = columns
                 .iter()
                 .all(|column| matches!(column, Column::Field(id) if is_prose(*id)));
-            Ok(Query::Field(target.clone(), value_test(value, prose, offset)?))
+            let test = value_test(value, prose, offset)?;
+            // An address may be written in more than one way; logs are told in one.
+            let address = match &test {
+                ValueTest::Equals(text) if text.contains(':') && columns.iter().all(|column| is_address(*column)) => {
+                    ip_address(text)
+                        .map(|ip| ip.to_canonical().to_string())
+                        .filter(|canonical| canonical != text)
+                }
+                _ => None,
+            };
+            let asked = Query::Field(target.clone(), test);
+            Ok(match address {
+                Some(canonical) => Query::Or(vec![asked, Query::Field(target.clone(), ValueTest::Equals(canonical))]),
+                None => asked,
+            })
         }
         None => {
             let native = Query::Field(Target::Native(field.0.to_string()), value_test(value, false, offset)?);
@@ -258,6 +273,15 @@ fn field_query(field: &(CompactString, Option<Meaning>), value: &Token, offset: 
             })
         }
     }
+}
+
+/// Whether a column holds addresses.
+fn is_address(column: Column) -> bool {
+    use FieldId::{ClaimedIps, DestinationIp, HostIp, KubernetesPodIp, RelatedIps, SourceIp};
+    matches!(
+        column,
+        Column::Field(SourceIp | DestinationIp | HostIp | KubernetesPodIp | RelatedIps | ClaimedIps)
+    )
 }
 
 fn value_test(value: &Token, prose: bool, offset: usize) -> Result<ValueTest, QueryError> {
@@ -401,6 +425,12 @@ mod tests {
         );
         check("Image:/bin/sh", "[ProcessExecutable), ProcessName]=/bin/sh");
         check("message:failed", "[Message]has failed");
+        check("source.ip:fe80\\:\\:1", "[SourceIp]=fe80::1");
+        check("claimed_ip:10.0.0.1", "any[ClaimedIps]=10.0.0.1");
+        check(
+            "source.ip:FE80:0::1%eth0",
+            "(or [SourceIp]=fe80:0::1%eth0 [SourceIp]=fe80::1)",
+        );
         check("user:*", "any[UserName]exists");
         check("user:sys*", "any[UserName]~sys");
         check(r"user:a\*b", "any[UserName]=a*b");

@@ -89,7 +89,8 @@ fn add_columns(query: &Query, out: &mut BTreeSet<&'static str>) {
             out.insert("raw");
         }
         Query::Field(Target::First(columns) | Target::Any(columns), _) => {
-            out.extend(columns.iter().map(|column| column.name()));
+            let claims = columns.iter().filter_map(|column| column.claims());
+            out.extend(columns.iter().copied().chain(claims).map(Column::name));
         }
     }
 }

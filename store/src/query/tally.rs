@@ -81,7 +81,11 @@ impl Counted {
 
     fn columns(&self) -> Vec<&'static str> {
         match self {
-            Self::First(columns) | Self::Any(columns) => columns.iter().map(|column| column.name()).collect(),
+            Self::First(columns) => columns.iter().map(|column| column.name()).collect(),
+            Self::Any(columns) => {
+                let claims = columns.iter().filter_map(|column| column.claims());
+                columns.iter().copied().chain(claims).map(Column::name).collect()
+            }
             Self::Native(_) => vec!["raw"],
         }
     }
@@ -104,9 +108,14 @@ impl Counted {
             Self::Any(columns) => {
                 // The same address in two fields is one.
                 let mut seen: Vec<String> = Vec::new();
+                let mut claimed: Vec<String> = Vec::new();
                 for &column in columns {
+                    if let Some(claims) = column.claims() {
+                        let mut note = |value: &str| claimed.push(value.to_owned());
+                        found.columns.visit(claims, found.row, &mut note);
+                    }
                     found.columns.visit(column, found.row, &mut |value| {
-                        if !seen.iter().any(|earlier| earlier == value) {
+                        if !seen.iter().chain(&claimed).any(|known| known == value) {
                             each(value);
                             seen.push(value.to_owned());
                         }

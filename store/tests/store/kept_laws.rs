@@ -35,8 +35,15 @@ fn any_identifier() -> impl Strategy<Value = Identifier> {
         IdentifierKind::NodeName,
         IdentifierKind::Identity,
     ];
-    (select(kinds.to_vec()), select(&["a", "b", "c", "d"][..]))
-        .prop_map(|(kind, value)| Identifier::new(kind, value).unwrap())
+    (
+        select(kinds.to_vec()),
+        select(&["a", "b", "c", "d"][..]),
+        select(&["", "prod", "test"][..]),
+    )
+        .prop_map(|(kind, value, cluster)| Identifier {
+            cluster: cluster.into(),
+            ..Identifier::new(kind, value).unwrap()
+        })
 }
 
 prop_compose! {

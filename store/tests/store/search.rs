@@ -41,7 +41,18 @@ fn sample() -> Vec<Event> {
                 (F::SourceIp, "10.0.12.7".into()),
                 (
                     F::RelatedIps,
-                    ["10.0.12.7", "fe80::1"].into_iter().map(Value::str).collect(),
+                    ["10.0.12.7", "fe80::1", "198.51.100.66", "10.9.9.9"]
+                        .into_iter()
+                        .map(Value::str)
+                        .collect(),
+                ),
+                (
+                    F::ClaimedIps,
+                    // The caller may claim the very address it has: that it came from there is true all the same.
+                    ["198.51.100.66", "10.9.9.9", "10.0.12.7"]
+                        .into_iter()
+                        .map(Value::str)
+                        .collect(),
                 ),
                 (F::HttpResponseStatusCode, 101.into()),
                 (F::UserName, "system:serviceaccount:prod:Deployer".into()),
@@ -133,6 +144,16 @@ async fn what_queries_find() {
     check("NOT source.ip:*", &[2, 3, 4]).await;
     check("ip:10.0.0.0/8", &[0]).await;
     check("ip:fe80::/16", &[0]).await;
+    check("ip:FE80:0::1%eth0", &[0]).await;
+    check("ip:10.0.12.7", &[0]).await;
+    // What a client claims is found under a name that says so, and as one of all addresses, but not as where anything was.
+    check("ip:198.51.100.66", &[]).await;
+    check("ip:198.51.100.0/24", &[]).await;
+    check("ip:10.9.0.0/16", &[]).await;
+    check("casebook.claimed_ip:198.51.100.66", &[0]).await;
+    check("claimed_ip:10.9.0.0/16", &[0]).await;
+    check("related.ip:198.51.100.66", &[0]).await;
+    check("NOT ip:198.51.100.66 AND related.ip:*", &[0]).await;
     check("ip:10.0.12.*", &[0]).await;
     check("related.ip:fe80\\:\\:1", &[0]).await;
     check("status:>=500", &[3]).await;

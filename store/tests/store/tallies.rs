@@ -32,7 +32,12 @@ fn values(event: &FoundEvent, field: &str) -> Vec<Option<String>> {
         "user" => of(&[FieldId::UserName]),
         "status" => of(&[FieldId::HttpResponseStatusCode]),
         "source" => vec![event.source.name().to_owned()],
-        "ip" => of(&[FieldId::SourceIp, FieldId::RelatedIps]),
+        "ip" => {
+            let claimed = of(&[FieldId::ClaimedIps]);
+            let mut related = of(&[FieldId::RelatedIps]);
+            related.retain(|ip| !claimed.contains(ip));
+            of(&[FieldId::SourceIp]).into_iter().chain(related).collect()
+        }
         "key.inner" => serde_json::from_str::<serde_json::Value>(&event.raw)
             .ok()
             .and_then(|record| Some(record.get("key")?.get("inner")?.as_str()?.to_owned()))

@@ -1,7 +1,7 @@
 //! The house rules, each a check over plain data, so that every rule is itself tested by input that breaks it.
 //!
 //! ```text
-//! folder ── tree ──▶ SourceFile, Manifest ──▶ layers, versions, length, unfinished, rule_ids, notes ──▶ Problem
+//! folder ── tree ──▶ SourceFile, Manifest ──▶ layers, versions, length, unfinished, rule_ids, notes, trust ──▶ Problem
 //! ```
 
 mod layers;
@@ -12,6 +12,7 @@ mod problem;
 mod rule_ids;
 mod source;
 mod tree;
+mod trust;
 mod unfinished;
 mod versions;
 
@@ -24,6 +25,9 @@ use problem::Problem;
 
 /// Where the reason for each third-party crate is written.
 const NOTES: &str = "docs/adr/dependencies.md";
+
+/// Who can write what, and the tests that show what is made of it.
+const TRUST: &str = "docs/trust.md";
 
 /// Every breach of the rules in the workspace at `root`, in the order of the files.
 pub fn check(root: &Path) -> Result<Vec<Problem>> {
@@ -46,6 +50,8 @@ pub fn check(root: &Path) -> Result<Vec<Problem>> {
     problems.extend(sources.iter().flat_map(unfinished::check));
     problems.extend(rule_ids::check(&rules));
     problems.extend(notes::check(&root_manifest, NOTES, notes.as_deref()));
+    let trust = tree::read_if_there(root, TRUST)?;
+    problems.extend(trust::check(&sources, TRUST, trust.as_deref()));
     problems.sort();
     Ok(problems)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use casebook_correlate::RuleInfo;
 use casebook_event::{Alert, EventRef};
-use casebook_pipeline::{Backtest, BacktestReport};
+use casebook_pipeline::{Backtest, BacktestCounts, BacktestReport};
 use casebook_store::SearchRequest;
 use serde_json::json;
 
@@ -75,11 +75,30 @@ fn coverage(report: &BacktestReport) -> String {
         0 => String::new(),
         n => format!("; of {n} the record could not be read again, and native fields were not seen"),
     };
+    let without = without + &older_identities(counts);
     format!(
         "casebook: {} events from {first} to {last}; detection took {each} ns an event of one core, {:.0} ms in all{without}",
         counts.events,
         counts.detection.as_secs_f64() * 1e3
     )
+}
+
+/// What an older version wrote, and what became of its ids.
+fn older_identities(counts: &BacktestCounts) -> String {
+    let mut text = String::new();
+    if counts.reidentified > 0 {
+        text += &format!(
+            "; {} are of an older version and have the id here that their record has today: alerts of them have other ids than live then",
+            counts.reidentified
+        );
+    }
+    if counts.older_identity > 0 {
+        text += &format!(
+            "; {} are of an older version and keep its id, since their record does not say enough",
+            counts.older_identity
+        );
+    }
+    text
 }
 
 /// What one rule found.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, Explained, RuleInfo, RuleKind, RuleSet};
-use casebook_event::{Event, EventBatch, Value};
+use casebook_event::{Event, EventBatch, FieldId, Value};
 use casebook_ingest::{Decoder, SourceKind};
 
 use crate::args::RuleExplainArgs;
@@ -24,7 +24,7 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     let correlations: Vec<&RuleInfo> = asked.iter().filter(|rule| rule.kind != RuleKind::Detection).collect();
     let detections = detections(&set, &asked);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut decoder = Decoder::new(kind);
+    let mut decoder = Decoder::new(kind).with_settings(args.topic.settings()?);
     let mut batch = EventBatch::default();
     let mut last = None;
     for record in casebook_pipeline::open_records(&args.file, kind)? {
@@ -49,6 +49,7 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
                     ("rule", Value::str(rule)),
                     ("event", Value::from(event.id.to_string())),
                     ("position", position),
+                    ("truncated", Value::Bool(event.fields.get(FieldId::Truncated).is_some())),
                     ("explained", value_of(&explained)),
                 ];
                 output::write_json(&map(entries), &mut out)?;
@@ -190,6 +191,9 @@ fn print(rule: &str, event: &Event, explained: &Explained, out: &mut impl Write)
         escape(&explained.text),
         escape(rule),
     )?;
+    if event.fields.get(FieldId::Truncated).is_some() {
+        writeln!(out, "  the record was cut: what it lacks may have stood behind its end")?;
+    }
     output::explained::write(explained, 1, out)
 }
 

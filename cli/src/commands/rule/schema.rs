@@ -249,6 +249,10 @@ fn casebook() -> Value {
                 "required": ["entity"],
                 "properties": { "entity": { "enum": EntityKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>() } },
             },
+            "clusters": {
+                "enum": ["each", "any"],
+                "description": "Of a correlation: whether events of several clusters may meet in one group; each where nothing is said",
+            },
             "absence": {
                 "$ref": "#/definitions/texts",
                 "description": "Beside event_count: the rules that do not follow within the timespan",

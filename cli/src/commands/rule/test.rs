@@ -16,8 +16,9 @@ use crate::rules;
 const MAX_EXPLAINED_EVENTS: usize = 20;
 
 pub fn run(args: &RuleTestArgs) -> Result<ExitCode> {
+    let settings = args.topic.settings()?;
     let set = rules::load(&args.paths, false)?;
-    let outcomes = casebook_pipeline::run_rule_tests(&set);
+    let outcomes = casebook_pipeline::run_rule_tests(&set, &settings);
     let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match args.output {

@@ -7,6 +7,8 @@ use super::{PodNames, Told, field, node};
 use crate::entity::limits::{DEFAULT_GRACE_NANOS, MAX_GRACE_NANOS};
 use crate::entity::{Confidence, How, Identifier, IdentifierKind};
 
+/// Up to how many objects of a list what each was is told together with what it is.
+const MAX_TOLD_TOGETHER: usize = 8;
 /// The most objects of a list that are read.
 const MAX_LIST_OBJECTS: usize = 500;
 
@@ -102,9 +104,19 @@ impl<'a> Request<'a> {
         } else {
             Confidence::Certain
         };
-        for object in objects(self.answered, is_pod) {
-            let whole = Requested { whole: true, ..named };
+        let answered = objects(self.answered, is_pod);
+        let whole = Requested { whole: true, ..named };
+        // A pod that was just made has both in one grain of time: the earlier word comes first, and the later is none then. Of a
+        // long list, what is so now comes before what was so.
+        let is_list = answered.len() > MAX_TOLD_TOGETHER;
+        for &object in &answered {
+            if !is_list {
+                pod::learn_creation(object, whole, &mut told);
+            }
             pod::learn(object, whole, Some(status), &mut told);
+        }
+        for &object in answered.iter().filter(|_| is_list) {
+            pod::learn_creation(object, whole, &mut told);
         }
         // The status in a request counts where the request is about the status: the API server takes it from no other.
         let status = Some(status).filter(|_| self.subresource == "status");

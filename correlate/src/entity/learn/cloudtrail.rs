@@ -111,6 +111,9 @@ fn learn_role(native: ValueRef<'_>, caller: Option<&Identifier>, told: &mut Told
         let found = tags?.into_iter().find(|tag| tag.str_at(&["key"]) == Some(key))?;
         found.str_at(&["value"])
     };
+    if told.cluster.is_empty() {
+        told.cluster = tag("eks-cluster-name").unwrap_or_default();
+    }
     let namespace = tag("kubernetes-namespace");
     let pod = PodNames::new(tag("kubernetes-pod-uid"), namespace, tag("kubernetes-pod-name"));
     let account = namespace

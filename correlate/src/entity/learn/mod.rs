@@ -12,6 +12,7 @@ mod tests;
 use casebook_event::{Event, FieldId, Source, Timestamp};
 use compact_str::CompactString;
 
+use super::cluster::{cluster_of_names, qualify};
 use super::limits::MAX_BINDINGS_PER_EVENT;
 use super::{Binding, Confidence, How, Identifier, IdentifierKind};
 
@@ -21,6 +22,8 @@ use super::{Binding, Confidence, How, Identifier, IdentifierKind};
 pub fn bindings_of(event: &Event, out: &mut Vec<Binding>) {
     let mut told = Told {
         time: event.time,
+        source: event.source,
+        cluster: cluster_of_names(event),
         how: How::Shipper,
         first: out.len(),
         out,
@@ -48,6 +51,9 @@ pub fn bindings_of(event: &Event, out: &mut Vec<Binding>) {
 /// What one event has told so far.
 struct Told<'a> {
     time: Timestamp,
+    source: Source,
+    /// Whose names these are, where that is known.
+    cluster: &'a str,
     how: How,
     /// Where this event's bindings begin.
     first: usize,
@@ -59,10 +65,17 @@ impl Told<'_> {
     fn by(&mut self, how: How) -> Told<'_> {
         Told {
             time: self.time,
+            source: self.source,
+            cluster: self.cluster,
             how,
             first: self.first,
             out: self.out,
         }
+    }
+
+    /// The same event, by what it says of an earlier time.
+    fn as_of(&mut self, how: How, time: Timestamp) -> Told<'_> {
+        Told { time, ..self.by(how) }
     }
 
     /// `from` stood for `to`, where both are known.
@@ -94,6 +107,11 @@ impl Told<'_> {
     }
 
     fn push(&mut self, binding: Binding) {
+        let binding = Binding {
+            from: qualify(binding.from, self.source, self.cluster),
+            to: qualify(binding.to, self.source, self.cluster),
+            ..binding
+        };
         let own = self.out.get(self.first..).unwrap_or_default();
         if own.len() >= MAX_BINDINGS_PER_EVENT {
             return;

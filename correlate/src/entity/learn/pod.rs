@@ -1,9 +1,10 @@
 //! What a pod's object says, in requests and answers of the API server.
 
-use casebook_event::ValueRef;
+use casebook_event::{Timestamp, ValueRef};
 use compact_str::CompactString;
 
 use super::{PodNames, Told};
+use crate::entity::limits::{MAX_REACH_NANOS, REACH_GRAIN_NANOS};
 use crate::entity::{Confidence, How, Identifier, IdentifierKind, name_form};
 
 /// Lists of container statuses in a pod's status.
@@ -44,16 +45,48 @@ pub(super) fn learn(object: ValueRef<'_>, requested: Requested<'_>, status: Opti
     }
 }
 
+/// Tells since when a pod is called so and acts as whom: what of it never changes. Only of an answer, in which the API server wrote
+/// the time. Of one that is older than a binding reaches back, it is told as of a day within that time, once a day.
+pub(super) fn learn_creation(object: ValueRef<'_>, requested: Requested<'_>, told: &mut Told<'_>) {
+    let metadata = |key: &str| object.str_at(&["metadata", key]);
+    let Some(created) = metadata("creationTimestamp").and_then(Timestamp::parse_rfc3339) else {
+        return;
+    };
+    let pod = PodNames::new(
+        metadata("uid"),
+        metadata("namespace").or(requested.namespace),
+        metadata("name").or(requested.name),
+    );
+    if pod.uid.is_none() || created >= told.time {
+        return;
+    }
+    let now = told.time.as_nanos();
+    let reach = now
+        .saturating_sub(now.rem_euclid(REACH_GRAIN_NANOS))
+        .saturating_sub(MAX_REACH_NANOS - REACH_GRAIN_NANOS);
+    let mut told = match Timestamp::from_nanos(reach) {
+        oldest if created < oldest => told.as_of(How::AuditPod, oldest),
+        _ => told.as_of(How::AuditCreated, created),
+    };
+    pod.tell(Confidence::Certain, &mut told);
+    learn_account(object, &pod, &mut told);
+    learn_owner(object, &pod, true, &mut told);
+}
+
+fn learn_account(object: ValueRef<'_>, pod: &PodNames, told: &mut Told<'_>) {
+    let account = object
+        .str_at(&["spec", "serviceAccountName"])
+        .and_then(|name| Identifier::namespaced(IdentifierKind::ServiceAccount, &pod.namespace, name));
+    told.bind(pod.subject(), account.as_ref(), Confidence::Certain);
+}
+
 fn learn_spec(object: ValueRef<'_>, pod: &PodNames, told: &mut Told<'_>) {
     let Some(spec) = object.get("spec") else { return };
     let node = spec
         .str_at(&["nodeName"])
         .and_then(|node| Identifier::new(IdentifierKind::NodeName, node));
     told.bind(pod.subject(), node.as_ref(), Confidence::Certain);
-    let account = spec
-        .str_at(&["serviceAccountName"])
-        .and_then(|name| Identifier::namespaced(IdentifierKind::ServiceAccount, &pod.namespace, name));
-    told.bind(pod.subject(), account.as_ref(), Confidence::Certain);
+    learn_account(object, pod, told);
     for container in CONTAINERS.iter().filter_map(|key| spec.get(key)?.as_list()).flatten() {
         let image = container
             .str_at(&["image"])

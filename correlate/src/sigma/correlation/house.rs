@@ -13,10 +13,19 @@ use crate::sigma::condition::Condition;
 use crate::sigma::yaml::{Entry, Node};
 
 /// The keys under `casebook:` that belong to a correlation, and are part of what it means.
-pub(crate) const KEYS: [&str; 5] = ["absence", "counts", "first_seen", "deviation", "group-by"];
+pub(crate) const KEYS: [&str; 6] = ["absence", "counts", "first_seen", "deviation", "group-by", "clusters"];
 
 /// Those that are types.
 const TYPES: [&str; 3] = ["absence", "first_seen", "deviation"];
+
+/// Whether events of several clusters may meet in one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clusters {
+    /// The cluster is a part of the group, though `group-by` does not name it: so it is where nothing is said.
+    Each,
+    /// They may: the rule tells a story across clusters, or of a cluster and the cloud account that it is in.
+    Any,
+}
 
 /// That a value is new to a group that was known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +63,7 @@ pub(super) struct House<'a> {
     /// Of the types, the one that is named.
     kind: Option<&'a Entry>,
     group_by: Option<&'a Entry>,
+    clusters: Option<&'a Entry>,
 }
 
 impl<'a> House<'a> {
@@ -69,6 +79,22 @@ impl<'a> House<'a> {
             counts: entry("counts"),
             kind,
             group_by: entry("group-by"),
+            clusters: entry("clusters"),
+        }
+    }
+
+    /// Whether it says that it takes events of any cluster together, or not; an error is reported.
+    pub(super) fn clusters(&self, report: &mut Report<'_>) -> Option<Clusters> {
+        let entry = self.clusters?;
+        match entry.value.scalar_text() {
+            Some("each") => Some(Clusters::Each),
+            Some("any") => Some(Clusters::Any),
+            _ => {
+                let help =
+                    "`each` keeps the events of every cluster for themselves, as without it; `any` takes them together";
+                report.add_help(code::BAD_VALUE, entry.value.mark, "`clusters` is each or any", help);
+                None
+            }
         }
     }
 

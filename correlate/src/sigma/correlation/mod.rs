@@ -7,10 +7,10 @@ pub(crate) mod comparison;
 pub(crate) mod house;
 pub(crate) mod kind;
 
-pub(crate) use house::{Deviation, FirstSeen, Measure};
+pub(crate) use house::{Clusters, Deviation, FirstSeen, Measure};
 pub(crate) use kind::{CorrelationKind, Sequence, Statistic, Together};
 
-use casebook_event::EntityKind;
+use casebook_event::{EntityKind, FieldId};
 use house::House;
 
 use super::yaml::{Data, Entry, Node};
@@ -28,6 +28,8 @@ pub(crate) struct Correlation {
     pub(crate) group_by: Vec<String>,
     /// The kind of entity that the last part of the group is, if it groups by one.
     pub(crate) entity: Option<EntityKind>,
+    /// Whether events of several clusters may meet in one group, where that is said.
+    pub(crate) clusters: Option<Clusters>,
     pub(crate) aliases: Vec<Alias>,
     /// The names of the fields, or aliases, whose values it asks for: none, one, or several that are taken together.
     pub(crate) fields: Vec<String>,
@@ -98,6 +100,7 @@ impl Correlation {
         let parsed = kind::parse(node, &rules, timespan_nanos, &house, report);
         let group_by = group_by(node, report);
         let entity = house.entity(report);
+        let clusters = house.clusters(report);
         let aliases = aliases(node, report);
         let generate = match node.entry("generate").or(generate).map(|entry| &entry.value) {
             None => false,
@@ -137,6 +140,7 @@ impl Correlation {
             rules,
             group_by,
             entity,
+            clusters,
             aliases,
             timespan_nanos: timespan_nanos?,
             generate,
@@ -145,10 +149,17 @@ impl Correlation {
 }
 
 impl Correlation {
-    /// The names of all parts of the group: the entity is the last.
-    pub(crate) fn parts(&self) -> Vec<String> {
+    /// The names of all parts of the group: the entity is the last, and before it, where that is said, the cluster.
+    pub(crate) fn parts(&self, with_cluster: bool) -> Vec<String> {
+        let cluster = with_cluster.then(|| FieldId::OrchestratorClusterName.name().to_owned());
         let entity = self.entity.map(|kind| format!("entity.{}", kind.name()));
-        self.group_by.iter().cloned().chain(entity).collect()
+        self.group_by.iter().cloned().chain(cluster).chain(entity).collect()
+    }
+
+    /// Whether `group-by` names the cluster itself.
+    pub(crate) fn names_cluster(&self) -> bool {
+        let mut fields = self.group_by.iter();
+        fields.any(|name| name == FieldId::OrchestratorClusterName.name())
     }
 
     /// The field that a name of the group or the value means in the events of one of the rules.

@@ -53,7 +53,7 @@ pub(super) fn cloudwatch(value: &Value) -> Envelope {
 }
 
 /// One event of a subscription: `id`, `timestamp` in milliseconds, `message`.
-pub(super) fn cloudwatch_event(value: Value) -> (Inner, Envelope) {
+pub(super) fn cloudwatch_event(value: Value, _hidden: bool) -> (Inner, Envelope) {
     let envelope = Envelope {
         time: value.get("timestamp").and_then(epoch::parse),
         ..Envelope::default()
@@ -70,7 +70,14 @@ fn pub_sub(message: &Value) -> Result<Opened, Reject> {
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(data)
         .map_err(|error| Reject::new(reject::WRONG_SHAPE, format!("message.data of Pub/Sub: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| Reject::utf8(error.utf8_error()))?;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // It ends within a character: it was cut, and what is left of that is no text.
+        Err(error) if error.utf8_error().error_len().is_none() => {
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        }
+        Err(error) => return Err(Reject::utf8(error.utf8_error())),
+    };
     let mut envelope = Envelope {
         time: message.get("publishTime").and_then(epoch::parse),
         encoded: true,
@@ -182,6 +189,13 @@ fn log_entry(value: Value, kind: SourceKind) -> Opened {
             .collect();
     }
     Opened::One(inner, Box::new(envelope))
+}
+
+/// Whether it is a Cloud Logging entry that does not say what wrote it.
+pub(super) fn is_log_entry_of_unknown(value: &Value) -> bool {
+    value.str_at(&["logName"]).is_some()
+        && value.str_at(&["resource", "type"]).is_none()
+        && value.get("protoPayload").is_none()
 }
 
 fn kind_is_container(kind: SourceKind) -> bool {

@@ -3,7 +3,7 @@
 use casebook_event::{FieldId, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::super::{Members, detect};
+use super::super::{Members, detect, json};
 use super::shipper::is_container_file;
 use super::{Envelope, Inner};
 use crate::limits::MAX_OTLP_DEPTH;
@@ -15,6 +15,7 @@ pub(super) fn members(text: &str) -> Vec<(&str, Option<Envelope>)> {
     for resource_logs in inner(text, "resourceLogs") {
         let envelope = serde_json::from_str::<Value>(resource_logs)
             .ok()
+            .or_else(|| json::recover(resource_logs).map(|recovered| recovered.value))
             .and_then(|value| value.at(&["resource", "attributes"]).map(resource))
             .unwrap_or_default();
         for scope_logs in inner(resource_logs, "scopeLogs") {
@@ -62,7 +63,7 @@ fn resource(attributes: &Value) -> Envelope {
 }
 
 /// One log record (OTLP `LogRecord`).
-pub(super) fn record(value: Value) -> (Inner, Envelope) {
+pub(super) fn record(value: Value, hidden: bool) -> (Inner, Envelope) {
     let nanos = |key: &str| {
         let nanos = match value.get(key)? {
             Value::Int(nanos) => *nanos,
@@ -106,12 +107,12 @@ pub(super) fn record(value: Value) -> (Inner, Envelope) {
         Inner::Value(Value::Map(record))
     } else {
         match body {
-            Value::Map(entries) => {
+            Value::Map(entries) if !hidden => {
                 push("severity", level);
                 record.extend(entries);
                 Inner::Value(Value::Map(record))
             }
-            Value::Str(text) if detect::detect_text(&text).is_some() => Inner::Text(text.into_string()),
+            Value::Str(text) if !hidden && detect::detect_text(&text).is_some() => Inner::Text(text.into_string()),
             body => {
                 push("message", Some(Value::str(body.to_text())));
                 push("severity", level);

@@ -106,12 +106,27 @@ fn file(value: &Value) -> Option<&str> {
         .or_else(|| value.str_at(&["log.file.path"]))
 }
 
+/// Where in its file a line stood: Filebeat says it always, Vector and Fluent Bit where they are told to (`offset_key`,
+/// `Offset_Key`).
+fn offset(value: &Value) -> Option<i64> {
+    value
+        .at(&["log", "offset"])
+        .or_else(|| value.get("log.offset"))
+        .or_else(|| value.get("offset"))
+        .and_then(Value::as_i64)
+}
+
 /// What the object says of the place.
 fn envelope(value: &Value) -> Envelope {
+    let metadata = match value {
+        Value::Map(entries) => normalize::kubernetes_metadata::among(entries),
+        _ => None,
+    };
     let mut envelope = Envelope {
         time: TIME_KEYS.iter().find_map(|key| value.get(key).and_then(epoch::parse)),
-        kubernetes: value.get("kubernetes").filter(|v| matches!(v, Value::Map(_))).cloned(),
+        kubernetes: metadata.filter(|v| matches!(v, Value::Map(_))).cloned(),
         file: file(value).map(CompactString::new),
+        offset: offset(value),
         ..Envelope::named("a shipper's object")
     };
     let first = |paths: &[&[&str]]| paths.iter().find_map(|path| value.str_at(path));
