@@ -111,15 +111,17 @@ impl Decoding<'_> {
                 };
             }
         }
-        if let Some((tape, end)) = self.tape_of(text)
-            && self.plain(tape, Part::whole(&text[..end]))
-        {
-            return end;
+        if let Some((tape, end)) = self.tape_of(text) {
+            self.sink.enter(&text[..end]);
+            if self.plain(tape, Part::whole(&text[..end])) {
+                return end;
+            }
         }
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
         match values.next() {
             Some(Ok(value)) => {
                 let end = values.byte_offset();
+                self.sink.enter(&text[..end]);
                 self.value(value, Part::whole(&text[..end]));
                 end.max(1)
             }
@@ -162,6 +164,7 @@ impl Decoding<'_> {
                 return outer.text.len();
             }
             let slice = slice.trim_ascii_end();
+            self.sink.enter(slice);
             let envelope = own.map(|own| own.within(outer.envelope));
             let part = Part {
                 text: slice,

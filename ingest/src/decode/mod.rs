@@ -132,9 +132,9 @@ impl Decoder {
             Ok(payload) => payload,
             Err(reject) => return sink.reject(reject, &record.payload),
         };
-        let mut masked = Vec::new();
-        let payload = mask::mask(&payload, &mut masked);
-        sink.masked = masked;
+        let masked = mask::mask(&payload);
+        let payload = masked.text;
+        sink.read(&payload, masked.removed);
         Decoding {
             kind: self.kind,
             joiner: &mut self.joiner,

@@ -52,6 +52,10 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
             text("uuid").unwrap_or_default().as_bytes(),
         ],
     );
+    let id = match text("uuid") {
+        Some(_) => id,
+        None => context.with_removed(Source::Falco, id),
+    };
     let mut fields = Fields::new();
     // Falco reports its own counters as if they were an alert.
     let measured = rule == "Falco internal: metrics snapshot";
