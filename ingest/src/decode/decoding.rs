@@ -18,6 +18,8 @@ pub(super) struct Decoding<'a> {
     pub(super) kind: SourceKind,
     pub(super) joiner: &'a mut Joiner,
     pub(super) sink: Sink<'a>,
+    /// The record before anything was masked, where something was.
+    pub(super) original: Option<&'a [u8]>,
     pub(super) scratch: &'a mut Vec<Normalized>,
 }
 

@@ -202,7 +202,7 @@ fn plain_spans(text: &[u8], encodings: usize) -> Option<Vec<Span>> {
     if journal && encodings > 0 {
         encoded::byte_arrays(text, encodings, &mut aside);
     }
-    let structure = found.structure || (data && secret);
+    let structure = found.structure || (data && secret) || structure::is_cut(text);
     let mut spans = found.spans;
     spans.append(&mut aside);
     if structure {
@@ -255,6 +255,41 @@ fn without(text: &[u8], spans: &[Span]) -> (Vec<u8>, Vec<Removed>) {
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
     (out, removed)
+}
+
+/// Masks what `parts` say together, with `separator` between; each loses its share of a secret that lies across several. `None` where
+/// there is no secret in it.
+pub(crate) fn mask_parts(parts: &[&str], separator: &str) -> Option<(Vec<String>, Digest)> {
+    let text = parts.join(separator);
+    let spans = spans(text.as_bytes(), MAX_ENCODINGS);
+    let digest = spans.iter().fold(Digest::NONE, |all, span| {
+        all.and(Digest::of(
+            text.as_bytes().get(span.start..span.end).unwrap_or_default(),
+        ))
+    });
+    if spans.is_empty() {
+        return None;
+    }
+    let mut begin = 0;
+    let masked = parts.iter().map(|part| {
+        let (start, end) = (begin, begin + part.len());
+        begin = end + separator.len();
+        let own: Vec<Span> = spans
+            .iter()
+            .filter(|span| span.start < end && span.end > start)
+            .map(|span| Span {
+                start: span.start.max(start) - start,
+                end: span.end.min(end) - start,
+                kind: span.kind,
+                stands_in: match &span.stands_in {
+                    whole if span.start >= start && span.end <= end => whole.clone(),
+                    _ => StandsIn::Kind,
+                },
+            })
+            .collect();
+        String::from_utf8_lossy(&without(part.as_bytes(), &own).0).into_owned()
+    });
+    Some((masked.collect(), digest))
 }
 
 fn write(out: &mut Vec<u8>, span: &Span) {

@@ -54,8 +54,9 @@ impl<'a> Sink<'a> {
     }
 
     /// What is given out from here on was joined from several records, of which this was masked.
-    pub(super) fn joined(&mut self, digest: Option<Digest>) {
-        self.masked.joined = digest;
+    /// `None` where nothing is. Returns what was said before.
+    pub(super) fn joined(&mut self, digest: Option<Digest>) -> Option<Digest> {
+        std::mem::replace(&mut self.masked.joined, digest)
     }
 
     /// What was masked of the part under way.

@@ -132,22 +132,27 @@ fn argument(text: &[u8], at: usize, line: &mut Vec<u8>, arguments: &mut Vec<Argu
     if !line.is_empty() && !goes_on {
         line.push(b' ');
     }
-    let begin = line.len();
-    let (start, close, behind, is_hex) = if let Some((level, start)) = quote(text, end + 1) {
+    let (start, close, behind, decoded) = if let Some((level, start)) = quote(text, end + 1) {
         let rest = text.get(start..)?;
         let mark = start + rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
         let close = mark.saturating_sub(level).max(start);
-        line.extend_from_slice(text.get(start..close)?);
-        (start, close, (mark + 1).min(text.len()), false)
+        (start, close, (mark + 1).min(text.len()), None)
     } else {
         let start = end + 1;
         let length = word(text, start);
         let pairs = (0..length / 2).map_while(|n| hex_byte(text, start + 2 * n));
-        line.extend(pairs);
-        (start, start + length, start + length, true)
+        (start, start + length, start + length, Some(pairs.collect::<Vec<u8>>()))
     };
+    let is_hex = decoded.is_some();
+    let value = decoded.as_deref().unwrap_or(text.get(start..close)?);
+    // One that has spaces is one word all the same.
+    let quotes = !goes_on && value.contains(&b' ') && !value.contains(&b'"');
+    line.extend(quotes.then_some(b'"'));
+    let place = (line.len(), line.len() + value.len());
+    line.extend_from_slice(value);
+    line.extend(quotes.then_some(b'"'));
     arguments.push(Argument {
-        line: (begin, line.len()),
+        line: place,
         start,
         end: close,
         is_hex,

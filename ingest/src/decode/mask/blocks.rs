@@ -97,18 +97,15 @@ pub(super) fn secret_document(found: &mut Spans<'_>, start: usize, end: usize) {
     }
     let head = kind.len() - 5;
     let own = indent(text, head);
-    let (mut at, mut from) = (head, head);
-    // The keys before this one too: to the beginning of the document.
-    while let Some(line) = line_before(text, from) {
-        let content = text.get(line.1..from).unwrap_or_default();
-        if content.starts_with(b"---") || from == 0 || head - line.0 > MAX_DOCUMENT_BYTES {
+    // The keys before this one too: from the beginning of the document.
+    let mut at = line_start(text, head);
+    while let Some(before) = line_end_before(text, at) {
+        let line = line_start(text, before);
+        let content = text.get(line..before).unwrap_or_default();
+        if content.starts_with(b"---") || head - line > MAX_DOCUMENT_BYTES {
             break;
         }
-        at = line.1;
-        if line.0 == from {
-            break;
-        }
-        from = line.0;
+        at = line;
     }
     found.documents = values_below(found, at, own).max(end);
 }
@@ -116,32 +113,33 @@ pub(super) fn secret_document(found: &mut Spans<'_>, start: usize, end: usize) {
 /// Longest part of a document before its kind that is looked at, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 64 << 10;
 
-/// Where the break of the line before `at` begins and ends.
-fn line_before(text: &[u8], at: usize) -> Option<(usize, usize)> {
-    let before = text.get(..at)?;
-    for end in (1..=before.len()).rev() {
-        let last = before.get(end - 1)?;
-        if *last == b'\n' {
-            let start = end - 1 - usize::from(before.get(..end - 1)?.ends_with(b"\r"));
-            return Some((start, end));
+/// Where the line of `at` begins: behind a break, or where the string that it is in begins.
+fn line_start(text: &[u8], at: usize) -> usize {
+    let mut start = at;
+    while let Some(before) = start.checked_sub(1) {
+        let letters = text.get(..before).unwrap_or_default();
+        match text.get(before) {
+            Some(b'\n') => break,
+            Some(b'"') if !letters.ends_with(b"\\") => break,
+            Some(b'n') if letters.ends_with(b"\\") => break,
+            _ => start = before,
         }
-        if *last == b'"' && !before.get(..end - 1)?.ends_with(b"\\") {
-            return None;
-        }
-        if *last == b'n' && before.get(..end - 1)?.ends_with(b"\\") {
-            let run = before
-                .get(..end - 1)?
-                .iter()
-                .rev()
-                .take_while(|byte| **byte == b'\\')
-                .count();
-            return Some((end - 1 - run, end));
-        }
-        if at - end > MAX_DOCUMENT_BYTES {
-            return None;
+        if at - start > MAX_DOCUMENT_BYTES {
+            break;
         }
     }
-    None
+    start
+}
+
+/// Where the line before the one that begins at `start` ends.
+fn line_end_before(text: &[u8], start: usize) -> Option<usize> {
+    let before = text.get(..start)?;
+    if let Some(rest) = before.strip_suffix(b"\n") {
+        return Some(rest.strip_suffix(b"\r").unwrap_or(rest).len());
+    }
+    let rest = before.strip_suffix(b"n").filter(|rest| rest.ends_with(b"\\"))?;
+    let run = rest.iter().rev().take_while(|byte| **byte == b'\\').count();
+    Some(rest.len() - run)
 }
 
 /// Masks what stands below `data:` and `stringData:` from `at` on, to the end of the document, and returns where that is.

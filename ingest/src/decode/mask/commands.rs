@@ -9,7 +9,7 @@ use super::headers::cookies;
 use super::kinds::PASSWORD;
 use super::marks::run;
 use super::names::secret_name;
-use super::text::{line_break, quote, string_end};
+use super::text::{line_break, marker, quote, string_end};
 
 /// Most words of a command that are looked at.
 const MAX_WORDS: usize = 64;
@@ -167,6 +167,15 @@ fn told(found: &mut Spans<'_>, program: &Program, end: usize) {
         let Some((word, next)) = word(text, at) else { break };
         at = next;
         let value = text.get(word.start..word.end).unwrap_or_default();
+        let key = plain
+            .last()
+            .map(|key: &Word| text.get(key.start..key.end).unwrap_or_default());
+        if matches!(key, Some(b"arguments" | b"args")) {
+            // Tetragon has the program and its arguments as two texts: these are words of their own.
+            plain.pop();
+            at = word.start;
+            continue;
+        }
         if !active {
             active = program.only_after == Some(value);
             continue;
@@ -177,6 +186,12 @@ fn told(found: &mut Spans<'_>, program: &Program, end: usize) {
         }
         if let Some((_, of)) = program.options.iter().find(|(name, _)| *name == value) {
             option = Some(*of);
+            continue;
+        }
+        let bundle = program.name == "curl" && value.len() > 2 && value.ends_with(b"u");
+        if bundle && value.starts_with(b"-") && value.iter().skip(1).all(u8::is_ascii_alphabetic) {
+            // `-su name:password`.
+            option = Some(USER);
             continue;
         }
         // `--user=name:password`.
@@ -329,7 +344,8 @@ fn word(text: &[u8], mut at: usize) -> Option<(Word, usize)> {
     loop {
         let byte = *text.get(at)?;
         match byte {
-            b' ' | b'\t' | b',' | b'[' | b'(' => at += 1,
+            b'[' if marker(text, at).is_some() => break,
+            b' ' | b'\t' | b',' | b'[' | b'(' | b':' => at += 1,
             b'"' | b'\'' => {
                 if !separates(text, at) {
                     break;

@@ -33,7 +33,17 @@ pub(super) fn find(text: &[u8], start: usize, encodings: usize, found: &mut Vec<
                 // What stands for the space is the separator.
                 view.decoded(b" ", at - 1, at);
             }
-            decode_percent(text, parameter - value.len(), parameter, &mut view);
+            let mut argument = View::default();
+            decode_percent(text, parameter - value.len(), parameter, &mut argument);
+            // One that has spaces is one word all the same.
+            let quotes = argument.text.contains(&b' ') && !argument.text.contains(&b'"');
+            if quotes {
+                view.decoded(b"\"", at, at + 1);
+            }
+            view.append(argument);
+            if quotes {
+                view.decoded(b"\"", parameter - 1, parameter);
+            }
         }
         at = next;
     }

@@ -77,7 +77,11 @@ pub(super) fn pem(found: &mut Spans<'_>, start: usize) {
     let text = found.text;
     let rest = text.get(start..).unwrap_or_default();
     let head = rest.get(..rest.len().min(64)).unwrap_or_default().to_ascii_uppercase();
-    if !head.windows(11).any(|window| window == b"PRIVATE KEY") {
+    // A space may have been lost where a line was cut.
+    if !head
+        .windows(10)
+        .any(|window| window == b"PRIVATE KE" || window == b"PRIVATEKEY")
+    {
         return;
     }
     let quote = rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());

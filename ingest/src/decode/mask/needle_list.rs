@@ -57,7 +57,11 @@ pub(super) const NEEDLES: &[(&str, Hit)] = &[
     ("authorization", Hit::Name), ("cookie", Hit::Name), ("sessid", Hit::Name), ("jsessionid", Hit::Name),
     ("connect.sid", Hit::Name), ("assertion", Hit::Name), ("samlresponse", Hit::Name), ("code_verifier", Hit::Name),
     ("codeverifier", Hit::Name), ("\"auth\"", Hit::Name), ("\"auth\\", Hit::Name), ("identified by", Hit::Name),
-    ("eyja", Hit::Jwt), ("eyjb", Hit::Jwt), ("eyjc", Hit::Jwt), ("eyjd", Hit::Jwt), ("eyje", Hit::Jwt), ("eyji", Hit::Jwt), ("eyjq", Hit::Jwt), ("eyjr", Hit::Jwt), ("eyjs", Hit::Jwt), ("eyjt", Hit::Jwt), ("eyju", Hit::Jwt), ("eyjv", Hit::Jwt), ("eyjw", Hit::Jwt), ("eyjx", Hit::Jwt), ("eyjy", Hit::Jwt), ("eyjz", Hit::Jwt),
+    // Behind `{"`, any letter but its highest bits.
+    ("eyjb", Hit::Jwt), ("eyjc", Hit::Jwt), ("eyjd", Hit::Jwt), ("eyje", Hit::Jwt), ("eyjf", Hit::Jwt), ("eyjg", Hit::Jwt), ("eyjh", Hit::Jwt), ("eyji", Hit::Jwt),
+    ("eyjj", Hit::Jwt), ("eyjk", Hit::Jwt), ("eyjl", Hit::Jwt), ("eyjm", Hit::Jwt), ("eyjn", Hit::Jwt), ("eyjo", Hit::Jwt), ("eyjp", Hit::Jwt), ("eyjq", Hit::Jwt),
+    ("eyjr", Hit::Jwt), ("eyjs", Hit::Jwt), ("eyjt", Hit::Jwt), ("eyju", Hit::Jwt), ("eyjv", Hit::Jwt), ("eyjw", Hit::Jwt), ("eyjx", Hit::Jwt), ("eyjy", Hit::Jwt),
+    ("eyjz", Hit::Jwt), ("eyj0", Hit::Jwt), ("eyj1", Hit::Jwt), ("eyj2", Hit::Jwt), ("eyj3", Hit::Jwt), ("eyj4", Hit::Jwt), ("eyj5", Hit::Jwt), ("eyj6", Hit::Jwt),
     ("-----begin", Hit::Pem), ("private-lines:", Hit::Putty), ("://", Hit::Url),
     ("@tcp(", Hit::Dsn), ("@unix(", Hit::Dsn), ("@//", Hit::Dsn), (":1521", Hit::Dsn), ("@(description", Hit::Dsn),
     ("oracle:thin:", Hit::Oracle), ("oracle:oci:", Hit::Oracle),

@@ -53,6 +53,8 @@ struct Frame {
     patch: bool,
     /// The object names a secret, whose value it has too.
     named: Option<Named>,
+    /// Some key of it has said what it is called.
+    has_name: bool,
     /// Below the value of a pair.
     value: bool,
     /// Below a name that says that it is a secret.
@@ -108,6 +110,11 @@ impl Key {
     }
 }
 
+/// Whether a text is JSON that ends too early: then a value may stand before a name that was cut off.
+pub(super) fn is_cut(text: &[u8]) -> bool {
+    text.first() == Some(&b'{') && !matches!(text.trim_ascii_end().last(), Some(b'}' | b']'))
+}
+
 /// Whether a key's value is the name of another.
 pub(super) fn names_value(key: &[u8]) -> bool {
     matches!(Key::of(key), Key::Name | Key::KeyName | Key::Path)
@@ -160,6 +167,13 @@ fn walk(text: &[u8], start: usize, end: usize, level: usize, strings: usize, spa
         at += 1;
     }
     while stack.len() > 1 {
+        // What was cut off may have been the name.
+        if let Some(frame) = stack.last_mut().filter(|frame| !frame.has_name && !frame.value) {
+            frame.named.get_or_insert(Named {
+                kind: PASSWORD,
+                doubtful: false,
+            });
+        }
         close(text, &mut stack, spans);
     }
     if let Some(mut frame) = stack.pop() {
@@ -214,13 +228,17 @@ fn string(
         }
         Key::Resource if content == b"secrets" => frame.secret = Some(true),
         Key::Path => {
+            frame.has_name = true;
             frame.patch = content.starts_with(b"/data") || content.starts_with(b"/stringData");
             let last = content.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             frame.named = frame
                 .named
                 .or_else(|| secret_name(last).filter(|_| content.starts_with(b"/")));
         }
-        Key::Name => frame.named = frame.named.or_else(|| pair_name(content)),
+        Key::Name => {
+            frame.named = frame.named.or_else(|| pair_name(content));
+            frame.has_name = true;
+        }
         Key::KeyName => {
             frame.named = Some(Named {
                 kind: AZURE_SECRET,

@@ -134,7 +134,12 @@ fn setting(found: &mut Spans<'_>, name: &[u8], start: usize, separator: Separato
     // "invalid token: expired", "secret: not found", "passwd: no such user", "pass: 12": prose.
     let prose = separator == Separator::Colon
         && (named.kind != PASSWORD || named.doubtful || matches!(name, b"secret" | b"Secret" | b"passwd"))
-        && length < 16;
+        && length
+            < if named.doubtful && value.iter().any(u8::is_ascii_digit) {
+                6
+            } else {
+                16
+            };
     let directory = name.to_ascii_lowercase().ends_with(b"pwd") && value.starts_with(b"/");
     let option = separator == Separator::Space && value.starts_with(b"-");
     if !prose && !directory && !option {

@@ -58,6 +58,16 @@ impl View {
         self.text.extend_from_slice(decoded);
     }
 
+    /// Appends another view of the same text.
+    pub(super) fn append(&mut self, other: Self) {
+        let from = self.text.len();
+        self.text.extend(other.text);
+        self.parts.extend(other.parts.into_iter().map(|part| Part {
+            view: part.view + from,
+            ..part
+        }));
+    }
+
     /// The part that holds a place of the view.
     fn part(&self, at: usize) -> Option<&Part> {
         let n = self.parts.partition_point(|part| part.view <= at);
