@@ -9,6 +9,7 @@ use std::io::{BufRead, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use super::reject::{self, Reject};
+use crate::limits::MAX_RECORD_BYTES;
 
 /// How bytes are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +95,8 @@ pub(crate) fn as_far_as_it_goes(payload: &[u8], max_bytes: usize) -> Cow<'_, [u8
         Some(Compression::Lz4) => read_all(Lz4Frames::new(payload), &mut out, max_bytes),
         Some(Compression::Snappy) => read_all(snap::read::FrameDecoder::new(payload), &mut out, max_bytes),
         Some(Compression::Xerial) => {
-            let _ = xerial(payload, &mut out, max_bytes);
+            // A block is read as a whole, however little of it is wanted.
+            let _ = xerial(payload, &mut out, max_bytes.max(MAX_RECORD_BYTES));
             Ok(())
         }
     };

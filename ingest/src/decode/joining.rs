@@ -62,16 +62,21 @@ impl Decoding<'_> {
         } else {
             (line.into_owned(), Cow::Borrowed(part.raw))
         };
+        self.whole_container_line(line, &raw, part, since);
+        self.sink.joined(None);
+    }
+
+    /// A container's line that is whole, of parts from the offset `since` on: joined with the lines of its stack trace.
+    fn whole_container_line(&mut self, line: ContainerLine<'static>, raw: &str, part: Part<'_>, since: i64) {
         let trace = container_key(&line, part.envelope, &self.sink.topic(), 1);
         if self.joiner.get(trace).is_some() {
             let added = stack_trace::continues(&line.message)
-                && self.joiner.add(trace, (&raw, self.sink.digest()), |body| {
+                && self.joiner.add(trace, (raw, self.sink.digest()), |body| {
                     if let Body::Container(held) = body {
                         held.append("\n", &line.message);
                     }
                 });
             if added {
-                self.sink.joined(None);
                 return;
             }
             if let Some(held) = self.joiner.take(trace) {
@@ -81,12 +86,11 @@ impl Decoding<'_> {
             }
         }
         if stack_trace::is_head(&line.message) {
-            let held = Held::new(Body::Container(line), &raw, part.envelope, self.sink.digest()).since(since);
+            let held = Held::new(Body::Container(line), raw, part.envelope, self.sink.digest()).since(since);
             self.joiner.hold(trace, held);
         } else {
-            self.container_event(line, &raw, part.envelope);
+            self.container_event(line, raw, part.envelope);
         }
-        self.sink.joined(None);
     }
 
     fn container_event(&mut self, line: ContainerLine<'_>, raw: &str, envelope: &Envelope) {

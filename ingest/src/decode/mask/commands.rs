@@ -194,29 +194,8 @@ fn told(found: &mut Spans<'_>, program: &Program, end: usize) {
             option = Some(USER);
             continue;
         }
-        // `--user=name:password`.
-        let equals = value
-            .iter()
-            .position(|byte| *byte == b'=')
-            .filter(|_| value.starts_with(b"--"));
-        if let Some(equals) = equals
-            && let Some((_, of)) = program
-                .options
-                .iter()
-                .find(|(name, _)| value.get(..equals) == Some(name))
-        {
-            let start = word.start + equals + 1;
-            secret(found, Word { start, ..word }, *of);
-        } else if let Some(name) = program.attached.iter().find(|name| value.starts_with(name)) {
-            let start = word.start + name.len();
-            let of = program.options.iter().find(|(option, _)| option == name);
-            if start == word.end {
-                // `-p"x y"`: a quote goes on with the word.
-                let mark = quote(text, start).map_or(start, |(level, _)| start + level);
-                let goes_on = matches!(text.get(mark), Some(b'"' | b'\'')) && !separates(text, mark);
-                option = goes_on.then_some(Of::Secret);
-            }
-            secret(found, Word { start, ..word }, of.map_or(Of::Secret, |(_, of)| *of));
+        if let Some(next) = within(found, program, word) {
+            option = next;
         } else if !value.starts_with(b"-") {
             plain.push(word);
         } else if program.name == "htpasswd" && value.contains(&b'b') {
@@ -229,6 +208,36 @@ fn told(found: &mut Spans<'_>, program: &Program, end: usize) {
     if let Some(position) = program.position {
         by_position(found, position, program.name == "htpasswd", &plain);
     }
+}
+
+/// An option and its value in one word: `--user=name:password`, `-psecret`. `None` where it is no such word; else what the next word
+/// is, since a quote may go on with this one.
+fn within(found: &mut Spans<'_>, program: &Program, word: Word) -> Option<Option<Of>> {
+    let text = found.text;
+    let value = text.get(word.start..word.end).unwrap_or_default();
+    let equals = value
+        .iter()
+        .position(|byte| *byte == b'=')
+        .filter(|_| value.starts_with(b"--"));
+    let named = |name: Option<&[u8]>| program.options.iter().find(|(option, _)| Some(*option) == name);
+    if let Some(equals) = equals
+        && let Some((_, of)) = named(value.get(..equals))
+    {
+        let start = word.start + equals + 1;
+        secret(found, Word { start, ..word }, *of);
+        return Some(None);
+    }
+    let name = program.attached.iter().find(|name| value.starts_with(name))?;
+    let start = word.start + name.len();
+    let of = named(Some(name)).map_or(Of::Secret, |(_, of)| *of);
+    if start == word.end {
+        // `-p"x y"`: a quote goes on with the word.
+        let mark = quote(text, start).map_or(start, |(level, _)| start + level);
+        let goes_on = matches!(text.get(mark), Some(b'"' | b'\'')) && !separates(text, mark);
+        return Some(goes_on.then_some(of));
+    }
+    secret(found, Word { start, ..word }, of);
+    Some(None)
 }
 
 fn by_position(found: &mut Spans<'_>, position: Position, batch: bool, words: &[Word]) {

@@ -325,6 +325,7 @@ fn cut_records_are_masked_as_whole_ones() {
         r#"{"uri":"/exec?command=mysql&command=--password%3DSECRET"#,
         r#"{"MESSAGE":[112,97,115,115,119,111,114,100,61,83,69,67,82,69,84"#,
         "Authorization: Bearer SECRETSECRET",
+        r#"{"kind":"Pod","spec":{"containers":[{"env":[{"value":"SECRET","na"#,
     ] {
         let text = text.replace("SECRET", SECRET);
         let got = masked(&text);

@@ -173,15 +173,10 @@ fn is_variable(name: &[u8]) -> bool {
     name.contains(&b'_') && !name.iter().any(u8::is_ascii_lowercase)
 }
 
-/// The kind of secret that this name's value is. Of `authorization`, which is not asked for here, the value says.
-pub(super) fn secret_name(name: &[u8]) -> Option<Named> {
-    // Shells keep their directories there.
-    if name == b"PWD" || name == b"OLDPWD" {
-        return None;
-    }
-    // What all of the words below end in, so that most names are done with here.
-    let [.., before, last] = name else { return None };
-    if !matches!(
+/// Whether a name ends in two letters that one of the words ends in: most are done with here.
+fn may_be_secret(name: &[u8]) -> bool {
+    let [.., before, last] = name else { return false };
+    matches!(
         [before.to_ascii_lowercase(), last.to_ascii_lowercase()].as_slice(),
         b"rd"
             | b"wd"
@@ -202,7 +197,16 @@ pub(super) fn secret_name(name: &[u8]) -> Option<Named> {
             | b"y1"
             | b"y2"
             | b"pw"
-    ) {
+    )
+}
+
+/// The kind of secret that this name's value is. Of `authorization`, which is not asked for here, the value says.
+pub(super) fn secret_name(name: &[u8]) -> Option<Named> {
+    // Shells keep their directories there.
+    if name == b"PWD" || name == b"OLDPWD" {
+        return None;
+    }
+    if !may_be_secret(name) {
         return None;
     }
     let mut letters = [0; 2 * MAX_NAME_BYTES];

@@ -55,6 +55,8 @@ struct Frame {
     named: Option<Named>,
     /// Some key of it has said what it is called.
     has_name: bool,
+    /// A container's environment, or a variable of it.
+    environment: bool,
     /// Below the value of a pair.
     value: bool,
     /// Below a name that says that it is a secret.
@@ -86,6 +88,7 @@ enum Key {
     /// A name that says what is below it.
     Secret(Named),
     KeyType,
+    Environment,
     /// A private part of a key of RFC 7517.
     KeyPart,
 }
@@ -104,6 +107,7 @@ impl Key {
             b"value" | b"Value" | b"ParameterValue" | b"parameterValue" | b"stringValue" | b"StringValue"
             | b"#text" | b"$" | b"plaintext" | b"values" | b"intValue" | b"bytesValue" => Self::Value,
             b"kty" => Self::KeyType,
+            b"env" | b"environment" | b"Environment" | b"variables" => Self::Environment,
             b"d" | b"p" | b"q" | b"dp" | b"dq" | b"qi" | b"k" => Self::KeyPart,
             _ => secret_name(name).map_or(Self::Other, Self::Secret),
         }
@@ -168,7 +172,7 @@ fn walk(text: &[u8], start: usize, end: usize, level: usize, strings: usize, spa
     }
     while stack.len() > 1 {
         // What was cut off may have been the name.
-        if let Some(frame) = stack.last_mut().filter(|frame| !frame.has_name && !frame.value) {
+        if let Some(frame) = stack.last_mut().filter(|frame| frame.environment && !frame.has_name) {
             frame.named.get_or_insert(Named {
                 kind: PASSWORD,
                 doubtful: false,
@@ -192,6 +196,7 @@ fn open(stack: &mut Vec<Frame>) {
         // A list's members stand under the list's key.
         key: Key::Other,
         data: outer.data || key == Key::Data,
+        environment: key == Key::Environment || (outer.environment && key == Key::Other),
         value: outer.value || key == Key::Value,
         below: match key {
             Key::Secret(named) => Some(named),
