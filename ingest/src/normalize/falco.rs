@@ -409,6 +409,23 @@ mod tests {
     }
 
     #[test]
+    fn the_addresses_of_an_audit_event_end_with_the_peer() {
+        for addresses in [
+            r#""(8.8.8.8,10.0.0.9)""#,
+            r#"["8.8.8.8","10.0.0.9"]"#,
+            r#""8.8.8.8, 10.0.0.9""#,
+        ] {
+            let json = format!(
+                r#"{{"time":"2026-11-24T10:00:00Z","rule":"R","source":"k8s_audit","output":"x","output_fields":{{"ka.verb":"get","ka.sourceips":{addresses}}}}}"#
+            );
+            check(
+                &json,
+                &[(FieldId::SourceIp, "10.0.0.9"), (FieldId::ClaimedIps, r#"["8.8.8.8"]"#)],
+            );
+        }
+    }
+
+    #[test]
     fn a_shell_in_a_container() {
         check(
             r#"{"hostname":"n1","output":"o","priority":"Notice","rule":"Terminal shell","source":"syscall","time":"2024-01-01T00:00:00.000000001Z",

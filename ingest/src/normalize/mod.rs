@@ -8,6 +8,7 @@ mod address;
 mod application;
 mod application_fields;
 mod application_text;
+mod audit_addresses;
 mod audit_identity;
 mod auditd;
 mod auditd_record;
