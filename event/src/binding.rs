@@ -24,6 +24,8 @@ pub enum How {
     /// The `creationTimestamp` of a pod in an answer of the API server, as the audit log has it: a pod has its name from then on,
     /// and not before.
     AuditCreated,
+    /// The same of a pod that was created longer ago than is told: it had its name then, and before.
+    AuditExisted,
     /// A pod's object in the audit log.
     AuditPod,
     /// The status of a pod, as its kubelet writes it, in the audit log.
@@ -72,6 +74,13 @@ pub enum How {
     NameForm,
 }
 
+impl How {
+    /// Whether it is told of a time before the event's own.
+    pub fn is_of_earlier(self) -> bool {
+        matches!(self, Self::AuditCreated | Self::AuditExisted)
+    }
+}
+
 /// What one event told.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Binding {
@@ -79,7 +88,8 @@ pub struct Binding {
     pub from: Identifier,
     /// What it stood for. With `ends` it may be the same: what is called so ended.
     pub to: Identifier,
-    /// When it was seen to hold, in event time; with `ends`, when it stopped.
+    /// When it was seen to hold, in event time, which is before the event where `how` is of an earlier time; with `ends`, when it
+    /// stopped.
     pub time: Timestamp,
     /// Whether it was seen to end.
     pub ends: bool,

@@ -1,6 +1,7 @@
 //! What things are called: by the API server, by the network, by the cloud.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use compact_str::{CompactString, ToCompactString, format_compact};
 use serde::{Deserialize, Serialize};

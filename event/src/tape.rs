@@ -75,7 +75,7 @@ impl Tape {
             return None;
         }
         let mut parser = Parser::<false>::new(text);
-        parser.object(&mut Open::default())?;
+        parser.object(&mut [0; MAX_DEPTH])?;
         Some((parser.tape, parser.at))
     }
 
@@ -174,19 +174,7 @@ impl<'a> Places<'a> {
 }
 
 /// The objects and arrays that are open, by the numbers of their nodes.
-struct Open {
-    nodes: [u32; MAX_DEPTH],
-    depth: usize,
-}
-
-impl Default for Open {
-    fn default() -> Self {
-        Self {
-            nodes: [0; MAX_DEPTH],
-            depth: 0,
-        }
-    }
-}
+type Open = [u32; MAX_DEPTH];
 
 /// With `RECOVER`, what is plainly a value of JSON and cannot be one of ours is read as far as it can be, and it is noted where
 /// the text ended too early: see [`Tape::recover_object`].
@@ -196,6 +184,8 @@ struct Parser<'a, const RECOVER: bool> {
     tape: Tape,
     /// Nodes up to the end of the last whole value, or of the last bracket that opened one.
     whole: usize,
+    /// How many objects and arrays are open.
+    depth: usize,
     /// Values that could not be read as they are written.
     odd: u32,
     /// The text ended where more had to come.
@@ -214,6 +204,7 @@ impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
                 unescaped: String::new(),
             },
             whole: 0,
+            depth: 0,
             odd: 0,
             ended: false,
             half: None,
@@ -239,19 +230,19 @@ impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
     }
 
     fn object(&mut self, open: &mut Open) -> Option<()> {
-        let Open { nodes: open, depth } = open;
+        let mut depth = 0;
         let mut byte = self.next().filter(|byte| *byte == b'{')?;
         loop {
             // A value begins with `byte`.
             let begins = match byte {
-                b'{' | b'[' if RECOVER && *depth == MAX_DEPTH => {
+                b'{' | b'[' if RECOVER && depth == MAX_DEPTH => {
                     self.too_deep()?;
                     false
                 }
                 b'{' | b'[' => {
                     let kind = if byte == b'{' { Kind::Map } else { Kind::List };
-                    *open.get_mut(*depth)? = self.tape.nodes.len() as u32;
-                    *depth += 1;
+                    *open.get_mut(depth)? = self.tape.nodes.len() as u32;
+                    depth += 1;
                     self.tape.nodes.push(Node::of(kind));
                     true
                 }
@@ -262,6 +253,7 @@ impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
             };
             if RECOVER {
                 self.whole = self.tape.nodes.len();
+                self.depth = depth;
             }
             // Behind it: the end of whatever ends here, or a comma.
             byte = self.next()?;
@@ -273,9 +265,12 @@ impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
                 if byte == closing {
                     let end = self.tape.nodes.len() as u32;
                     self.tape.nodes.get_mut(at)?.to = end;
-                    *depth -= 1;
-                    if *depth == 0 {
+                    depth -= 1;
+                    if depth == 0 {
                         return Some(());
+                    }
+                    if RECOVER {
+                        self.depth = depth;
                     }
                     first = false;
                     byte = self.next()?;

@@ -4,6 +4,9 @@
 /// more than this, so that the same happens to it. A file's JSON array that is longer is read in pieces of this size.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
 
+/// Most text that a dead letter keeps of a compressed payload that is broken or too long, in bytes.
+pub(crate) const MAX_REFUSED_TEXT_BYTES: usize = 1 << 20;
+
 /// Most events of one record (`Records`, `EventList`, arrays). What follows them becomes one dead letter (`too_many`).
 pub const MAX_EVENTS_PER_RECORD: u32 = 200_000;
 

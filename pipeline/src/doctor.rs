@@ -23,6 +23,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use crate::clock;
 use crate::config::Config;
 use crate::correlate_stage::correlate_group;
+use crate::doctor_peers::peers;
 use crate::error::PipelineError;
 use crate::rule_files::load_rules;
 use crate::topics::{client_config, topic_settings};
@@ -92,6 +93,9 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
         Some(store) => positions(config, store, &mut findings).await,
         None => BTreeMap::new(),
     };
+    if let Some(store) = &store {
+        findings.0.extend(peers(store).await);
+    }
     let kafka = config.clone();
     let looked = tokio::task::spawn_blocking(move || {
         let mut findings = Findings::default();

@@ -22,6 +22,7 @@ mod correlate_state;
 mod correlation_state;
 mod detect_stage;
 mod doctor;
+mod doctor_peers;
 mod duration;
 mod error;
 #[cfg(test)]

@@ -27,8 +27,8 @@ pub(super) struct Entry {
 
 /// The bindings that were learned.
 ///
-/// What is answered about a time depends on the *set* of bindings of that time and before: neither on the order in which they
-/// were learned, nor on how often, nor on anything later.
+/// What is answered about a time depends on the *set* of bindings: neither on the order in which they were learned, nor on how
+/// often. Of those of a later time, only the next uid of a pod's name counts, and only where the name's former holder has ended.
 ///
 /// What is kept is bounded. Each binding is kept once in a grain of time (five minutes; an hour for ids that are never given
 /// twice). Beyond 4,096 facts of one identifier or a million in all (`entity/limits.rs`), the earliest go first. Which they are
@@ -81,12 +81,13 @@ impl Bindings {
         }
     }
 
-    /// Takes in what one event told. What is of no known relation, or before what was forgotten, is left out.
+    /// Takes in what one event told. What is of no known relation, or before what was forgotten, is left out; but not since when
+    /// a pod exists, which answers of later times need.
     ///
     /// The caller must not let in events that claim to be from the future: they would be the last to go where room is needed.
     pub fn learn(&mut self, binding: &Binding) {
         let Binding { from, to, time, .. } = binding;
-        if *time < self.floor {
+        if *time < self.floor && !binding.how.is_of_earlier() {
             self.late = self.late.saturating_add(1);
             return;
         }
@@ -114,8 +115,8 @@ impl Bindings {
         }
     }
 
-    /// Forgets what no answer about `time` or later needs. From then on, nothing earlier than `time` is learned
-    /// ([`Bindings::late`] counts it), and answers about a time before it are not to be relied upon.
+    /// Forgets what no answer about `time` or later needs. From then on, nothing earlier than `time` is learned but since when a
+    /// pod exists ([`Bindings::late`] counts it), and answers about a time before it are not to be relied upon.
     pub fn forget_before(&mut self, time: Timestamp) {
         if time <= self.floor {
             return;

@@ -407,6 +407,22 @@ fn a_name_that_is_told_before_its_uid_is_of_the_one_that_was_created_then() {
     }
     let account = "system:serviceaccount:shop:web Certain";
     assert_eq!(answer(&known, &name, EntityKind::Identity, 700), account);
+    // Also where all of that time was forgotten, as it is behind the watermark.
+    let mut late = self::known(&[seen_by_node(100, "u1", "other")]);
+    late.forget_before(at(800));
+    let told = |event: &Event| {
+        let mut bindings = Vec::new();
+        bindings_of(event, &mut bindings);
+        bindings
+    };
+    late.extend(&told(&created(1_000, "u2", "web-1", "1970-01-01T00:10:00Z")));
+    assert_eq!(answer(&late, &name, EntityKind::Pod, 850), "u2 Certain");
+    assert_eq!(late.late(), 0);
+    // A pod that is older than a week was there within the last six days.
+    let day = 24 * HOUR;
+    let old = self::known(&[created(20 * day + 5, "u2", "web-1", "1970-01-01T00:10:00Z")]);
+    assert_eq!(answer(&old, &name, EntityKind::Pod, 14 * day), "u2 Certain");
+    assert_eq!(answer(&old, &name, EntityKind::Pod, 14 * day - 1), "shop/web-1 Certain");
     // What a client writes into its request is no time of the API server's.
     let native = r#"{"requestObject":{"kind":"Pod","metadata":{"name":"web-1","namespace":"shop","uid":"u2",
         "creationTimestamp":"1970-01-01T00:00:01Z"}}}"#;

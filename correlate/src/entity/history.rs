@@ -34,7 +34,7 @@ pub(super) enum Taken {
 }
 
 /// The sightings and ends of one binding. Of each grain of time the earliest sighting of each confidence is kept: the least
-/// of a set is the same in any order, and what a binding was at a time never depends on a later sighting.
+/// of a set is the same in any order, and what is answered at a time needs no later sighting of the same grain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct History {
     /// In order.

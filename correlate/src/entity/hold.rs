@@ -13,7 +13,8 @@ use super::resolve::{self, Attribution, Held, Known};
 use super::{Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind};
 
 impl Bindings {
-    /// What `identifier` stood for at `at`, by what was told of that time and before.
+    /// What `identifier` stood for at `at`, by what was told of that time and before, and of a pod's name, by the uid that is told
+    /// next.
     pub fn resolve(&self, identifier: &Identifier, kind: EntityKind, at: Timestamp) -> Attribution {
         resolve::resolve(self, identifier, kind, at)
     }

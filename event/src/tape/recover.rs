@@ -32,7 +32,7 @@ impl Tape {
             return None;
         }
         let mut parser = Parser::<true>::new(text);
-        let mut open = Open::default();
+        let mut open = [0; super::MAX_DEPTH];
         let cut = parser.object(&mut open).is_none();
         if cut {
             parser.close_at_end(&open, keep_half)?;
@@ -49,7 +49,7 @@ impl Tape {
 impl Parser<'_, true> {
     /// Ends all that is open where the text does. `None` where it was not its end that stopped the parser.
     fn close_at_end(&mut self, open: &Open, keep_half: &dyn Fn(&[&str]) -> bool) -> Option<()> {
-        let open = open.nodes.get(..open.depth)?;
+        let open = open.get(..self.depth)?;
         if !self.ended || open.is_empty() {
             return None;
         }

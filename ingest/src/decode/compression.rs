@@ -9,6 +9,7 @@ use std::io::{BufRead, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use super::reject::{self, Reject};
+use crate::limits::MAX_RECORD_BYTES;
 
 /// How bytes are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,33 @@ pub(crate) fn decompress(payload: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8
         return Err(Reject::new(reject::TOO_LARGE, detail));
     }
     Ok(Cow::Owned(out))
+}
+
+/// The text of a compressed payload that is broken, cut off or too long, as far as it goes and never more than `max_bytes`. Of one that
+/// says nothing, and of one that is not compressed, the payload itself.
+pub(crate) fn as_far_as_it_goes(payload: &[u8], max_bytes: usize) -> Cow<'_, [u8]> {
+    let mut out = Vec::new();
+    // What comes before the error is what there is.
+    let _ = match Compression::of(payload) {
+        None => return Cow::Borrowed(payload),
+        Some(Compression::Gzip) => read_all(MultiGzDecoder::new(payload), &mut out, max_bytes),
+        Some(Compression::Zstd) => zstd::stream::read::Decoder::with_buffer(payload)
+            .and_then(|mut decoder| decoder.window_log_max(ZSTD_WINDOW_LOG).map(|()| decoder))
+            .and_then(|decoder| read_all(decoder, &mut out, max_bytes)),
+        Some(Compression::Lz4) => read_all(Lz4Frames::new(payload), &mut out, max_bytes),
+        Some(Compression::Snappy) => read_all(snap::read::FrameDecoder::new(payload), &mut out, max_bytes),
+        Some(Compression::Xerial) => {
+            // A block is read as a whole, however little of it is wanted.
+            let _ = xerial(payload, &mut out, max_bytes.max(MAX_RECORD_BYTES));
+            Ok(())
+        }
+    };
+    out.truncate(max_bytes);
+    if out.is_empty() {
+        Cow::Borrowed(payload)
+    } else {
+        Cow::Owned(out)
+    }
 }
 
 fn bad(compression: Compression, error: impl std::fmt::Display) -> Reject {
@@ -243,6 +271,21 @@ mod tests {
         }
         let skippable = [b"\x5a\x2a\x4d\x18\x02\0\0\0zz".as_slice(), &zstd(b"ab")].concat();
         assert_eq!(*decompress(&skippable, CAP).unwrap(), *b"ab");
+    }
+
+    #[test]
+    fn what_can_be_read_of_a_broken_one_is_text() {
+        let text = b"some text, and some more that is not like it: 0123456789".repeat(3_000);
+        for (n, compress) in ALL.iter().enumerate() {
+            let whole = compress(&text);
+            let cut = &whole[..whole.len() * 3 / 4];
+            // A block that has no end says nothing.
+            let got = as_far_as_it_goes(cut, CAP);
+            assert!(text.starts_with(&got) || *got == *cut, "{n}");
+            assert_eq!(*as_far_as_it_goes(&whole, 100), text[..100], "{n}");
+            assert_eq!(*as_far_as_it_goes(&whole, CAP), text, "{n}");
+        }
+        assert_eq!(*as_far_as_it_goes(b"plain", CAP), *b"plain");
     }
 
     #[test]

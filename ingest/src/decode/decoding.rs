@@ -18,6 +18,8 @@ pub(super) struct Decoding<'a> {
     pub(super) kind: SourceKind,
     pub(super) joiner: &'a mut Joiner,
     pub(super) sink: Sink<'a>,
+    /// The record before anything was masked, where something was.
+    pub(super) original: Option<&'a [u8]>,
     pub(super) scratch: &'a mut Vec<Normalized>,
 }
 
@@ -111,15 +113,17 @@ impl Decoding<'_> {
                 };
             }
         }
-        if let Some((tape, end)) = self.tape_of(text)
-            && self.plain(tape, Part::whole(&text[..end]))
-        {
-            return end;
+        if let Some((tape, end)) = self.tape_of(text) {
+            self.sink.enter(&text[..end]);
+            if self.plain(tape, Part::whole(&text[..end])) {
+                return end;
+            }
         }
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
         match values.next() {
             Some(Ok(value)) => {
                 let end = values.byte_offset();
+                self.sink.enter(&text[..end]);
                 self.value(value, Part::whole(&text[..end]));
                 end.max(1)
             }
@@ -162,6 +166,7 @@ impl Decoding<'_> {
                 return outer.text.len();
             }
             let slice = slice.trim_ascii_end();
+            self.sink.enter(slice);
             let envelope = own.map(|own| own.within(outer.envelope));
             let part = Part {
                 text: slice,

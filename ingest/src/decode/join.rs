@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use casebook_event::{Source, Timestamp};
 
 use super::envelope::Envelope;
+use super::mask::Digest;
 use crate::limits::{
     AUDITD_EVENT_MS, MAX_JOIN_AGE_MS, MAX_JOIN_BYTES, MAX_JOIN_DISTANCE_RECORDS, MAX_JOIN_PARTS, MAX_OPEN_JOIN_BYTES,
     MAX_OPEN_JOINS,
@@ -38,6 +39,10 @@ pub(crate) struct Held {
     /// The parts as they were read, a line each.
     pub(crate) raw: String,
     pub(crate) envelope: Envelope,
+    /// What was masked of the parts.
+    pub(crate) digest: Digest,
+    /// The messages of the parts of a line before anything was masked: they are in memory alone.
+    pub(crate) originals: Vec<String>,
     parts: usize,
     first_offset: i64,
     last_timestamp: Timestamp,
@@ -45,11 +50,13 @@ pub(crate) struct Held {
 
 impl Held {
     /// A first part.
-    pub(crate) fn new(body: Body, raw: &str, envelope: &Envelope) -> Self {
+    pub(crate) fn new(body: Body, raw: &str, envelope: &Envelope, digest: Digest) -> Self {
         Self {
             body,
             raw: raw.to_owned(),
             envelope: envelope.clone(),
+            digest,
+            originals: Vec::new(),
             parts: 1,
             first_offset: i64::MAX,
             last_timestamp: Timestamp::MIN,
@@ -60,6 +67,21 @@ impl Held {
     pub(crate) fn since(mut self, offset: i64) -> Self {
         self.first_offset = offset;
         self
+    }
+
+    /// The same, of a line's first part whose message is that.
+    pub(crate) fn with_original(mut self, message: String) -> Self {
+        self.originals.push(message);
+        self
+    }
+
+    /// Whether it has several parts.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.parts > 1
+    }
+
+    fn bytes(&self) -> usize {
+        self.raw.len() + self.originals.iter().map(String::len).sum::<usize>()
     }
 
     /// The offset of its first part, once it is held.
@@ -120,7 +142,7 @@ impl Joiner {
     pub(crate) fn hold(&mut self, key: JoinKey, mut held: Held) {
         held.first_offset = held.first_offset.min(self.offset);
         held.last_timestamp = self.timestamp;
-        self.bytes += held.raw.len();
+        self.bytes += held.bytes();
         self.order.insert((held.first_offset, key));
         self.ages.insert((held.last_timestamp, key));
         if let Body::Auditd(_, time_ms) = held.body {
@@ -135,17 +157,26 @@ impl Joiner {
     }
 
     /// Adds a part to those that are open. Returns `false` where there is no room: then take them as they are.
-    pub(crate) fn add(&mut self, key: JoinKey, raw: &str, add: impl FnOnce(&mut Body)) -> bool {
+    pub(crate) fn add(&mut self, key: JoinKey, (raw, digest): (&str, Digest), add: impl FnOnce(&mut Body)) -> bool {
         let Some(held) = self.open.get_mut(&key).filter(|held| !held.is_full()) else {
             return false;
         };
         held.add_raw(raw);
+        held.digest = held.digest.and(digest);
         add(&mut held.body);
         self.ages.remove(&(held.last_timestamp, key));
         held.last_timestamp = self.timestamp;
         self.ages.insert((held.last_timestamp, key));
         self.bytes += raw.len() + 1;
         true
+    }
+
+    /// Keeps the message of a part that was added.
+    pub(crate) fn add_original(&mut self, key: JoinKey, message: String) {
+        if let Some(held) = self.open.get_mut(&key) {
+            self.bytes += message.len();
+            held.originals.push(message);
+        }
     }
 
     /// Takes the parts of `key`.
@@ -156,7 +187,7 @@ impl Joiner {
         if let Body::Auditd(_, time_ms) = held.body {
             self.audit.remove(&(time_ms, key));
         }
-        self.bytes -= held.raw.len();
+        self.bytes -= held.bytes();
         Some(held)
     }
 
@@ -194,7 +225,12 @@ mod tests {
     use super::*;
 
     fn held(text: &str) -> Held {
-        Held::new(Body::Text(Source::Application, text.into()), text, &Envelope::default())
+        Held::new(
+            Body::Text(Source::Application, text.into()),
+            text,
+            &Envelope::default(),
+            Digest::NONE,
+        )
     }
 
     #[test]
@@ -204,7 +240,7 @@ mod tests {
         joiner.hold(1, held("a"));
         joiner.begin(6, Timestamp::from_seconds(2));
         joiner.hold(2, held("b"));
-        assert!(joiner.add(1, "c", |_| ()));
+        assert!(joiner.add(1, ("c", Digest::NONE), |_| ()));
         assert_eq!(joiner.oldest(), Some(5));
         assert_eq!(joiner.take(1).map(|held| held.raw).as_deref(), Some("a\nc"));
         assert_eq!(joiner.oldest(), Some(6));
@@ -228,8 +264,8 @@ mod tests {
         let mut joiner = Joiner::default();
         joiner.hold(1, held(""));
         let part = "y".repeat(MAX_JOIN_BYTES);
-        assert!(joiner.add(1, &part, |_| ()));
-        assert!(!joiner.add(1, "z", |_| ()), "full");
+        assert!(joiner.add(1, (&part, Digest::NONE), |_| ()));
+        assert!(!joiner.add(1, ("z", Digest::NONE), |_| ()), "full");
     }
 
     #[test]
@@ -237,7 +273,12 @@ mod tests {
         let mut joiner = Joiner::default();
         joiner.hold(
             1,
-            Held::new(Body::Auditd(vec!["a".into()], 1_000), "a", &Envelope::default()),
+            Held::new(
+                Body::Auditd(vec!["a".into()], 1_000),
+                "a",
+                &Envelope::default(),
+                Digest::NONE,
+            ),
         );
         assert!(joiner.take_stale(Some(1_000 + AUDITD_EVENT_MS)).is_none());
         assert!(joiner.take_stale(Some(1_001 + AUDITD_EVENT_MS)).is_some());

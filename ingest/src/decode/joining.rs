@@ -9,8 +9,8 @@ use casebook_event::Source;
 use super::decoding::{Decoding, Part};
 use super::envelope::Envelope;
 use super::join::{Body, Held, JoinKey};
-use super::{AuditdHead, stack_trace};
-use crate::normalize::{self, ContainerLine};
+use super::{AuditdHead, Reject, rejoin, stack_trace};
+use crate::normalize::{self, ContainerLine, Normalized};
 
 impl Decoding<'_> {
     /// A container's line: joined with its other parts, then with the lines of its stack trace.
@@ -19,42 +19,59 @@ impl Decoding<'_> {
         let mut since = i64::MAX;
         let (line, raw) = if self.joiner.get(cut).is_some() {
             let (message, more) = (line.message.to_string(), line.partial);
-            let added = self.joiner.add(cut, part.raw, |body| {
+            let added = self.joiner.add(cut, (part.raw, self.sink.digest()), |body| {
                 if let Body::Container(held) = body {
                     held.append("", &message);
                 }
             });
+            if added {
+                let own = self.own_message(&line, part);
+                self.joiner.add_original(cut, own);
+            }
             if added && more {
                 return;
             }
-            let Some(held) = self.joiner.take(cut) else { return };
+            let Some(mut held) = self.joiner.take(cut) else { return };
             if !added {
                 // Full: what there is is an event, and this part begins the next one.
                 self.release(held);
                 return self.container(line, part);
             }
             since = held.first_offset();
-            match held.body {
+            match std::mem::replace(&mut held.body, Body::Auditd(Vec::new(), 0)) {
                 Body::Container(joined) => {
                     // With this part it is whole.
                     let line = ContainerLine {
                         partial: more,
-                        ..joined
+                        ..Self::whole_line(joined, &mut held)
                     };
+                    self.sink.joined(Some(held.digest));
                     (line, Cow::Owned(held.raw))
                 }
                 _ => return,
             }
         } else if line.partial {
-            let held = Held::new(Body::Container(line.into_owned()), part.raw, part.envelope);
-            return self.joiner.hold(cut, held);
+            let own = self.own_message(&line, part);
+            let held = Held::new(
+                Body::Container(line.into_owned()),
+                part.raw,
+                part.envelope,
+                self.sink.digest(),
+            );
+            return self.joiner.hold(cut, held.with_original(own));
         } else {
             (line.into_owned(), Cow::Borrowed(part.raw))
         };
+        self.whole_container_line(line, &raw, part, since);
+        self.sink.joined(None);
+    }
+
+    /// A container's line that is whole, of parts from the offset `since` on: joined with the lines of its stack trace.
+    fn whole_container_line(&mut self, line: ContainerLine<'static>, raw: &str, part: Part<'_>, since: i64) {
         let trace = container_key(&line, part.envelope, &self.sink.topic(), 1);
         if self.joiner.get(trace).is_some() {
             let added = stack_trace::continues(&line.message)
-                && self.joiner.add(trace, &raw, |body| {
+                && self.joiner.add(trace, (raw, self.sink.digest()), |body| {
                     if let Body::Container(held) = body {
                         held.append("\n", &line.message);
                     }
@@ -63,14 +80,17 @@ impl Decoding<'_> {
                 return;
             }
             if let Some(held) = self.joiner.take(trace) {
+                let own = self.sink.joined(None);
                 self.release(held);
+                self.sink.joined(own);
             }
         }
         if stack_trace::is_head(&line.message) {
-            let held = Held::new(Body::Container(line), &raw, part.envelope).since(since);
-            return self.joiner.hold(trace, held);
+            let held = Held::new(Body::Container(line), raw, part.envelope, self.sink.digest()).since(since);
+            self.joiner.hold(trace, held);
+        } else {
+            self.container_event(line, raw, part.envelope);
         }
-        self.container_event(line, &raw, part.envelope);
     }
 
     fn container_event(&mut self, line: ContainerLine<'_>, raw: &str, envelope: &Envelope) {
@@ -89,7 +109,7 @@ impl Decoding<'_> {
         let key = hasher.finish();
         if self.joiner.get(key).is_some() {
             let added = stack_trace::continues(part.text)
-                && self.joiner.add(key, part.raw, |body| {
+                && self.joiner.add(key, (part.raw, self.sink.digest()), |body| {
                     if let Body::Text(_, text) = body {
                         text.push('\n');
                         text.push_str(part.text);
@@ -102,7 +122,8 @@ impl Decoding<'_> {
                 self.release(held);
             }
         }
-        let held = Held::new(Body::Text(source, part.text.to_owned()), part.raw, part.envelope);
+        let body = Body::Text(source, part.text.to_owned());
+        let held = Held::new(body, part.raw, part.envelope, self.sink.digest());
         if stack_trace::is_head(part.text) {
             return self.joiner.hold(key, held);
         }
@@ -116,7 +137,7 @@ impl Decoding<'_> {
         }
         let body = || Body::Auditd(vec![part.text.to_owned()], head.time_ms);
         if head.is_whole() {
-            return self.release(Held::new(body(), part.raw, part.envelope));
+            return self.release(Held::new(body(), part.raw, part.envelope, self.sink.digest()));
         }
         let mut hasher = DefaultHasher::new();
         (3u8, head.node, head.time_ms, head.serial, &self.sink.topic()).hash(&mut hasher);
@@ -129,9 +150,10 @@ impl Decoding<'_> {
                 // The end of an event that was given out already.
                 return;
             }
-            self.joiner.hold(key, Held::new(body(), part.raw, part.envelope));
+            let held = Held::new(body(), part.raw, part.envelope, self.sink.digest());
+            self.joiner.hold(key, held);
         } else {
-            let added = self.joiner.add(key, part.raw, |body| {
+            let added = self.joiner.add(key, (part.raw, self.sink.digest()), |body| {
                 if let Body::Auditd(records, _) = body {
                     records.push(part.text.to_owned());
                 }
@@ -140,7 +162,8 @@ impl Decoding<'_> {
                 if let Some(held) = self.joiner.take(key) {
                     self.release(held);
                 }
-                self.joiner.hold(key, Held::new(body(), part.raw, part.envelope));
+                let held = Held::new(body(), part.raw, part.envelope, self.sink.digest());
+                self.joiner.hold(key, held);
             }
         }
         if last && let Some(held) = self.joiner.take(key) {
@@ -149,25 +172,38 @@ impl Decoding<'_> {
     }
 
     /// Gives out what was held, joined or not.
-    pub(super) fn release(&mut self, held: Held) {
-        let Held {
-            body, raw, envelope, ..
-        } = held;
-        let result = match body {
-            Body::Container(line) => return self.container_event(line, &raw, &envelope),
+    pub(super) fn release(&mut self, mut held: Held) {
+        match std::mem::replace(&mut held.body, Body::Auditd(Vec::new(), 0)) {
+            Body::Container(line) => {
+                let line = Self::whole_line(line, &mut held);
+                let before = self.sink.joined(Some(held.digest));
+                self.container_event(line, &held.raw, &held.envelope);
+                self.sink.joined(before);
+            }
             Body::Text(source, text) => {
-                let context = self.sink.context(&text, &envelope);
-                normalize::line(source, &context)
+                let text = rejoin::whole_lines(&text, &mut held);
+                let before = self.sink.joined(Some(held.digest));
+                let context = self.sink.context(&text, &held.envelope);
+                let result = normalize::line(source, &context);
+                self.give_out_joined(result, &held);
+                self.sink.joined(before);
             }
             Body::Auditd(records, _) => {
+                let records = rejoin::whole_records(records, &mut held);
                 let records: Vec<&str> = records.iter().map(String::as_str).collect();
-                let context = self.sink.context(&raw, &envelope);
-                normalize::auditd(&records, &context)
+                let before = self.sink.joined(Some(held.digest));
+                let context = self.sink.context(&held.raw, &held.envelope);
+                let result = normalize::auditd(&records, &context);
+                self.give_out_joined(result, &held);
+                self.sink.joined(before);
             }
-        };
+        }
+    }
+
+    fn give_out_joined(&mut self, result: Result<Normalized, Reject>, held: &Held) {
         match result {
-            Ok(normalized) => self.sink.event(normalized, &raw, &envelope),
-            Err(reject) => self.sink.reject(reject, raw.as_bytes()),
+            Ok(normalized) => self.sink.event(normalized, &held.raw, &held.envelope),
+            Err(reject) => self.sink.reject(reject, held.raw.as_bytes()),
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod compression;
 mod cri;
 mod decoding;
 mod detect;
+mod encoding;
 mod envelope;
 mod join;
 mod joining;
@@ -23,6 +24,7 @@ pub(crate) mod mask;
 mod members;
 mod recovery;
 pub(crate) mod reject;
+mod rejoin;
 #[cfg(test)]
 mod resume_law;
 mod sink;
@@ -33,6 +35,7 @@ mod tests;
 #[cfg(test)]
 mod trust_tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -49,7 +52,7 @@ pub use reject::Reject;
 use sink::Sink;
 pub(crate) use syslog::{SyslogLine, month, resolve_year};
 
-use crate::limits::MAX_RECORD_BYTES;
+use crate::limits::{MAX_RECORD_BYTES, MAX_REFUSED_TEXT_BYTES};
 use crate::normalize::Normalized;
 use crate::settings::TopicSettings;
 
@@ -126,19 +129,22 @@ impl Decoder {
         let mut sink = Sink::new(position.clone(), record.timestamp, ingested, &self.settings, out);
         if record.payload.len() > MAX_RECORD_BYTES {
             let detail = format!("{} bytes are more than {MAX_RECORD_BYTES}", record.payload.len());
-            return sink.reject(Reject::new(reject::TOO_LARGE, detail), &record.payload);
+            let reject = Reject::new(reject::TOO_LARGE, detail);
+            return sink.reject(reject, &mask::mask(&readable(&record.payload)).text);
         }
         let payload = match compression::decompress(&record.payload, MAX_RECORD_BYTES) {
-            Ok(payload) => payload,
-            Err(reject) => return sink.reject(reject, &record.payload),
+            Ok(payload) => encoding::to_utf8(payload),
+            Err(reject) => return sink.reject(reject, &mask::mask(&readable(&record.payload)).text),
         };
-        let mut masked = Vec::new();
-        let payload = mask::mask(&payload, &mut masked);
-        sink.masked = masked;
+        let masked = mask::mask(&payload);
+        let original = (!masked.removed.is_empty()).then_some(payload.as_ref());
+        let payload = masked.text;
+        sink.read(&payload, masked.removed);
         Decoding {
             kind: self.kind,
             joiner: &mut self.joiner,
             sink,
+            original,
             scratch: &mut self.scratch,
         }
         .record(trim(&payload));
@@ -160,11 +166,27 @@ impl Decoder {
             kind: self.kind,
             joiner: &mut self.joiner,
             sink,
+            original: None,
             scratch: &mut self.scratch,
         };
         for held in held {
             decoding.release(held);
         }
+    }
+}
+
+/// What a dead letter keeps of a payload that is refused before it is decoded: of a compressed one the text, as far as it goes, since
+/// what is compressed cannot be masked. Its last word may be a part of a secret that nothing behind it tells any more.
+fn readable(payload: &[u8]) -> Cow<'_, [u8]> {
+    let text = encoding::to_utf8(compression::as_far_as_it_goes(payload, MAX_REFUSED_TEXT_BYTES));
+    match text {
+        Cow::Owned(mut text) => {
+            let ends =
+                |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b',' | b'{' | b'}' | b'[' | b']');
+            text.truncate(text.iter().rposition(ends).map_or(0, |at| at + 1));
+            Cow::Owned(text)
+        }
+        whole => whole,
     }
 }
 

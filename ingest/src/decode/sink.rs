@@ -1,10 +1,11 @@
 //! Where the parts of one record go: events and dead letters, each with its place.
 
 use casebook_event::{DeadLetter, Event, EventBatch, FieldId, Native, Position, Source, Timestamp, Value};
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 
 use super::Reject;
 use super::envelope::Envelope;
+use super::mask::{Digest, MaskedRecord, Removed};
 use crate::limits::MAX_CLOCK_SKEW_NANOS;
 use crate::normalize::{Context, Normalized, content_id, kubernetes_metadata, set_place_of_file};
 use crate::settings::TopicSettings;
@@ -19,8 +20,8 @@ pub(super) struct Sink<'a> {
     out: &'a mut EventBatch,
     /// Parts so far.
     pub(super) parts: u32,
-    /// Kinds of secret that were masked in the record.
-    pub(super) masked: Vec<&'static str>,
+    /// What was masked in the record.
+    masked: MaskedRecord,
 }
 
 impl<'a> Sink<'a> {
@@ -38,8 +39,29 @@ impl<'a> Sink<'a> {
             settings,
             out,
             parts: 0,
-            masked: Vec::new(),
+            masked: MaskedRecord::default(),
         }
+    }
+
+    /// Notes the record's text, and what was masked of it.
+    pub(super) fn read(&mut self, text: &[u8], removed: Vec<Removed>) {
+        self.masked = MaskedRecord::new(text, removed);
+    }
+
+    /// Goes on to the part of the record that `text` is.
+    pub(super) fn enter(&mut self, text: &str) {
+        self.masked.enter(text);
+    }
+
+    /// What is given out from here on was joined from several records, of which this was masked.
+    /// `None` where nothing is. Returns what was said before.
+    pub(super) fn joined(&mut self, digest: Option<Digest>) -> Option<Digest> {
+        std::mem::replace(&mut self.masked.joined, digest)
+    }
+
+    /// What was masked of the part under way.
+    pub(super) fn digest(&self) -> Digest {
+        self.masked.digest()
     }
 
     /// What a normalizer may look at for the next part.
@@ -54,6 +76,7 @@ impl<'a> Sink<'a> {
             carried: envelope.time.is_some(),
             host: envelope.host(),
             place_in_file: envelope.file.as_deref().zip(envelope.offset),
+            removed: self.masked.digest(),
         }
     }
 
@@ -93,10 +116,8 @@ impl<'a> Sink<'a> {
         if version > 1 {
             normalized.fields.set(FieldId::IdentityVersion, version);
         }
-        for kind in &self.masked {
-            if raw.contains(format_compact!("[masked:{kind}]").as_str()) {
-                normalized.fields.push(FieldId::Masked, kind);
-            }
+        for kind in self.masked.kinds(raw) {
+            normalized.fields.push(FieldId::Masked, kind);
         }
         let position = self.take_position();
         let Normalized {

@@ -111,29 +111,32 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     let of = |paths: &[&[&str]]| first(&native, paths).unwrap_or_default().as_bytes();
     let id = match first(&native, &[&["eventDataId"], &["event_data_id"], &["EventDataId"]]) {
         Some(id) => EventId::from_parts(Source::AzureActivity, &[id.as_bytes()]),
-        None => EventId::from_parts(
-            Source::AzureActivity,
-            &[
-                correlation.as_bytes(),
-                operation.as_bytes(),
-                status.as_bytes(),
-                resource.as_bytes(),
-                &time.as_nanos().to_le_bytes(),
-                of(&[&["caller"], &["Caller"]]),
-                of(&[&["identity", "claims", OBJECT_ID_CLAIM], &["claims", OBJECT_ID_CLAIM]]),
-                of(&[
-                    &["callerIpAddress"],
-                    &["CallerIpAddress"],
-                    &["httpRequest", "clientIpAddress"],
-                ]),
-                of(&[
-                    &["resultSignature"],
-                    &["subStatus", "value"],
-                    &["ActivitySubstatusValue"],
-                ]),
-                of(&[&["httpRequest", "clientRequestId"], &["operationId"], &["OperationId"]]),
-            ],
-        ),
+        None => {
+            let id = EventId::from_parts(
+                Source::AzureActivity,
+                &[
+                    correlation.as_bytes(),
+                    operation.as_bytes(),
+                    status.as_bytes(),
+                    resource.as_bytes(),
+                    &time.as_nanos().to_le_bytes(),
+                    of(&[&["caller"], &["Caller"]]),
+                    of(&[&["identity", "claims", OBJECT_ID_CLAIM], &["claims", OBJECT_ID_CLAIM]]),
+                    of(&[
+                        &["callerIpAddress"],
+                        &["CallerIpAddress"],
+                        &["httpRequest", "clientIpAddress"],
+                    ]),
+                    of(&[
+                        &["resultSignature"],
+                        &["subStatus", "value"],
+                        &["ActivitySubstatusValue"],
+                    ]),
+                    of(&[&["httpRequest", "clientRequestId"], &["operationId"], &["OperationId"]]),
+                ],
+            );
+            context.with_removed(Source::AzureActivity, id)
+        }
     };
     let mut fields = Fields::new();
     fields.set(FieldId::EventKind, "event");

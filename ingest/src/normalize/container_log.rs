@@ -141,6 +141,17 @@ impl<'a> ContainerLine<'a> {
         text.push_str(message);
     }
 
+    /// The same line with another message, of which `first` stands in the line's own record.
+    pub(crate) fn with_message(mut self, first: &str, message: String) -> Self {
+        self.message = Cow::Owned(message);
+        for (key, value) in &mut self.entries {
+            if matches!(key.as_str(), "log" | "message" | "MESSAGE") && value.as_str().is_some() {
+                *value = Value::str(first);
+            }
+        }
+        self
+    }
+
     /// Calls `visit` with what the record says of the container it is of.
     pub(crate) fn place(&self, visit: &mut dyn FnMut(&str)) {
         for (key, value) in &self.entries {

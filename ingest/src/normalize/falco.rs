@@ -52,6 +52,10 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
             text("uuid").unwrap_or_default().as_bytes(),
         ],
     );
+    let id = match text("uuid") {
+        Some(_) => id,
+        None => context.with_removed(Source::Falco, id),
+    };
     let mut fields = Fields::new();
     // Falco reports its own counters as if they were an alert.
     let measured = rule == "Falco internal: metrics snapshot";
@@ -401,6 +405,23 @@ mod tests {
         for (id, want) in want {
             let got = normalized.fields.get(*id).map(|value| value.to_text().into_owned());
             assert_eq!(got.unwrap_or_default(), *want, "{id} of {json}");
+        }
+    }
+
+    #[test]
+    fn the_addresses_of_an_audit_event_end_with_the_peer() {
+        for addresses in [
+            r#""(8.8.8.8,10.0.0.9)""#,
+            r#"["8.8.8.8","10.0.0.9"]"#,
+            r#""8.8.8.8, 10.0.0.9""#,
+        ] {
+            let json = format!(
+                r#"{{"time":"2026-11-24T10:00:00Z","rule":"R","source":"k8s_audit","output":"x","output_fields":{{"ka.verb":"get","ka.sourceips":{addresses}}}}}"#
+            );
+            check(
+                &json,
+                &[(FieldId::SourceIp, "10.0.0.9"), (FieldId::ClaimedIps, r#"["8.8.8.8"]"#)],
+            );
         }
     }
 

@@ -21,6 +21,10 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     };
     let time = gcp_operation::time(&native, context)?;
     let id = gcp_operation::id(Source::GcpAudit, &native, payload, time);
+    let id = match native.str_at(&["insertId"]) {
+        Some(_) => id,
+        None => context.with_removed(Source::GcpAudit, id),
+    };
     let method = payload.str_at(&["methodName"]).unwrap_or_default();
     let service = payload.str_at(&["serviceName"]).unwrap_or_default();
     let mut fields = Fields::new();

@@ -120,9 +120,10 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     if normalized.source == Source::Auth && !auth::is_reader(name) {
         normalized.source = Source::Journald;
     }
-    if let Some(cursor) = of("__CURSOR") {
-        normalized.id = EventId::from_parts(normalized.source, &[cursor.as_bytes()]);
-    }
+    normalized.id = match of("__CURSOR") {
+        Some(cursor) => EventId::from_parts(normalized.source, &[cursor.as_bytes()]),
+        None => context.with_removed(normalized.source, normalized.id),
+    };
     if imitates {
         let claimed = of("SYSLOG_IDENTIFIER").unwrap_or_default();
         normalized.fields.push(FieldId::Claimed, &format!("program:{claimed}"));

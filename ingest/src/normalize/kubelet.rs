@@ -135,6 +135,7 @@ pub(super) fn normalize_message(text: &str, head: &Head<'_>, context: &Context<'
             text.as_bytes(),
         ],
     );
+    let id = context.with_removed(Source::Kubelet, id);
     kubelet_message::set(message, &mut fields);
     Ok(Normalized {
         source: Source::Kubelet,

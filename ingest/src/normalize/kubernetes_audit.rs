@@ -4,10 +4,10 @@
 use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestamp, Value, ValueRef};
 use compact_str::{CompactString, format_compact};
 
-use super::address::{self, Hops};
 use super::audit_identity::AuditIdentity;
+use super::kubernetes_cut::CUT_ADDRESSES;
 use super::kubernetes_request::{self, Workload};
-use super::{Context, Normalized, epoch, json_patch, kubernetes_user};
+use super::{Context, Normalized, audit_addresses, epoch, json_patch, kubernetes_user};
 use crate::decode::reject::{self, Reject};
 
 /// The parts of an audit event that fields are made of. Of duplicate keys the first counts.
@@ -21,6 +21,7 @@ struct Parts<'a> {
     user: Option<ValueRef<'a>>,
     impersonated: Option<ValueRef<'a>>,
     source_ips: Option<ValueRef<'a>>,
+    cut_source_ips: Option<ValueRef<'a>>,
     object: ObjectRef<'a>,
     status: Option<ValueRef<'a>>,
     request: Option<ValueRef<'a>>,
@@ -78,6 +79,7 @@ impl<'a> Parts<'a> {
                 "user" => parts.user = parts.user.or(Some(value)),
                 "impersonatedUser" => parts.impersonated = parts.impersonated.or(Some(value)),
                 "sourceIPs" => parts.source_ips = parts.source_ips.or(Some(value)),
+                CUT_ADDRESSES => parts.cut_source_ips = parts.cut_source_ips.or(Some(value)),
                 "objectRef" => parts.object.read(value),
                 "responseStatus" => parts.status = parts.status.or(Some(value)),
                 "requestObject" => parts.request = parts.request.or(Some(value)),
@@ -205,7 +207,7 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
     if let Some(nanos) = parts.duration_nanos() {
         fields.set(FieldId::EventDuration, nanos);
     }
-    set_addresses(&parts, context, &mut fields);
+    audit_addresses::set(parts.source_ips, parts.cut_source_ips, context, &mut fields);
     set_object(&parts, &mut fields);
     if let Some(uri) = parts.request_uri {
         kubernetes_request::set_uri(uri, parts.object.subresource, &mut fields);
@@ -302,39 +304,6 @@ fn is_read(verb: &str) -> bool {
     matches!(verb, "get" | "list" | "watch" | "head")
 }
 
-fn set_addresses(parts: &Parts<'_>, context: &Context<'_>, fields: &mut Fields) {
-    let Some(addresses) = parts.source_ips.and_then(ValueRef::as_list) else {
-        return;
-    };
-    let mut texts = addresses.filter_map(ValueRef::as_str);
-    let (Some(first), next) = (texts.next(), texts.next()) else {
-        return;
-    };
-    let cut = context.truncated && !has_all_addresses(context.raw);
-    if next.is_none() && !cut {
-        return address::set_source(fields, first);
-    }
-    // The API server writes `X-Forwarded-For`, then `X-Real-Ip`, as they came, and its peer last (apimachinery,
-    // `net.SourceIPs`).
-    let mut hops = Hops::default();
-    [first]
-        .into_iter()
-        .chain(next)
-        .chain(texts)
-        .for_each(|text| hops.add(text));
-    match cut {
-        true => hops.claim(fields),
-        false => hops.set(&context.settings.trusted_proxies, fields),
-    }
-}
-
-/// Whether a record that was cut has the end of `sourceIPs`, where the peer stands. No text within a record has a name in such
-/// quotes, and no address a bracket.
-fn has_all_addresses(raw: &str) -> bool {
-    let key = r#""sourceIPs":"#;
-    raw.find(key).is_none_or(|at| raw[at..].contains(']'))
-}
-
 fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     fields.set(FieldId::OrchestratorType, "kubernetes");
     let resource = parts.object.resource;
@@ -405,8 +374,6 @@ fn set_stage(parts: &Parts<'_>, long_running: bool, context: &Context<'_>, field
 
 #[cfg(test)]
 mod tests {
-    use crate::settings::{TopicSettings, TrustedProxies};
-
     use super::*;
 
     fn normalized(json: &str) -> Normalized {
@@ -451,81 +418,6 @@ mod tests {
                 (FieldId::HttpRequestMethod, ""),
             ],
         );
-    }
-
-    #[test]
-    fn the_peer_is_the_source_and_forwarded_addresses_are_claims() {
-        let check = |addresses: &str, proxies: &[&str], source: &str, claimed: &str| {
-            let json = format!(
-                r#"{{"auditID":"a","stage":"ResponseComplete","verb":"get","stageTimestamp":"2024-01-01T00:00:00Z","sourceIPs":{addresses}}}"#
-            );
-            let settings = TopicSettings {
-                trusted_proxies: TrustedProxies::parse(proxies).unwrap(),
-                ..TopicSettings::NONE
-            };
-            let context = Context {
-                settings: &settings,
-                ..Context::of(&json)
-            };
-            let value: Value = serde_json::from_str(&json).unwrap();
-            let fields = normalize(value.as_ref(), &context).unwrap().fields;
-            let text = |id| {
-                fields
-                    .get(id)
-                    .map(|value| value.to_text().into_owned())
-                    .unwrap_or_default()
-            };
-            assert_eq!(text(FieldId::SourceIp), source, "{json} {proxies:?}");
-            assert_eq!(text(FieldId::ClaimedIps), claimed, "{json} {proxies:?}");
-        };
-        check(r#"["203.0.113.7"]"#, &[], "203.0.113.7", "");
-        check(r#"["10.0.0.1","203.0.113.7"]"#, &[], "203.0.113.7", r#"["10.0.0.1"]"#);
-        // X-Forwarded-For, X-Real-Ip, peer.
-        check(
-            r#"["10.0.0.1","10.0.0.2","203.0.113.7"]"#,
-            &["10.0.0.0/8"],
-            "203.0.113.7",
-            r#"["10.0.0.1","10.0.0.2"]"#,
-        );
-        check(
-            r#"["8.8.8.8","203.0.113.7","10.0.0.2"]"#,
-            &["10.0.0.0/8"],
-            "203.0.113.7",
-            r#"["8.8.8.8"]"#,
-        );
-        check(r#"["8.8.8.8","fe80::7%eth0"]"#, &[], "fe80::7", r#"["8.8.8.8"]"#);
-        check("[]", &["10.0.0.0/8"], "", "");
-        check("[7,null]", &["10.0.0.0/8"], "", "");
-    }
-
-    #[test]
-    fn of_a_list_that_was_cut_no_address_is_the_peer() {
-        let check = |raw: &str, read: &str, source: &str, claimed: &str| {
-            let context = Context {
-                truncated: true,
-                ..Context::of(raw)
-            };
-            let value: Value = serde_json::from_str(read).unwrap();
-            let fields = normalize(value.as_ref(), &context).unwrap().fields;
-            let text = |id| {
-                fields
-                    .get(id)
-                    .map(|value| value.to_text().into_owned())
-                    .unwrap_or_default()
-            };
-            assert_eq!(text(FieldId::SourceIp), source, "{raw}");
-            assert_eq!(text(FieldId::ClaimedIps), claimed, "{raw}");
-        };
-        let read =
-            r#"{"auditID":"a","stage":"ResponseComplete","verb":"get","requestURI":"/","sourceIPs":["10.0.0.1"]}"#;
-        check(r#"{"sourceIPs":["10.0.0.1","203.0."#, read, "", r#"["10.0.0.1"]"#);
-        check(
-            r#"{"requestURI":"]","sourceIPs":["10.0.0.1""#,
-            read,
-            "",
-            r#"["10.0.0.1"]"#,
-        );
-        check(r#"{"sourceIPs":["10.0.0.1"],"userAgent":"long"#, read, "10.0.0.1", "");
     }
 
     #[test]

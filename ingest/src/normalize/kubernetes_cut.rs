@@ -9,7 +9,7 @@ use super::Context;
 use crate::decode::json;
 
 /// Under what name addresses are kept of which the last may be missing.
-const CUT_ADDRESSES: &str = "sourceIPs_cut";
+pub(super) const CUT_ADDRESSES: &str = "sourceIPs_cut";
 
 /// The record with an `objectRef` of what its `requestURI` says, where it was cut before the end of its own. Any other stays.
 pub(crate) fn complete(value: Value, context: &Context<'_>) -> Value {
@@ -18,6 +18,7 @@ pub(crate) fn complete(value: Value, context: &Context<'_>) -> Value {
     if context.truncated
         && let Some((key, _)) = entries.last_mut()
         && key == "sourceIPs"
+        && lacks_addresses(context.raw)
     {
         *key = CUT_ADDRESSES.into();
     }
@@ -49,6 +50,14 @@ pub(crate) fn complete(value: Value, context: &Context<'_>) -> Value {
         None => entries.push(("objectRef".into(), Value::Map(object))),
     }
     Value::Map(entries)
+}
+
+/// Whether the end of `sourceIPs` may be missing. A user agent that was cut behind it is no longer there, and its author shall not
+/// hide an address by its length: so the text itself is asked. No text within a record has a name in such quotes, and no
+/// address has a bracket. A text that was made again from what was read does not say where it was cut.
+fn lacks_addresses(raw: &str) -> bool {
+    let closed = raw.find(r#""sourceIPs":"#).is_some_and(|at| raw[at..].contains(']'));
+    !closed || serde_json::from_str::<Value>(raw).is_ok()
 }
 
 /// The object of a request for `/api/VERSION/…` or `/apis/GROUP/VERSION/…`.

@@ -8,6 +8,7 @@ mod address;
 mod application;
 mod application_fields;
 mod application_text;
+mod audit_addresses;
 mod audit_identity;
 mod auditd;
 mod auditd_record;
@@ -52,6 +53,7 @@ mod web_line;
 use casebook_event::{EventId, FieldId, Fields, Native, Position, Source, Timestamp, Value, ValueRef};
 
 use crate::decode::SyslogLine;
+use crate::decode::mask::Digest;
 use crate::decode::reject::{self, Reject};
 use crate::settings::TopicSettings;
 pub(crate) use container_log::{ContainerLine, set_place_of_file};
@@ -76,9 +78,19 @@ pub(crate) struct Context<'a> {
     pub(crate) truncated: bool,
     /// Its text is one that was cut itself.
     pub(crate) half: bool,
+    /// What tells the event from another that differs only in a secret.
+    pub(crate) removed: Digest,
 }
 
 impl Context<'_> {
+    /// An identity that is made of the event's content, with what was masked of it.
+    fn with_removed(&self, source: Source, id: EventId) -> EventId {
+        match self.removed {
+            Digest::NONE => id,
+            removed => EventId::from_parts(source, &[id.to_string().as_bytes(), &removed.to_bytes()]),
+        }
+    }
+
     /// Says in the event that its time is not its own.
     pub(crate) fn mark_time(&self, fields: &mut Fields) {
         fields.set(FieldId::TimeOrigin, if self.carried { "envelope" } else { "broker" });
@@ -112,6 +124,7 @@ impl<'a> Context<'a> {
             carried: false,
             host: None,
             place_in_file: None,
+            removed: Digest::NONE,
         }
     }
 }
@@ -259,6 +272,8 @@ pub(crate) fn line(source: Source, context: &Context<'_>) -> Result<Normalized, 
             if context.place_in_file.is_some() {
                 let (content, time) = (context.raw.as_bytes(), Some(normalized.time));
                 normalized.id = content_id(normalized.source, content, time, context);
+            } else {
+                normalized.id = context.with_removed(normalized.source, normalized.id);
             }
             Ok(normalized)
         }
@@ -271,7 +286,9 @@ pub(crate) fn line(source: Source, context: &Context<'_>) -> Result<Normalized, 
 
 /// Normalizes a container's line.
 pub(crate) fn container(line: ContainerLine<'_>, context: &Context<'_>) -> Normalized {
-    container_log::normalize(line, context)
+    let mut normalized = container_log::normalize(line, context);
+    normalized.id = context.with_removed(normalized.source, normalized.id);
+    normalized
 }
 
 /// Normalizes the records of one audit event.
@@ -295,7 +312,10 @@ pub(crate) fn content_id(source: Source, content: &[u8], time: Option<Timestamp>
                 &offset.to_le_bytes(),
             ],
         ),
-        (Some(time), None) => EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]),
+        (Some(time), None) => {
+            let id = EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]);
+            context.with_removed(source, id)
+        }
         (None, _) => {
             let position = context.position;
             let (partition, offset) = (position.partition.to_le_bytes(), position.offset.to_le_bytes());

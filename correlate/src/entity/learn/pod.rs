@@ -65,7 +65,7 @@ pub(super) fn learn_creation(object: ValueRef<'_>, requested: Requested<'_>, tol
         .saturating_sub(now.rem_euclid(REACH_GRAIN_NANOS))
         .saturating_sub(MAX_REACH_NANOS - REACH_GRAIN_NANOS);
     let mut told = match Timestamp::from_nanos(reach) {
-        oldest if created < oldest => told.as_of(How::AuditPod, oldest),
+        oldest if created < oldest => told.as_of(How::AuditExisted, oldest),
         _ => told.as_of(How::AuditCreated, created),
     };
     pod.tell(Confidence::Certain, &mut told);

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::{AZURE_SECRET, JWT, PRIVATE_KEY, Spans, URL_PASSWORD};
+use super::Spans;
+use super::kinds::*;
+use super::text::line_break;
 
-/// Longest user and password of a URL, in bytes.
-const MAX_USERINFO_BYTES: usize = 512;
 /// Longest base64 that is decoded to see what it is, in bytes.
 const MAX_BASE64_BYTES: usize = 4096;
 
@@ -31,7 +31,7 @@ pub(super) fn run(text: &[u8], at: usize, is: impl Fn(u8) -> bool) -> usize {
 }
 
 /// Whether a word begins at `at`.
-fn begins(text: &[u8], at: usize) -> bool {
+pub(super) fn begins(text: &[u8], at: usize) -> bool {
     at.checked_sub(1)
         .and_then(|before| text.get(before))
         .is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')
@@ -43,7 +43,8 @@ fn escaped_letter(text: &[u8], at: usize) -> bool {
     at >= 2 && matches!(text.get(at - 2..at), Some([b'\\', b'n' | b'r' | b't']))
 }
 
-/// RFC 7519: three parts, of which the first is the base64 of `{"…`. The last may be empty (`alg` `none`).
+/// RFC 7519: three parts, of which the first is the base64 of `{"…`. The last may be empty (`alg` `none`). Of an encrypted one
+/// (RFC 7516) there are five. One that is cut off within its second part is told by that.
 pub(super) fn jwt(found: &mut Spans<'_>, start: usize) {
     let text = found.text;
     if !text.get(start..).is_some_and(|rest| rest.starts_with(b"eyJ")) || !begins(text, start) {
@@ -54,12 +55,21 @@ pub(super) fn jwt(found: &mut Spans<'_>, start: usize) {
     if header < 10 || text.get(claims - 1) != Some(&b'.') {
         return;
     }
-    let length = run(text, claims, is_base64url);
-    let signature = claims + length + 1;
-    if length < 4 || text.get(signature - 1) != Some(&b'.') {
-        return;
+    let mut end = claims + run(text, claims, is_base64url);
+    let mut parts = 2;
+    while parts < 5 && text.get(end) == Some(&b'.') {
+        let length = run(text, end + 1, is_base64url);
+        // A sentence's end is no part.
+        if length == 0 && parts > 2 {
+            break;
+        }
+        end += 1 + length;
+        parts += 1;
     }
-    found.push(start, signature + run(text, signature, is_base64url), JWT);
+    let is_claims = text.get(claims..).is_some_and(|rest| rest.starts_with(b"eyJ"));
+    if is_claims || (parts > 2 && end > claims + 4) {
+        found.push(start, end, JWT);
+    }
 }
 
 /// RFC 7468: from the first line of a private key to its last, or as far as there is one.
@@ -67,7 +77,11 @@ pub(super) fn pem(found: &mut Spans<'_>, start: usize) {
     let text = found.text;
     let rest = text.get(start..).unwrap_or_default();
     let head = rest.get(..rest.len().min(64)).unwrap_or_default().to_ascii_uppercase();
-    if !head.windows(11).any(|window| window == b"PRIVATE KEY") {
+    // A space may have been lost where a line was cut.
+    if !head
+        .windows(10)
+        .any(|window| window == b"PRIVATE KE" || window == b"PRIVATEKEY")
+    {
         return;
     }
     let quote = rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
@@ -91,25 +105,6 @@ fn find_end(body: &[u8]) -> Option<usize> {
     Some(end + 8 + close + 5)
 }
 
-/// RFC 3986, 3.2.1: `user:password@` behind the slashes.
-pub(super) fn url(found: &mut Spans<'_>, start: usize) {
-    let text = found.text;
-    let mut colon = None;
-    let mut at_sign = None;
-    for (at, byte) in text.iter().enumerate().skip(start).take(MAX_USERINFO_BYTES) {
-        match byte {
-            b':' if colon.is_none() => colon = Some(at),
-            // A password with an unescaped @ goes on to the last.
-            b'@' => at_sign = Some(at),
-            b'/' | b'?' | b'#' | b'"' | b'\'' | b'\\' | b'<' | b'>' | b'`' | 0..=b' ' => break,
-            _ => {}
-        }
-    }
-    if let (Some(colon), Some(at_sign)) = (colon, at_sign) {
-        found.push(colon + 1, at_sign, URL_PASSWORD);
-    }
-}
-
 /// The signature of an Azure SAS URL: it alone grants the access.
 pub(super) fn signature(found: &mut Spans<'_>, start: usize, end: usize) {
     let text = found.text;
@@ -121,11 +116,70 @@ pub(super) fn signature(found: &mut Spans<'_>, start: usize, end: usize) {
     }
 }
 
-/// A token that begins with its issuer's mark.
-pub(super) fn prefixed(found: &mut Spans<'_>, start: usize, end: usize, kind: &'static str) {
+/// The private half of a key file of PuTTY: lines of base64 behind their number, which ends at `start`.
+pub(super) fn putty(found: &mut Spans<'_>, start: usize) {
     let text = found.text;
-    let length = run(text, end, |byte| is_base64url(byte) || byte == b'.');
-    let least = if kind == super::GCP_KEY { 30 } else { 10 };
+    let mut at = start + run(text, start, |byte| byte == b' ' || byte.is_ascii_digit());
+    let begin = at;
+    while let Some(length) = line_break(text, at) {
+        let line = run(text, at + length, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+        });
+        if line == 0 {
+            break;
+        }
+        at += length + line;
+    }
+    let first = line_break(text, begin).unwrap_or(0);
+    found.push(begin + first, at, PRIVATE_KEY);
+}
+
+/// A parameter of a query that opens something: an authorization code, the key of a function, the signature of an address.
+pub(super) fn query(found: &mut Spans<'_>, start: usize, end: usize, kind: &'static str) {
+    let text = found.text;
+    let before = text.get(..start).unwrap_or_default();
+    let named = text.get(start).is_some_and(|byte| matches!(byte, b'?' | b'&' | b'-'));
+    if !(named || before.ends_with(b"?") || before.ends_with(b"&") || before.ends_with(b"\\u0026")) {
+        return;
+    }
+    let length = run(text, end, |byte| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'%' | b'+' | b'/' | b'=' | b'-' | b'_' | b'.' | b'~' | b'!' | b'*'
+            )
+    });
+    let value = text.get(end..end + length).unwrap_or_default();
+    let letters = value.iter().any(u8::is_ascii_alphabetic);
+    let digits = value.iter().any(u8::is_ascii_digit);
+    // A code of HTTP or an error's word is no secret; neither is the key of an object.
+    let least = if kind == OAUTH_CODE { 8 } else { 20 };
+    if length >= least && letters && (digits || length >= 20) {
+        found.push(end, end + length, kind);
+    }
+}
+
+/// The part of a webhook's address that only its owner knows.
+pub(super) fn webhook(found: &mut Spans<'_>, start: usize) {
+    let text = found.text;
+    let length = run(text, start, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'@' | b'.' | b'%')
+    });
+    let path = text.get(start..start + length).unwrap_or_default();
+    // `services/`, `workflows/`: what it is stays.
+    let word = run(path, 0, |byte| byte.is_ascii_lowercase());
+    let kept = if path.get(word) == Some(&b'/') { word + 1 } else { 0 };
+    if length >= kept + 16 {
+        found.push(start + kept, start + length, SLACK_TOKEN);
+    }
+}
+
+/// A token that begins with its issuer's mark.
+pub(super) fn prefixed(found: &mut Spans<'_>, start: usize, end: usize, kind: &'static str, least: usize) {
+    let text = found.text;
+    let mut length = run(text, end, |byte| is_base64url(byte) || matches!(byte, b'.' | b'~'));
+    // A sentence's end is none of it.
+    length -= usize::from(length > 0 && text.get(end + length - 1) == Some(&b'.'));
     if length >= least && begins(text, start) {
         found.push(start, end + length, kind);
     }
