@@ -204,8 +204,8 @@ async fn repair_key(
         from,
         to,
     };
-    let (earliest, latest) = request.late;
-    let at_those_times = span(earliest, latest.saturating_add_nanos(1));
+    let (first, last) = request.late;
+    let at_those_times = span(first, last.saturating_add_nanos(1));
     let known = store.kept_signals(&[at_those_times], MAX_ROWS).await?;
     let all = span(request.signals_from, Timestamp::MAX);
     let windows = span(request.windows_from, Timestamp::MAX);

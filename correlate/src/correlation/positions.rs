@@ -73,6 +73,7 @@ mod tests {
     /// The signal of one rule about the event at an offset, whose identity is `id`.
     fn signal(offset: i64, id: u128) -> Signal {
         Signal {
+            rule_version: Default::default(),
             event: EventRef {
                 event_id: EventId::from_u128(id),
                 time: Timestamp::from_seconds(offset),
