@@ -180,7 +180,10 @@ fn print_head(alert: &Alert) -> Result<()> {
 /// What withdrew a final alert, and who can have written it.
 fn print_retraction(out: &mut impl Write, retraction: &Retraction) -> Result<()> {
     let by = match &retraction.event {
-        Some(event) => format!("event {} of {} at {} ({})", event.event_id, event.source, event.time, event.position),
+        Some(event) => format!(
+            "event {} of {} at {} ({})",
+            event.event_id, event.source, event.time, event.position
+        ),
         None => "what was learned later of who is who".to_owned(),
     };
     writeln!(out, "retracted by {}, which came late", escape(&by))?;

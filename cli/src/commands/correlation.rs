@@ -79,8 +79,15 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
             counted(repairing, "key")
         );
     }
-    if let Some(watermark) = partitions.iter().map(|of| of.watermark).min().filter(|time| *time > Timestamp::MIN) {
-        eprintln!("casebook: all that was expected before {watermark} has come; what comes later than that is correlated by a repair");
+    if let Some(watermark) = partitions
+        .iter()
+        .map(|of| of.watermark)
+        .min()
+        .filter(|time| *time > Timestamp::MIN)
+    {
+        eprintln!(
+            "casebook: all that was expected before {watermark} has come; what comes later than that is correlated by a repair"
+        );
     }
     Ok(exit_code::OK)
 }

@@ -11,6 +11,7 @@ mod care;
 mod commands;
 mod delivery;
 mod investigate;
+mod late;
 mod samples;
 mod search;
 mod stories;

@@ -383,7 +383,11 @@ fn told_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertS
             ..nowhere()
         };
         let signals = happened.signals(&position).into_iter();
-        worker.messages.extend(signals.filter(|signal| &*signal.rule_id == "count").map(SignalMessage::Signal));
+        worker.messages.extend(
+            signals
+                .filter(|signal| &*signal.rule_id == "count")
+                .map(SignalMessage::Signal),
+        );
         worker.apply_all();
         if n == 2 {
             worker.messages.push(mark(watermark));
@@ -411,7 +415,11 @@ fn a_late_event_repairs_its_group_and_what_it_withdraws_stays_visible() {
     use AlertStatus::{Final, Retracted};
     let moved = [(5, 3, Retracted, 3), (3, 1, Final, 4)];
     assert_eq!(after(&[(3, 3)]), moved);
-    assert_eq!(after(&[(3, 3), (3, 3)]), moved, "what was there already changes nothing");
+    assert_eq!(
+        after(&[(3, 3), (3, 3)]),
+        moved,
+        "what was there already changes nothing"
+    );
     assert_eq!(after(&[(3, 3), (9, 9)]), [&moved[..], &[(3, 2, Final, 5)]].concat());
     assert_eq!(after(&[(40, 40)]), [], "an event that changes no window");
 }

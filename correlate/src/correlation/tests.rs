@@ -825,6 +825,7 @@ fn changed_rules_drop_the_groups_of_what_changed() {
             version: "2".into(),
             ..ordered.rule.clone()
         },
+        signals_version: "2".into(),
         ..(**ordered).clone()
     });
     let changed = Arc::new(changed);
@@ -945,7 +946,13 @@ fn a_snapshot_of_before_clusters_is_of_the_unknown_cluster() {
     let head = String::from_utf8(parts.remove(0)).unwrap();
     let now = "\"version\":3,";
     assert!(head.starts_with(&format!("{{{now}")), "{head}");
-    parts.insert(0, head.replacen(now, "\"version\":2,", 1).into_bytes());
+    let mut head = head.replacen(now, "\"version\":2,", 1);
+    // It had the rules' own versions.
+    for plan in plans().correlations.values() {
+        let was = |version: &str| format!("[\"{}\",\"{version}\"]", plan.rule.id);
+        head = head.replace(&was(&plan.signals_version), &was(&plan.rule.version));
+    }
+    parts.insert(0, head.into_bytes());
     let empty = CorrelationEngine::with_plans(plans(), CorrelationConfig { provisional: false });
     let mut restoring = empty.restoring();
     parts.iter().for_each(|part| restoring.take(part).unwrap());
