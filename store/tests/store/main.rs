@@ -12,6 +12,7 @@ mod answers;
 mod care;
 mod commit;
 mod old;
+mod read_to_end;
 mod search;
 mod support;
 mod tallies;
