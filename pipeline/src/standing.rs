@@ -1,12 +1,15 @@
 //! How far one partition is read and committed, and what the brokers say of its end.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use casebook_event::Timestamp;
 
 /// Most marks that are kept of what was told; beyond it every second one is forgotten, the newest never.
 const MAX_MARKS: usize = 64;
+
+/// After reading has begun somewhere, the consumer may tell for so long what it knew from before.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// An offset, and a time that belongs to it.
 type Mark = (i64, Timestamp);
@@ -22,6 +25,8 @@ pub(crate) struct Standing {
     since: Instant,
     /// The offset after its last record, where the brokers have told.
     end: Option<i64>,
+    /// When what the consumer tells of its own reading is of this reading.
+    settled: Instant,
     /// Whoever has read up to the first has read all that is before the second: behind the last record there may be offsets that
     /// are none.
     last_record: Option<(i64, i64)>,
@@ -52,6 +57,7 @@ impl Standing {
             committed: next,
             since: now,
             end: None,
+            settled: now + SETTLING,
             last_record: None,
             ends: VecDeque::new(),
             runs: VecDeque::new(),
@@ -84,6 +90,9 @@ impl Standing {
     /// The end as the consumer sees it: its last record ends at `end`, and what it has read is all before `high`.
     pub(crate) fn ends(&mut self, end: i64, high: i64, now: Instant) {
         if end < high {
+            if now < self.settled {
+                return;
+            }
             self.last_record = Some((end, high));
         }
         self.set_end(end, now);
@@ -123,6 +132,8 @@ impl Standing {
     /// It is read again from `next`, which is where the table stands: further than was known, if a commit landed that nobody
     /// heard of.
     pub(crate) fn restarted(&mut self, next: i64, now: Instant) {
+        self.last_record = None;
+        self.settled = now + SETTLING;
         self.has_committed(next, now);
         // What was read already is still to be committed.
         self.read = self.read.max(next);
@@ -224,6 +235,11 @@ mod tests {
     fn offsets_without_a_record_at_the_end_are_no_lag() {
         let now = Instant::now();
         let mut standing = Standing::new(0, now);
+        // It may tell of a reading before this one.
+        standing.ends(0, 10, now);
+        standing.told(10, at(4), now);
+        assert_eq!((standing.lag(), standing.read_to_end_by(0)), (Some(10), None));
+        let now = now + SETTLING;
         standing.ends(8, 10, now);
         standing.has_committed(8, now);
         standing.told(10, at(5), now);
@@ -232,6 +248,10 @@ mod tests {
         standing.told(11, at(6), now);
         assert_eq!((standing.lag(), standing.read_to_end_by(8)), (Some(3), Some(at(5))));
         assert!(!standing.is_done());
+        standing.restarted(8, now);
+        standing.ends(0, 11, now);
+        standing.told(11, at(7), now);
+        assert_eq!(standing.read_to_end_by(8), Some(at(5)));
     }
 
     proptest::proptest! {

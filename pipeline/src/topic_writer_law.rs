@@ -281,8 +281,9 @@ fn identifier() -> impl Strategy<Value = Identifier> {
         IdentifierKind::RoleSession,
         IdentifierKind::Image,
     ];
-    (prop::sample::select(kinds.to_vec()), hostile()).prop_map(|(kind, text)| {
-        Identifier::new(kind, &text).unwrap_or_else(|| Identifier::new(kind, "someone").unwrap())
+    (prop::sample::select(kinds.to_vec()), hostile(), hostile()).prop_map(|(kind, text, cluster)| {
+        let id = Identifier::new(kind, &text).unwrap_or_else(|| Identifier::new(kind, "someone").unwrap());
+        id.within(&cluster)
     })
 }
 
@@ -303,7 +304,8 @@ fn entities() -> impl Strategy<Value = Entities> {
 }
 
 fn signal() -> impl Strategy<Value = Signal> {
-    let group = prop::collection::vec(hostile(), 0..=16);
+    // The values of sixteen fields, and the cluster.
+    let group = prop::collection::vec(hostile(), 0..=17);
     let identifiers = prop::collection::vec(identifier(), 0..=MAX_SIGNAL_IDENTIFIERS);
     (group, prop::option::of(hostile()), identifiers, entities()).prop_map(|(group, value, entity, entities)| Signal {
         rule_id: "r".repeat(MAX_RULE_ID_BYTES).into(),
