@@ -232,7 +232,7 @@ impl Config {
         })
     }
 
-    fn parse(text: &str, base: &Path) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, base: &Path) -> Result<Self, String> {
         let mut config: Config = serde_norway::from_str(text).map_err(|error| error.to_string())?;
         if config.kafka.topics.is_empty() {
             return Err("kafka.topics: name at least one topic".into());
