@@ -193,6 +193,7 @@ fn table_and_index_write(criterion: &mut Criterion) {
                             staged: Vec::new(),
                             dead_letters: Vec::new(),
                             checkpoint,
+                            read_to_end: Vec::new(),
                             now: start(),
                         };
                         let committed = store.commit_events(commit).await.unwrap();

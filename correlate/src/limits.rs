@@ -39,8 +39,6 @@ pub const MAX_CHAIN_DEPTH: usize = 8;
 pub const MAX_DEVIATION_SPANS: i64 = 10_000;
 /// Most fields of one `group-by`. More are refused (`too-many`).
 pub const MAX_GROUP_BY_FIELDS: usize = 16;
-/// Longest value of a correlation group, in bytes. Of a longer one, the beginning and a hash of the whole are the value.
-pub const MAX_GROUP_VALUE_BYTES: usize = 1 << 10;
 /// Longest `timespan`, in seconds: 366 days. A longer one is refused (`bad-timespan`).
 pub const MAX_TIMESPAN_SECONDS: i64 = 366 * 86_400;
 /// Groups of a correlation that are written to disk in one go.

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::{Checkpoint, Event, Position, Timestamp};
+use crate::{
+    Checkpoint, Event, MAX_LETTER_BYTES, MAX_LETTER_DETAIL_BYTES, Position, Timestamp, bounded_text, sha256_hex,
+};
 
 /// A record as it was read, before any decoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +28,44 @@ pub struct DeadLetter {
     pub reason: &'static str,
     /// What exactly was wrong, and where in the record.
     pub detail: String,
-    /// The bytes, whole.
+    /// The bytes: whole, or the beginning of them where `cut` says what they were.
     pub payload: Vec<u8>,
+    /// What the payload was, where it was too large to be kept.
+    pub cut: Option<Cut>,
+}
+
+/// What a payload was of which only the beginning is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cut {
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256, as hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Cut {
+    /// That of a whole payload.
+    pub fn of(payload: &[u8]) -> Self {
+        Self {
+            bytes: payload.len() as u64,
+            sha256: sha256_hex(payload),
+        }
+    }
+}
+
+impl DeadLetter {
+    /// The letter of a payload of any size: what is beyond [`MAX_LETTER_BYTES`] is cut off.
+    pub fn new(position: Position, ingested: Timestamp, reason: &'static str, detail: &str, payload: &[u8]) -> Self {
+        let kept = payload.get(..MAX_LETTER_BYTES).unwrap_or(payload);
+        Self {
+            position,
+            ingested,
+            reason,
+            detail: bounded_text(detail, MAX_LETTER_DETAIL_BYTES).into_owned(),
+            payload: kept.to_vec(),
+            cut: (kept.len() < payload.len()).then(|| Cut::of(payload)),
+        }
+    }
 }
 
 /// What became of a run of records of one or more partitions.

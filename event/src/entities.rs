@@ -7,7 +7,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Event, FieldId, Value};
+use crate::{Event, FieldId, MAX_ENTITY_BYTES, Value, bounded_text};
 
 /// The fields an alert shows of each event, in this order. A snapshot names them by their place here: new ones go to the end.
 const ENTITY_FIELDS: &[FieldId] = &[
@@ -31,9 +31,6 @@ const ENTITY_FIELDS: &[FieldId] = &[
     FieldId::ServiceName,
     FieldId::OrchestratorClusterName,
 ];
-
-/// Longest value an alert shows of a field, in bytes; the event itself keeps it whole.
-const MAX_ENTITY_BYTES: usize = 256;
 
 /// ECS names and values of who, what and where. One allocation: of each, the place of its name, two bytes of length, and the
 /// text.
@@ -78,11 +75,11 @@ impl Entities {
 }
 
 fn push(packed: &mut Vec<u8>, place: usize, text: &str) {
-    let text = &text[..text.floor_char_boundary(MAX_ENTITY_BYTES.min(text.len()))];
+    let text = bounded_text(text, MAX_ENTITY_BYTES);
     if text.is_empty() {
         return;
     }
-    // Both fit: there are few fields, and the text was cut.
+    // Both fit: there are few fields, and the text is bounded.
     packed.push(place as u8);
     packed.extend((text.len() as u16).to_le_bytes());
     packed.extend(text.as_bytes());
@@ -166,10 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_is_cut_between_characters() {
+    fn a_long_value_is_shown_by_its_beginning_and_a_hash() {
         let long = "é".repeat(1_000);
         let text = serde_json::to_string(&[("user.name", long.as_str())]).unwrap();
         let entities: Entities = serde_json::from_str(&text).unwrap();
-        assert_eq!(entities.iter().map(|(_, text)| text.len()).collect::<Vec<_>>(), [256]);
+        let shown: Vec<_> = entities.iter().map(|(_, text)| text.to_owned()).collect();
+        assert_eq!(shown, [bounded_text(&long, MAX_ENTITY_BYTES)]);
+        assert!(shown[0].starts_with("éé") && shown[0].contains('…') && shown[0].len() <= MAX_ENTITY_BYTES);
     }
 }

@@ -6,13 +6,7 @@ use std::net::IpAddr;
 use compact_str::{CompactString, ToCompactString, format_compact};
 use serde::{Deserialize, Serialize};
 
-use crate::ip_address;
-
-/// Longest value of an identifier, in bytes. A longer one is no identifier: nothing is learned of it.
-pub const MAX_IDENTIFIER_BYTES: usize = 512;
-
-/// Longest name of a cluster that is kept as it is, in bytes. Of a longer one, the beginning and a hash of the whole are kept.
-pub const MAX_CLUSTER_BYTES: usize = 256;
+use crate::{MAX_CLUSTER_BYTES, MAX_IDENTIFIER_BYTES, bounded_text, fits, ip_address};
 
 /// What kind of name an identifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,11 +100,12 @@ impl EntityKind {
 
 impl Identifier {
     /// The identifier, in the one form of its kind: addresses as RFC 5952 writes them, container ids without their runtime
-    /// and cut to the twelve characters that every source has. `None` where the text names nothing: it is empty, a
-    /// placeholder, too long, or no address of a pod or node.
+    /// and cut to the twelve characters that every source has, what is very long by its beginning and a hash. `None` where the
+    /// text names nothing: it is empty, a placeholder, a pair of names that are too long for any, or no address of a pod or
+    /// node.
     pub fn new(kind: IdentifierKind, text: &str) -> Option<Self> {
         let text = text.trim();
-        if text.is_empty() || text.len() > MAX_IDENTIFIER_BYTES || matches!(text, "-" | "<NA>" | "unknown") {
+        if text.is_empty() || matches!(text, "-" | "<NA>" | "unknown") {
             return None;
         }
         let value = match kind {
@@ -118,9 +113,11 @@ impl Identifier {
             IdentifierKind::ContainerId => container_id(text)?,
             IdentifierKind::PodName | IdentifierKind::ServiceAccount => {
                 let (namespace, name) = text.split_once('/')?;
-                (!namespace.is_empty() && !name.is_empty() && !name.contains('/')).then(|| text.into())?
+                let holds = !namespace.is_empty() && !name.is_empty() && !name.contains('/');
+                (holds && fits(text, MAX_IDENTIFIER_BYTES)).then(|| text.into())?
             }
-            _ => text.into(),
+            IdentifierKind::Workload => fits(text, MAX_IDENTIFIER_BYTES).then(|| text.into())?,
+            _ => bounded_text(text, MAX_IDENTIFIER_BYTES).into(),
         };
         Some(Self {
             kind,
@@ -221,12 +218,7 @@ fn is_private(ip: IpAddr) -> bool {
 /// The name of a cluster as identifiers and groups have it: as it is told, and where that is too long, its beginning and a
 /// hash of the whole.
 pub fn cluster_text(name: &str) -> CompactString {
-    let name = name.trim();
-    if name.len() <= MAX_CLUSTER_BYTES {
-        return name.into();
-    }
-    let hash = xxhash_rust::xxh3::xxh3_128(name.as_bytes());
-    format_compact!("{}…{hash:032x}", &name[..name.floor_char_boundary(MAX_CLUSTER_BYTES)])
+    bounded_text(name.trim(), MAX_CLUSTER_BYTES).into()
 }
 
 /// Falco tells twelve characters of a container's id, Tetragon's `docker` field 31, the runtimes all 64.
@@ -264,7 +256,9 @@ mod tests {
         check(PodName, "/web", None);
         check(PodName, "a/b/c", None);
         check(NodeName, " ", None);
-        check(NodeName, &"n".repeat(600), None);
+        let long = "n".repeat(600);
+        check(Identity, &long, Some(&bounded_text(&long, MAX_IDENTIFIER_BYTES)));
+        check(PodName, &format!("shop/{long}"), None);
     }
 
     #[test]
@@ -314,7 +308,7 @@ mod tests {
             "shop/web"
         );
         let (one, other) = (cluster_text(&"é".repeat(400)), cluster_text(&"é".repeat(401)));
-        assert!(one != other && one.len() <= MAX_CLUSTER_BYTES + 35, "{}", one.len());
+        assert!(one != other && one.len() <= MAX_CLUSTER_BYTES, "{}", one.len());
     }
 
     #[test]

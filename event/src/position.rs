@@ -129,6 +129,11 @@ impl Checkpoint {
         self.ranges.is_empty()
     }
 
+    /// Whether nothing of a partition is noted yet.
+    pub fn is_new(&self, partition: &Partition) -> bool {
+        !self.ranges.contains_key(partition)
+    }
+
     /// Notes that the record at `offset` was read; the partition starts at `start` if it is new.
     pub fn record(&mut self, partition: &Partition, start: i64, offset: i64) {
         match self.ranges.get_mut(partition) {

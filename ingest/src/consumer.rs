@@ -44,6 +44,8 @@ pub struct EndOffset {
     pub partition: Partition,
     /// The offset after its last record: whoever has read up to it has read all.
     pub end: i64,
+    /// The broker's own end. What is between the two are no records: whoever has read up to `end` has read all before this.
+    pub high: i64,
 }
 
 /// What happened, in order.

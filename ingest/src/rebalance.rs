@@ -227,7 +227,11 @@ impl ClientContext for RebalanceContext {
                 } else {
                     partition.hi_offset
                 };
-                ends.push(EndOffset { partition: key, end });
+                ends.push(EndOffset {
+                    partition: key,
+                    end,
+                    high: partition.hi_offset,
+                });
             }
         }
         if !ends.is_empty() {

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
+use rdkafka::consumer::ConsumerContext;
 
 /// Longest token, in bytes. Brokers refuse longer SASL messages anyway.
 const MAX_TOKEN_BYTES: u64 = 64 << 10;
@@ -79,6 +80,8 @@ impl ClientContext for TokenContext {
         Ok(self.0.token()?)
     }
 }
+
+impl ConsumerContext for TokenContext {}
 
 #[cfg(test)]
 mod tests {

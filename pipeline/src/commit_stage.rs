@@ -6,28 +6,31 @@
 //! group's offsets are written for lag tools. A commit that finds other offsets in the table than it started from was
 //! overtaken by another worker; it and the open batch are forgotten, and reading starts again where the table says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use casebook_event::{Event, EventBatch, Partition, SignalMessage, StartOffset};
+use casebook_event::{Checkpoint, Event, EventBatch, Partition, SignalMessage, StartOffset, Timestamp};
 use casebook_ingest::Consumer;
-use casebook_store::{CommitError, Committed, EventsCommit, Store};
+use casebook_store::{ReadToEnd, Store};
 use fail::fail_point;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
-use crate::clock;
+use crate::commit_task::{CommitTask, OpenBatch, Outcome, stage};
 use crate::config::Config;
 use crate::detect_stage::Detected;
+use crate::duration::as_nanos;
 use crate::error::PipelineError;
+use crate::letter_topic::LetterTopic;
 use crate::progress::Progress;
-use crate::signal_topic::{Deliveries, Producer, SignalWriter, TopicWriter};
+use crate::signal_topic::SignalWriter;
 use crate::staged::{Staged, remove_partitions};
 use crate::stall::{Stage, Stalls};
 use crate::telemetry::Metrics;
+use crate::topic_writer::Producer;
 
 /// Wait before a commit that the store refused is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -38,6 +41,8 @@ const MAX_FAILED_COMMITS: u32 = 30;
 const LOG_TIME_FACTOR: u32 = 10;
 /// The pace is a fourth of the time that makes a stall at most: waiting for one's turn is none.
 const PACE_SHARE: u32 = 4;
+/// The first commit that only tells how far partitions are read comes after this part of the time between two.
+const FIRST_IDLE_SHARE: u32 = 12;
 /// Rows that a batch gathers whatever their size: what is kept of each beyond its bytes is bounded by this.
 const MAX_BATCH_ROWS: usize = 400_000;
 
@@ -46,32 +51,12 @@ pub(crate) struct CommitStage {
     pub(crate) store: Arc<Store>,
     pub(crate) consumer: Consumer,
     pub(crate) signals: SignalWriter,
+    pub(crate) dead_letters: Option<LetterTopic>,
     pub(crate) producer: Producer,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stalls: Arc<Stalls>,
     pub(crate) shutdown: CancellationToken,
-}
-
-/// What is gathered in memory.
-struct OpenBatch {
-    batch: EventBatch,
-    since: Instant,
-}
-
-enum Outcome {
-    Committed {
-        checkpoint: Vec<(Partition, i64)>,
-        committed: Committed,
-        raw_bytes: u64,
-    },
-    Staged(Box<Staged>),
-    Overtaken {
-        partition: Partition,
-        expected: i64,
-        found: i64,
-    },
-    Failed(PipelineError),
 }
 
 /// The state of the running stage.
@@ -89,6 +74,11 @@ struct Running {
     /// Partitions whose records are void until the consumer says that it reads them again.
     awaiting_restart: BTreeSet<Partition>,
     failed_commits: u32,
+    /// Up to when the table says that each partition is read; and when it may next be told of partitions alone.
+    told_ends: BTreeMap<Partition, Option<Timestamp>>,
+    idle_commit_at: Instant,
+    /// Partitions of which a part of a line or event waits for its rest: they are not read to their end.
+    half_read: BTreeSet<Partition>,
 }
 
 impl CommitStage {
@@ -105,7 +95,11 @@ impl CommitStage {
             assigned: BTreeSet::new(),
             awaiting_restart: BTreeSet::new(),
             failed_commits: 0,
+            told_ends: BTreeMap::new(),
+            idle_commit_at: Instant::now(),
+            half_read: BTreeSet::new(),
         };
+        running.idle_commit_at += running.stage.config.commit.idle_interval.0 / FIRST_IDLE_SHARE;
         loop {
             let full = running.is_full();
             running.start_what_is_due().await?;
@@ -120,6 +114,7 @@ impl CommitStage {
                     None => break,
                 },
                 () = tokio::time::sleep_until(deadline.into()), if running.has_something() && running.in_flight.is_none() => {}
+                () = tokio::time::sleep_until(running.idle_commit_at.into()), if running.is_idle() => running.start_idle_commit(),
             }
         }
         running.finish().await
@@ -146,6 +141,10 @@ impl Running {
 
     fn has_something(&self) -> bool {
         self.open.is_some() || self.staged.is_some()
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.has_something() && self.in_flight.is_none()
     }
 
     /// When what is gathered is to be committed.
@@ -181,7 +180,8 @@ impl Running {
                 events = open.batch.events.len(),
                 bytes = open.batch.input_bytes
             );
-            self.in_flight = Some(tokio::spawn(stage(store, metrics, open).instrument(span)));
+            let stalls = self.stage.stalls.clone();
+            self.in_flight = Some(tokio::spawn(stage(store, metrics, stalls, open).instrument(span)));
         }
         Ok(())
     }
@@ -193,6 +193,9 @@ impl Running {
                 for partition in &partitions {
                     self.assigned.remove(partition);
                     self.awaiting_restart.remove(partition);
+                    self.told_ends.remove(partition);
+                    self.half_read.remove(partition);
+                    self.stage.metrics.forget_partition(partition);
                 }
                 // Whoever has them now reads again what is not in the table.
                 self.hurry = self.staged.is_some() || self.in_flight.is_some();
@@ -246,20 +249,23 @@ impl Running {
         }
         staged.dead_letters.extend(open.dead_letters);
         staged.input_bytes += open.input_bytes;
+        let read_to_end = self.ends_due(&staged.checkpoint);
+        self.spawn_commit(*staged, open.events, read_to_end);
+        Ok(())
+    }
+
+    fn spawn_commit(&mut self, staged: Staged, events: Vec<Event>, read_to_end: Vec<ReadToEnd>) {
         let stage = &mut self.stage;
-        let commit = Commit {
+        let commit = CommitTask {
             store: stage.store.clone(),
             group: stage.config.kafka.group.clone(),
-            dead_letters: stage
-                .config
-                .kafka
-                .dead_letters_topic
-                .as_deref()
-                .map(|topic| TopicWriter::new(stage.producer.clone(), topic)),
+            dead_letters: stage.dead_letters.clone().map(|topic| (topic, stage.producer.clone())),
             signals: stage.signals.take_deliveries(),
-            events: open.events,
-            staged: *staged,
+            events,
+            staged,
+            read_to_end,
             metrics: stage.metrics.clone(),
+            stalls: stage.stalls.clone(),
         };
         let span = info_span!(
             "commit",
@@ -267,28 +273,80 @@ impl Running {
             bytes = commit.staged.input_bytes
         );
         self.in_flight = Some(tokio::spawn(commit.run().instrument(span)));
-        Ok(())
+    }
+
+    /// Tells the table up to when partitions are read of which nothing came: now and then, and only where it does not know.
+    fn start_idle_commit(&mut self) {
+        self.idle_commit_at = Instant::now() + self.stage.config.commit.idle_interval.0;
+        let read_to_end = self.ends_due(&Checkpoint::new());
+        if !read_to_end.is_empty() {
+            self.spawn_commit(Staged::default(), Vec::new(), read_to_end);
+        }
+    }
+
+    /// What a commit of `checkpoint` can say of how far partitions are read: of its own always, of the others now and then.
+    fn ends_due(&self, checkpoint: &Checkpoint) -> Vec<ReadToEnd> {
+        let next: BTreeMap<Partition, i64> = checkpoint.iter().map(|(p, range)| (p.clone(), range.end)).collect();
+        let idle_nanos = as_nanos(self.stage.config.commit.idle_interval.0);
+        let mut ends = self.stage.stalls.read_to_end(&next);
+        ends.retain(|ReadToEnd { partition, at, .. }| {
+            let range = checkpoint
+                .iter()
+                .find(|(own, _)| *own == partition)
+                .map(|(_, range)| range);
+            let is_half_read = match range {
+                Some(range) => range.resume < range.end,
+                None => self.half_read.contains(partition),
+            };
+            let is_news = match (self.told_ends.get(partition), at) {
+                (None, _) | (Some(None), Some(_)) => true,
+                (Some(Some(told)), Some(at)) if range.is_some() => at > told,
+                (Some(Some(told)), Some(at)) => *at >= told.saturating_add_nanos(idle_nanos),
+                (Some(_), None) => false,
+            };
+            self.assigned.contains(partition) && !is_half_read && is_news
+        });
+        ends
     }
 
     async fn on_outcome(&mut self, outcome: Outcome) -> Result<(), PipelineError> {
         self.in_flight = None;
         match outcome {
+            Outcome::Idle(read_to_end) => {
+                self.stage.stalls.committed(Stage::Ingest, &[], Instant::now());
+                self.told(read_to_end);
+                Ok(())
+            }
+            // Nothing is lost by it: it is told the next time.
+            Outcome::IdleFailed(error) => {
+                self.stage.metrics.commit_failed();
+                self.stage.stalls.failed(Stage::Ingest, &error, Instant::now());
+                warn!(%error, "the table was not told how far partitions are read");
+                Ok(())
+            }
             Outcome::Committed {
                 checkpoint,
                 committed,
                 raw_bytes,
+                read_to_end,
             } => {
+                let (next, half_read) = checkpoint;
+                self.half_read
+                    .retain(|partition| next.iter().all(|(own, _)| own != partition));
+                self.half_read.extend(half_read);
+                self.told(read_to_end);
                 self.failed_commits = 0;
                 self.hurry = false;
                 let pace = (committed.log_time * LOG_TIME_FACTOR).min(self.stage.config.stall_after.0 / PACE_SHARE);
                 self.not_before = Instant::now() + pace;
                 fail_point!("events.landed");
-                self.stage.stalls.committed(Stage::Ingest, &checkpoint, Instant::now());
-                self.stage.progress.logs_committed(&checkpoint, &committed, raw_bytes);
-                self.stage.consumer.commit(checkpoint);
+                self.stage.stalls.committed(Stage::Ingest, &next, Instant::now());
+                self.stage.progress.logs_committed(&next, &committed, raw_bytes);
+                self.stage.consumer.commit(next);
                 Ok(())
             }
             Outcome::Staged(mut new) => {
+                self.stage.stalls.goes_on(Stage::Ingest);
                 if let Some(old) = self.staged.take()
                     && let Err(error) = new.follow(*old)
                 {
@@ -304,6 +362,7 @@ impl Running {
                 expected,
                 found,
             } => {
+                self.stage.stalls.goes_on(Stage::Ingest);
                 warn!(%partition, expected, found, "another worker has committed this partition; reading again from there");
                 self.stage.metrics.fenced(Stage::Ingest);
                 self.restart().await
@@ -311,13 +370,22 @@ impl Running {
             Outcome::Failed(error @ PipelineError::Store(_)) if self.failed_commits < MAX_FAILED_COMMITS => {
                 self.failed_commits += 1;
                 self.stage.metrics.commit_failed();
-                self.stage.stalls.failed(Stage::Ingest, &error);
+                self.stage.stalls.failed(Stage::Ingest, &error, Instant::now());
                 error!(%error, attempt = self.failed_commits, "commit failed; reading again from the table's positions");
                 tokio::time::sleep(RETRY_WAIT).await;
                 self.restart().await
             }
             Outcome::Failed(error) => Err(error),
         }
+    }
+
+    /// The table has been told how far partitions are read.
+    fn told(&mut self, read_to_end: Vec<ReadToEnd>) {
+        self.stage.metrics.read_to_end(&read_to_end);
+        let own = read_to_end
+            .into_iter()
+            .filter(|end| self.assigned.contains(&end.partition));
+        self.told_ends.extend(own.map(|end| (end.partition, end.at)));
     }
 
     /// Forgets what is not committed and reads again from where the table is.
@@ -339,7 +407,7 @@ impl Running {
                 Ok(offsets) => break offsets,
                 Err(error) if self.failed_commits < MAX_FAILED_COMMITS => {
                     self.failed_commits += 1;
-                    self.stage.stalls.failed(Stage::Ingest, &error);
+                    self.stage.stalls.failed(Stage::Ingest, &error, Instant::now());
                     error!(%error, attempt = self.failed_commits, "the table's positions cannot be read");
                     tokio::time::sleep(RETRY_WAIT).await;
                 }
@@ -387,105 +455,5 @@ impl Running {
             .map_err(|_| PipelineError::StagePanicked("consumer"))?;
         info!("ingest stopped");
         Ok(())
-    }
-}
-
-/// One commit on its way.
-struct Commit {
-    store: Arc<Store>,
-    group: String,
-    dead_letters: Option<TopicWriter>,
-    signals: Deliveries,
-    events: Vec<Event>,
-    staged: Staged,
-    metrics: Arc<Metrics>,
-}
-
-impl Commit {
-    async fn run(self) -> Outcome {
-        let started = Instant::now();
-        debug!(
-            events = self.events.len(),
-            files = self.staged.files.len(),
-            dead_letters = self.staged.dead_letters.len(),
-            "commit started"
-        );
-        let metrics = self.metrics.clone();
-        let outcome = self.try_run().await.unwrap_or_else(Outcome::Failed);
-        if let Outcome::Committed { committed, .. } = &outcome {
-            metrics.committed(committed, started.elapsed());
-            debug!(
-                version = committed.version,
-                rows = committed.rows,
-                took_ms = started.elapsed().as_millis(),
-                "events committed"
-            );
-        }
-        outcome
-    }
-
-    async fn try_run(mut self) -> Result<Outcome, PipelineError> {
-        self.signals.confirmed().instrument(info_span!("signals")).await?;
-        fail_point!("signals.confirmed");
-        if let Some(writer) = &mut self.dead_letters {
-            for letter in &self.staged.dead_letters {
-                let header = serde_json::json!({ "position": letter.position, "reason": letter.reason, "detail": letter.detail });
-                writer
-                    .write(None, header.to_string().as_bytes(), &letter.payload)
-                    .await?;
-            }
-            writer.take_deliveries().confirmed().await?;
-            fail_point!("dead-letters.sent");
-        }
-        let staged = self.staged;
-        let checkpoint: Vec<_> = staged
-            .checkpoint
-            .iter()
-            .map(|(partition, range)| (partition.clone(), range.end))
-            .collect();
-        let raw_bytes = staged.input_bytes;
-        let commit = EventsCommit {
-            group: &self.group,
-            events: self.events,
-            staged: staged.files,
-            dead_letters: staged.dead_letters,
-            checkpoint: staged.checkpoint,
-            now: clock::now(),
-        };
-        match self.store.commit_events(commit).await {
-            Ok(committed) => Ok(Outcome::Committed {
-                checkpoint,
-                committed,
-                raw_bytes,
-            }),
-            Err(CommitError::Fenced {
-                partition,
-                expected,
-                found,
-            }) => Ok(Outcome::Overtaken {
-                partition,
-                expected,
-                found,
-            }),
-            Err(CommitError::Store(error)) => Err(error.into()),
-        }
-    }
-}
-
-/// Writes a batch to files, for a later commit.
-async fn stage(store: Arc<Store>, metrics: Arc<Metrics>, open: OpenBatch) -> Outcome {
-    let OpenBatch { batch, since } = open;
-    match store.stage_events(batch.events, clock::now()).await {
-        Ok(files) => {
-            metrics.staged();
-            Outcome::Staged(Box::new(Staged {
-                files: vec![files],
-                dead_letters: batch.dead_letters,
-                checkpoint: batch.checkpoint,
-                input_bytes: batch.input_bytes,
-                since,
-            }))
-        }
-        Err(error) => Outcome::Failed(error.into()),
     }
 }

@@ -163,9 +163,14 @@ pub struct CommitConfig {
     pub max_bytes: usize,
     /// Longest time between two commits of alerts while there are any.
     pub alert_interval: ConfigDuration,
+    /// Time between two commits that only say up to when partitions are read to their end, where nothing else is committed.
+    pub idle_interval: ConfigDuration,
     /// Commits of a table between two Delta checkpoints, which shorten its opening; 0 for none.
     pub checkpoint_commits: u64,
 }
+
+/// Least time between two commits of an idle worker: each is an entry of a log that all workers share.
+const MIN_IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bounds of `commit.max_bytes`.
 const COMMIT_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 30;
@@ -176,6 +181,7 @@ impl Default for CommitConfig {
             interval: ConfigDuration(Duration::from_secs(5)),
             max_bytes: 48 << 20,
             alert_interval: ConfigDuration(Duration::from_millis(500)),
+            idle_interval: ConfigDuration(Duration::from_secs(60)),
             checkpoint_commits: StoreConfig::default().checkpoint_interval_commits,
         }
     }
@@ -254,6 +260,12 @@ impl Config {
             return Err(format!(
                 "commit.max_bytes: {} is not within {COMMIT_BYTES:?}",
                 config.commit.max_bytes
+            ));
+        }
+        if config.commit.idle_interval.0 < MIN_IDLE_INTERVAL {
+            return Err(format!(
+                "commit.idle_interval: at least {} s",
+                MIN_IDLE_INTERVAL.as_secs()
             ));
         }
         if !(1..=1024).contains(&config.kafka.signals_partitions) {

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
+use crate::alert_topic::write_alerts;
 use crate::clock;
 use crate::cold_store::DiskStore;
 use crate::config::Config;
@@ -27,9 +28,10 @@ use crate::duration::as_nanos;
 use crate::error::PipelineError;
 use crate::progress::Progress;
 use crate::repair::{self, LateWarnings, RepairPace};
-use crate::signal_topic::{Producer, TopicWriter, parse};
-use crate::stall::{Stage, Stalls};
+use crate::signal_topic::parse;
+use crate::stall::{Stage, Stalls, Waiting};
 use crate::telemetry::Metrics;
+use crate::topic_writer::{Producer, TopicWriter};
 
 /// Wait before a commit that the store refused is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -258,11 +260,8 @@ impl CorrelateStage {
 
     fn on_ends(&mut self, ends: &[EndOffset]) {
         let now = Instant::now();
-        for EndOffset { partition, end } in ends {
-            self.stalls.ends(Stage::Correlate, partition, *end, now);
-            let expected = self.partitions.get(partition).and_then(|state| state.expected);
-            self.metrics
-                .signals_lag(partition, (end - expected.unwrap_or(0)).max(0));
+        for EndOffset { partition, end, high } in ends {
+            self.stalls.ends(Stage::Correlate, partition, *end, *high, now);
         }
     }
 
@@ -328,7 +327,7 @@ impl CorrelateStage {
         state.engine.at_offset(offset);
         state.engine.apply(message, &mut state.alerts)?;
         state.expected = Some(offset + 1);
-        self.stalls.read(Stage::Correlate, &partition, offset + 1);
+        self.stalls.read(Stage::Correlate, &partition, None, offset + 1);
         let start = *state.start.get_or_insert(StartOffset::at(expected));
         if offset < start.next {
             // Its alerts are committed, but may not have been sent.
@@ -445,6 +444,7 @@ impl CorrelateStage {
             now: clock::now(),
         };
         let span = info_span!("commit_alerts", alerts = alerts.len());
+        self.stalls.waits(Stage::Correlate, Waiting::Store, Instant::now());
         match self.store.commit_alerts(commit).instrument(span).await {
             Ok(committed) => {
                 self.not_before = Instant::now() + (committed.log_time * LOG_TIME_FACTOR).min(MAX_PACE);
@@ -477,6 +477,7 @@ impl CorrelateStage {
                 expected,
                 found,
             }) => {
+                self.stalls.goes_on(Stage::Correlate);
                 warn!(%partition, expected, found, "another worker has committed this partition of the signals; reading again from there");
                 self.metrics.fenced(Stage::Correlate);
                 self.restart().await
@@ -495,7 +496,7 @@ impl CorrelateStage {
         }
         self.failed_commits += 1;
         self.metrics.commit_failed();
-        self.stalls.failed(Stage::Correlate, &error);
+        self.stalls.failed(Stage::Correlate, &error, Instant::now());
         error!(%error, attempt = self.failed_commits, "the alerts table failed; trying again");
         tokio::time::sleep(RETRY_WAIT).await;
         Ok(())
@@ -522,10 +523,10 @@ impl CorrelateStage {
 
     async fn send(&mut self, alerts: &[Alert]) -> Result<(), PipelineError> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        for alert in alerts {
-            let payload = serde_json::to_vec(alert).unwrap_or_default();
-            sink.write(None, alert.alert.id.as_bytes(), &payload).await?;
-        }
-        sink.take_deliveries().confirmed().await
+        self.stalls.waits(Stage::Correlate, Waiting::Brokers, Instant::now());
+        let least_forms = write_alerts(sink, alerts).await?;
+        self.stalls.goes_on(Stage::Correlate);
+        self.metrics.alerts_without_evidence(least_forms);
+        Ok(())
     }
 }

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{Detector, RuleSet};
 use casebook_event::{
-    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Timestamp,
-    Watermark,
+    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Watermark,
 };
 use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, EndOffset, SourceKind, TopicSettings};
 use fail::fail_point;
@@ -51,8 +50,6 @@ struct Reading {
     start: Option<StartOffset>,
     /// The last record read, and when.
     last: Option<(Position, Instant)>,
-    /// When that was written, by the brokers.
-    written: Option<Timestamp>,
 }
 
 impl Reading {
@@ -63,7 +60,6 @@ impl Reading {
             committed: start.map_or(i64::MIN, |start| start.next),
             start,
             last: None,
-            written: None,
         }
     }
 
@@ -177,7 +173,6 @@ impl DetectStage {
                 for partition in &partitions {
                     self.partitions.remove(partition);
                     self.watermarks.revoked(partition);
-                    self.metrics.forget_partition(partition);
                     self.stalls.revoked(Stage::Ingest, partition);
                 }
                 vec![Detected::Revoked(partitions)]
@@ -195,14 +190,9 @@ impl DetectStage {
             }
             ConsumerEvent::Records { records, bytes } => vec![self.on_records(&records, bytes, now)],
             ConsumerEvent::EndOffsets(ends) => {
-                for EndOffset { partition, end } in ends {
+                for EndOffset { partition, end, high } in ends {
                     self.watermarks.end_offset(&partition, end);
-                    self.stalls.ends(Stage::Ingest, &partition, end, now);
-                }
-                for (partition, lag) in self.watermarks.lag() {
-                    self.metrics.lag(partition, lag);
-                    let written = self.partitions.get(partition).and_then(|reading| reading.written);
-                    self.metrics.lag_seconds(partition, written.filter(|_| lag > 0));
+                    self.stalls.ends(Stage::Ingest, &partition, end, high, now);
                 }
                 vec![]
             }
@@ -258,6 +248,7 @@ impl DetectStage {
             ..EventBatch::default()
         };
         let mut messages = Vec::new();
+        let mut firsts = Vec::new();
         for record in records {
             let partition = Partition {
                 topic: record.position.topic.clone(),
@@ -274,7 +265,6 @@ impl DetectStage {
             }
             reading.expected = Some(offset + 1);
             reading.last = Some((record.position.clone(), now));
-            reading.written = Some(record.timestamp);
             if offset < reading.committed {
                 reading.decoder.decode(record, ingested, &mut self.discarded);
                 self.discarded.events.clear();
@@ -285,6 +275,9 @@ impl DetectStage {
             let first = batch.events.len();
             reading.decoder.decode(record, ingested, &mut batch);
             let start = reading.start.unwrap_or(StartOffset::at(expected));
+            if batch.checkpoint.is_new(&partition) {
+                firsts.push((partition.clone(), (offset, record.timestamp)));
+            }
             batch.checkpoint.begin(&partition, start);
             batch.checkpoint.record(&partition, start.next, offset);
             reading.note(&partition, &mut batch.checkpoint);
@@ -296,7 +289,8 @@ impl DetectStage {
             );
         }
         for (partition, range) in batch.checkpoint.iter() {
-            self.stalls.read(Stage::Ingest, partition, range.end);
+            let first = firsts.iter().find(|(of, _)| of == partition).map(|(_, first)| *first);
+            self.stalls.read(Stage::Ingest, partition, first, range.end);
         }
         self.metrics.decoded(&batch, records.len(), messages.len());
         let matched = messages.iter().filter_map(|message| match message {

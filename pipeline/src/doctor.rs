@@ -5,7 +5,7 @@
 
 mod clusters;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use crate::correlate_stage::correlate_group;
 use crate::doctor_peers::peers;
 use crate::error::PipelineError;
 use crate::rule_files::load_rules;
+use crate::topic_checks;
 use crate::topics::{client_config, topic_settings};
 
 /// Longest wait for one answer of the brokers.
@@ -107,7 +108,13 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
         if let Some(ends) = ends {
             signals_topic(config, &ends, &mut findings).await;
             positions_within(&positions, &ends, config, &mut findings);
+            let topics: BTreeSet<String> = ends.keys().map(|partition| partition.topic.to_string()).collect();
+            let topics: Vec<String> = topics.into_iter().collect();
+            findings.0.extend(topic_checks::sizes(config, &topics).await);
         }
+    }
+    if let Some(store) = &store {
+        findings.0.extend(topic_checks::ends(store).await);
     }
     findings.0
 }

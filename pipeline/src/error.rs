@@ -36,6 +36,19 @@ pub enum PipelineError {
         /// What librdkafka says.
         source: rdkafka::error::KafkaError,
     },
+    /// A message that must be written is larger than its topic takes.
+    #[error(
+        "topic `{topic}`: the brokers refuse a message of {bytes} bytes as too large; the topic must let {needed} bytes through: \
+         raise its max.message.bytes (or the brokers' message.max.bytes)"
+    )]
+    MessageTooLarge {
+        /// The topic.
+        topic: String,
+        /// The message's size.
+        bytes: usize,
+        /// What the topic must let through.
+        needed: usize,
+    },
     /// A message of the signals topic is not one of Casebook's.
     #[error("{partition}@{offset}: no signal message: {reason}; something else writes to the signals topic")]
     NotASignal {

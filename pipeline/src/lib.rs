@@ -12,10 +12,13 @@
 //!
 //! Every channel is bounded, and nothing but an acknowledged commit moves back.
 
+mod alert_topic;
 mod backtest;
+mod broker_watch;
 mod clock;
 mod cold_store;
 mod commit_stage;
+mod commit_task;
 mod config;
 mod correlate_stage;
 mod correlate_state;
@@ -29,6 +32,7 @@ mod error;
 mod flood;
 mod health;
 mod kafka_config;
+mod letter_topic;
 mod progress;
 mod repair;
 mod replay;
@@ -40,7 +44,12 @@ mod run;
 mod signal_topic;
 mod staged;
 mod stall;
+mod standing;
 mod telemetry;
+mod topic_checks;
+mod topic_writer;
+#[cfg(test)]
+mod topic_writer_law;
 mod topics;
 mod watermark;
 

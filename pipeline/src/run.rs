@@ -13,18 +13,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::broker_watch::BrokerWatch;
 use crate::commit_stage::CommitStage;
 use crate::config::Config;
 use crate::correlate_stage::{CorrelateParts, CorrelateStage, correlate_group};
 use crate::detect_stage::DetectStage;
 use crate::error::PipelineError;
 use crate::health::Health;
+use crate::letter_topic::LetterTopic;
 use crate::progress::Progress;
 use crate::role::Role;
 use crate::rule_reload::RuleReload;
-use crate::signal_topic::{Producer, SignalWriter, producer};
+use crate::signal_topic::SignalWriter;
 use crate::stall::Stalls;
 use crate::telemetry::Metrics;
+use crate::topic_writer::{Producer, producer};
 use crate::topics::{ensure_signals_topic, ensure_topic};
 
 /// Batches of records between consumer and detection, and of events between detection and commit.
@@ -96,6 +99,11 @@ impl Pipeline {
             shutdown: parts.shutdown.clone(),
         };
         tokio::spawn(health.clone().watch());
+        let brokers = BrokerWatch::new(&parts.config.kafka, parts.stalls.clone(), parts.shutdown.clone())?;
+        std::thread::Builder::new()
+            .name("broker-watch".into())
+            .spawn(move || brokers.run())
+            .map_err(casebook_ingest::ConsumerError::Thread)?;
         if let Some(address) = parts.config.http {
             health.serve(address).await?;
         }
@@ -184,6 +192,7 @@ impl Parts {
             .spawn(move || detect.run(&runtime, record_receiver, &detected_sender))
             .map_err(casebook_ingest::ConsumerError::Thread)?;
         let commit = CommitStage {
+            dead_letters: kafka.dead_letters_topic.as_deref().map(LetterTopic::new),
             signals: SignalWriter::new(self.producer.clone(), &kafka.signals_topic, self.signals_partitions),
             producer: self.producer.clone(),
             config: self.config.clone(),

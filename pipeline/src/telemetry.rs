@@ -2,6 +2,7 @@
 
 mod labels;
 mod late;
+mod progress;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use self::labels::{
     label, stage_label,
 };
 use crate::clock;
-use crate::stall::{Stage, Stall, Stalls};
+use crate::stall::Stage;
 
 /// The counters of one process.
 #[derive(Debug)]
@@ -31,6 +32,9 @@ pub struct Metrics {
     bytes: Counter,
     events: Family<SourceLabel, Counter>,
     dead_letters: Family<ReasonLabel, Counter>,
+    letters_cut: Counter,
+    letters_passed: Counter,
+    alerts_without_evidence: Counter,
     signals: Counter,
     alerts: Family<LevelLabel, Counter>,
     reports: Family<StatusLabel, Counter>,
@@ -57,6 +61,8 @@ pub struct Metrics {
     last_commit: Family<StageLabel, Gauge>,
     partitions: Family<StageLabel, Gauge>,
     stalled: Family<StallLabel, Gauge>,
+    ready: Gauge,
+    read_to_end: Family<PartitionLabel, Gauge>,
     resident_bytes: Gauge,
     rules: Gauge,
     rules_refused: Counter,
@@ -70,6 +76,9 @@ impl Default for Metrics {
             bytes: Counter::default(),
             events: Family::default(),
             dead_letters: Family::default(),
+            letters_cut: Counter::default(),
+            letters_passed: Counter::default(),
+            alerts_without_evidence: Counter::default(),
             signals: Counter::default(),
             alerts: Family::default(),
             reports: Family::default(),
@@ -95,6 +104,8 @@ impl Default for Metrics {
             last_commit: Family::default(),
             partitions: Family::default(),
             stalled: Family::default(),
+            ready: Gauge::default(),
+            read_to_end: Family::default(),
             resident_bytes: Gauge::default(),
             rules: Gauge::default(),
             rules_refused: Counter::default(),
@@ -111,6 +122,21 @@ impl Default for Metrics {
             "ingest_dead_letters",
             "Records that could not become events, by reason",
             metrics.dead_letters.clone(),
+        );
+        registry.register(
+            "dead_letter_topic_cut",
+            "Dead letters of which a part went to their topic, since it takes no more; the table has what it keeps",
+            metrics.letters_cut.clone(),
+        );
+        registry.register(
+            "dead_letter_topic_passed",
+            "Dead letters of which nothing went to their topic, since it takes not even their key; they are in the table",
+            metrics.letters_passed.clone(),
+        );
+        registry.register(
+            "alerts_topic_without_evidence",
+            "Reports of alerts that went to their topic without their evidence, since it takes no more; the table has it",
+            metrics.alerts_without_evidence.clone(),
         );
         registry.register(
             "detect_signals",
@@ -176,12 +202,12 @@ impl Default for Metrics {
         );
         registry.register(
             "ingest_lag_records",
-            "Records between what was read and the end of the partition",
+            "Records between what is committed and the end of the partition",
             metrics.lag.clone(),
         );
         registry.register(
             "ingest_lag_seconds",
-            "How long ago the record was written that was read last; 0 where all is read",
+            "How long the next record waits to be committed, since it was written or first told of; 0 where all is committed",
             metrics.lag_seconds.clone(),
         );
         registry.register(
@@ -196,7 +222,7 @@ impl Default for Metrics {
         );
         registry.register(
             "correlate_lag_records",
-            "Messages between what was applied and the end of the partition of the signals",
+            "Messages between what is committed and the end of the partition of the signals",
             metrics.signals_lag.clone(),
         );
         registry.register(
@@ -228,6 +254,16 @@ impl Default for Metrics {
             "stalled",
             "1 for a partition that makes no progress although there is something to read",
             metrics.stalled.clone(),
+        );
+        registry.register(
+            "ready",
+            "1 where /readyz answers 200, 0 where it does not",
+            metrics.ready.clone(),
+        );
+        registry.register(
+            "read_to_end_timestamp_seconds",
+            "All that the partition held at that time is in the events table, in seconds since the epoch",
+            metrics.read_to_end.clone(),
         );
         registry.register(
             "process_resident_memory_bytes",
@@ -271,6 +307,16 @@ impl Metrics {
         }
     }
 
+    /// Letters that went to their topic in part, and those that did not.
+    pub(crate) fn letters_written(&self, cut: u64, passed: u64) {
+        self.letters_cut.inc_by(cut);
+        self.letters_passed.inc_by(passed);
+    }
+
+    pub(crate) fn alerts_without_evidence(&self, count: u64) {
+        self.alerts_without_evidence.inc_by(count);
+    }
+
     pub(crate) fn committed(&self, committed: &Committed, took: Duration) {
         self.commits.inc();
         self.commit_seconds.observe(took.as_secs_f64());
@@ -302,23 +348,6 @@ impl Metrics {
         self.lost_records
             .get_or_create(&label(partition))
             .inc_by(records.unsigned_abs());
-    }
-
-    /// What the stages read, and which partitions stand.
-    pub(crate) fn progress(&self, stalls: &Stalls, stalled: &[Stall]) {
-        for stage in [Stage::Ingest, Stage::Correlate] {
-            let count = i64::try_from(stalls.partitions(stage)).unwrap_or(i64::MAX);
-            self.partitions.get_or_create(&stage_label(stage)).set(count);
-        }
-        self.stalled.clear();
-        for Stall { stage, partition, .. } in stalled {
-            let label = StallLabel {
-                stage: stage.name(),
-                topic: partition.topic.to_string(),
-                partition: partition.partition,
-            };
-            self.stalled.get_or_create(&label).set(1);
-        }
     }
 
     pub(crate) fn staged(&self) {
@@ -387,7 +416,6 @@ impl Metrics {
                 place,
             });
         }
-        self.signals_lag.remove(&of_partition);
         self.foreign_signals.remove(&of_partition);
         self.group_bytes.remove(&of_partition);
         self.waiting_events.remove(&of_partition);
@@ -416,32 +444,10 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn lag(&self, partition: &Partition, records: i64) {
-        self.lag.get_or_create(&label(partition)).set(records);
-    }
-
-    /// `written` is when the record was written that was read last; `None` where all is read.
-    pub(crate) fn lag_seconds(&self, partition: &Partition, written: Option<Timestamp>) {
-        let seconds = written.map_or(0, |written| {
-            let nanos = clock::now().as_nanos().saturating_sub(written.as_nanos());
-            nanos.div_euclid(1_000_000_000).max(0)
-        });
-        self.lag_seconds.get_or_create(&label(partition)).set(seconds);
-    }
-
-    pub(crate) fn signals_lag(&self, partition: &Partition, messages: i64) {
-        self.signals_lag.get_or_create(&label(partition)).set(messages);
-    }
-
     /// A report is committed; the signal that caused it was written at `written`.
     pub(crate) fn alert_delay(&self, written: Timestamp) {
         let nanos = clock::now().as_nanos().saturating_sub(written.as_nanos()).max(0);
         self.alert_delay.observe(nanos as f64 / 1e9);
-    }
-
-    pub(crate) fn forget_partition(&self, partition: &Partition) {
-        self.lag.remove(&label(partition));
-        self.lag_seconds.remove(&label(partition));
     }
 
     /// The metrics in OpenMetrics text form.

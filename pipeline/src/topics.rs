@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::error::PipelineError;
 use crate::kafka_config::KafkaConfig;
-use crate::signal_topic::Producer;
+use crate::topic_writer::{MIN_TOPIC_MESSAGE_BYTES, Producer};
 
 /// Longest wait for the brokers at start.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
@@ -83,6 +83,15 @@ pub(crate) async fn ensure_signals_topic(kafka: &KafkaConfig, producer: &Produce
             topic: topic.clone(),
             reason: "its cleanup.policy compacts, which deletes signals: set it to `delete`".into(),
         });
+    }
+    let message_bytes: Option<usize> = found.get("max.message.bytes").and_then(|value| value.parse().ok());
+    if let Some(bytes) = message_bytes.filter(|bytes| *bytes < MIN_TOPIC_MESSAGE_BYTES) {
+        warn!(
+            topic,
+            max_message_bytes = bytes,
+            needed = MIN_TOPIC_MESSAGE_BYTES,
+            "the signals topic may refuse signals, which ends the worker: raise its max.message.bytes"
+        );
     }
     let retention: Option<i64> = found.get("retention.ms").and_then(|value| value.parse().ok());
     if let Some(retention) = retention.filter(|ms| (0..MIN_SIGNALS_RETENTION_MS).contains(ms)) {

@@ -107,14 +107,6 @@ impl Watermarks {
         self.partitions.get(partition).is_some_and(State::is_caught_up)
     }
 
-    /// Records between what was read and the end, for each partition where both are known.
-    pub fn lag(&self) -> impl Iterator<Item = (&Partition, i64)> {
-        self.partitions.iter().filter_map(|(partition, state)| {
-            let end = state.end?;
-            Some((partition, (end - state.next.unwrap_or(0)).max(0)))
-        })
-    }
-
     /// The watermarks that moved since they were told last. A partition that is read to its end and silent for the
     /// configured time goes along with the clock, `wall`.
     pub fn advance(&mut self, now: Instant, wall: Timestamp) -> Vec<Watermark> {
@@ -216,6 +208,5 @@ mod tests {
             watermarks.advance(later, wall)[0].time,
             Timestamp::from_seconds(100_000 - 900)
         );
-        assert_eq!(watermarks.lag().collect::<Vec<_>>(), [(&partition, 0)]);
     }
 }

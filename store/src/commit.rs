@@ -18,6 +18,8 @@ use fail::fail_point;
 use tracing::{Instrument as _, info_span};
 
 use crate::index::bundle_name;
+use crate::limits::MAX_LETTER_BATCH_BYTES;
+use crate::read_to_end::{ReadToEnd, read_to_end_txns};
 use crate::schema::TableSchema;
 use crate::table::{DataFileWriter, Proposal, Snapshot, StatsBuilder, Table, Txn, file_name};
 use crate::write::{Written, date_text, put_file, write_events};
@@ -36,6 +38,9 @@ pub struct EventsCommit<'a> {
     pub dead_letters: Vec<DeadLetter>,
     /// The offsets that all of these came from.
     pub checkpoint: Checkpoint,
+    /// Partitions of which all that they held at a time is in the table with this commit, whether or not anything of them is
+    /// in it.
+    pub read_to_end: Vec<ReadToEnd>,
     /// The time to write into the log.
     pub now: Timestamp,
 }
@@ -72,7 +77,7 @@ fn group_prefix(group: &str) -> String {
 }
 
 /// The group of an application id.
-fn group_of(app_id: &str) -> Option<String> {
+pub(crate) fn group_of(app_id: &str) -> Option<String> {
     let (group, _) = app_id.strip_prefix("casebook:")?.split_once(':')?;
     Some(group.replace("%3A", ":").replace("%25", "%"))
 }
@@ -88,7 +93,7 @@ fn resume_app_id(group: &str, partition: &Partition) -> String {
 }
 
 /// The partition of an application id of `group`. A topic may hold colons (a file's path), a partition number none.
-fn partition_of(app_id: &str, group: &str) -> Option<Partition> {
+pub(crate) fn partition_of(app_id: &str, group: &str) -> Option<Partition> {
     let (topic, number) = app_id.strip_prefix(&group_prefix(group))?.rsplit_once(':')?;
     Some(Partition::new(topic, number.parse().ok()?))
 }
@@ -163,7 +168,8 @@ pub(crate) fn resume_txns(snapshot: &Snapshot, group: &str, checkpoint: &Checkpo
 }
 
 impl Store {
-    /// Commits a batch of events with the offsets it came from. One without events still moves the offsets.
+    /// Commits a batch of events with the offsets it came from. One without events still moves the offsets, and one without
+    /// either says only up to when partitions are read.
     ///
     /// # Errors
     /// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins (one that the table does
@@ -175,6 +181,7 @@ impl Store {
             staged,
             dead_letters,
             checkpoint,
+            read_to_end,
             now,
         } = commit;
         let mut written: Written = staged.into_iter().map(|StagedFiles(written)| written).sum();
@@ -186,6 +193,7 @@ impl Store {
         // Only who moves a partition writes this too, so that nothing newer can be overwritten with it.
         let mut txns = txns(group, &checkpoint, now);
         txns.append(&mut resume_txns(&snapshot, group, &checkpoint, now));
+        txns.append(&mut read_to_end_txns(&snapshot, group, &read_to_end));
         if !dead_letters.is_empty() {
             self.commit_dead_letters(group, &dead_letters, &checkpoint, now)
                 .instrument(info_span!("dead_letters"))
@@ -327,7 +335,9 @@ impl Store {
                 stats.text("reason", letter.reason);
             }
             let mut writer = DataFileWriter::new(TableName::DeadLetters, &self.config, letters.len())?;
-            writer.write(&record_batch::dead_letters(&letters)?)?;
+            for chunk in chunks_of(&letters) {
+                writer.write(&record_batch::dead_letters(chunk)?)?;
+            }
             let path = file_name(TableSchema::of(TableName::DeadLetters).partition, &date);
             let encoded = writer.finish()?;
             adds.push(
@@ -383,6 +393,22 @@ pub(crate) fn starts(snapshot: &Snapshot, group: &str) -> BTreeMap<Partition, St
         Some((partition, start))
     });
     starts.collect()
+}
+
+/// Letters in runs whose payloads fit into one column in memory.
+fn chunks_of<'a, 'b>(letters: &'b [&'a DeadLetter]) -> impl Iterator<Item = &'b [&'a DeadLetter]> {
+    let mut rest = letters;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let count = rest.iter().take_while(|letter| {
+            let first = bytes == 0;
+            bytes += letter.payload.len() + letter.detail.len() + 1;
+            first || bytes <= MAX_LETTER_BATCH_BYTES
+        });
+        let (chunk, behind) = rest.split_at(count.count());
+        rest = behind;
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 /// Where the table stands in each partition of `checkpoint`.

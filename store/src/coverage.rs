@@ -1,6 +1,7 @@
 //! What an answer could have found: how far each source is known, and what is known to be missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use casebook_event::{Source, Timestamp};
 use futures::TryStreamExt as _;
@@ -8,8 +9,9 @@ use futures::TryStreamExt as _;
 use arrow::array::AsArray as _;
 
 use crate::limits::MAX_COVERAGE_FILES;
+use crate::read_to_end::{self, TopicCoverage};
 use crate::scan::scan;
-use crate::table::SourceCount;
+use crate::table::{SourceCount, SourceTopics};
 use crate::{Store, StoreError, TableName};
 
 /// How far the events table is known, by its log.
@@ -21,6 +23,8 @@ pub struct Coverage {
     pub dead_letters: Vec<DeadLetterCount>,
     /// Dead letters that are counted in none of those, since they are in more than [`MAX_COVERAGE_FILES`] files.
     pub other_dead_letters: u64,
+    /// How far each topic is known of which something was ever committed, and that carries a source that is asked for.
+    pub topics: Vec<TopicCoverage>,
     /// Files that an older version has written, which do not say what they hold of each source.
     pub uncounted_files: u64,
 }
@@ -44,6 +48,10 @@ pub struct SourceCoverage {
     pub metadata_only: u64,
     /// Those of `events` that were read more than ten minutes after they happened.
     pub late: u64,
+    /// The topics that its events came from; `None` where files do not say that, or they are too many to be named.
+    pub topics: Option<Vec<String>>,
+    /// At that time, all that those topics held was in the table: the earliest of them.
+    pub read_to_end: Option<Timestamp>,
 }
 
 /// Dead letters of one topic for one reason.
@@ -55,6 +63,15 @@ pub struct DeadLetterCount {
     pub reason: String,
     /// How many.
     pub count: u64,
+}
+
+/// When the last of these topics was read to its end; `None` where that is not known of each.
+fn earliest(known: &[TopicCoverage], topics: &BTreeSet<Arc<str>>) -> Option<Timestamp> {
+    let times = topics.iter().map(|topic| {
+        let of_topic = known.iter().find(|known| known.topic == **topic);
+        of_topic.and_then(|known| known.read_to_end)
+    });
+    times.collect::<Option<Vec<_>>>()?.into_iter().min()
 }
 
 impl Store {
@@ -72,11 +89,17 @@ impl Store {
         let mut coverage = Coverage::default();
         let mut known: BTreeMap<&str, SourceCount> = BTreeMap::new();
         let mut within: BTreeMap<&str, SourceCount> = BTreeMap::new();
+        coverage.topics = read_to_end::topics(&snapshot);
+        let (mut topics, mut unnamed) = (SourceTopics::default(), BTreeSet::new());
         for file in snapshot.files.values() {
             let Some(counts) = &file.stats.sources else {
                 coverage.uncounted_files += 1;
                 continue;
             };
+            match &file.stats.topics {
+                Some(of_file) => topics.join(of_file),
+                None => unnamed.extend(counts.0.keys().map(String::as_str)),
+            }
             for (source, count) in &counts.0 {
                 if !sources.is_empty() && !sources.iter().any(|one| one.name() == source) {
                     continue;
@@ -96,6 +119,10 @@ impl Store {
             .into_iter()
             .map(|(source, count)| {
                 let asked = within.get(source);
+                let topics = match topics.0.get(source) {
+                    Some(Some(topics)) if !unnamed.contains(source) => Some(topics),
+                    _ => None,
+                };
                 let number = |of: fn(&SourceCount) -> u64| asked.map_or(0, of);
                 SourceCoverage {
                     source: source.to_owned(),
@@ -106,11 +133,30 @@ impl Store {
                     masked: number(|count| count.masked),
                     metadata_only: number(|count| count.metadata_only),
                     late: number(|count| count.late),
+                    read_to_end: topics.and_then(|topics| earliest(&coverage.topics, topics)),
+                    topics: topics.map(|topics| topics.iter().map(ToString::to_string).collect()),
                 }
             })
             .collect();
+        if !sources.is_empty() {
+            let asked: BTreeSet<&String> = coverage
+                .sources
+                .iter()
+                .filter_map(|one| one.topics.as_ref())
+                .flatten()
+                .collect();
+            coverage.topics.retain(|topic| asked.contains(&topic.topic));
+        }
         self.count_dead_letters(from, &mut coverage).await?;
         Ok(coverage)
+    }
+
+    /// How far each topic is known, by the log of the events table alone.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn topic_coverage(&self) -> Result<Vec<TopicCoverage>, StoreError> {
+        Ok(read_to_end::topics(&*self.events.snapshot().await?))
     }
 
     /// What is read before the range begins cannot be of it, unless a clock is wrong.

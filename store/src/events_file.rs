@@ -9,7 +9,7 @@ use object_store::ObjectStore;
 
 use crate::config::StoreConfig;
 use crate::record_batch::event_stats;
-use crate::table::{Add, DataFile, DataFileWriter, Encoded, StatsBuilder};
+use crate::table::{Add, DataFile, DataFileWriter, Encoded, SourceTopics, StatsBuilder};
 use crate::write::put_file;
 use crate::{StoreError, TableName};
 
@@ -21,6 +21,7 @@ pub(crate) struct EventsFile {
     writer: DataFileWriter,
     stats: StatsBuilder,
     raw_bytes: u64,
+    topics: SourceTopics,
 }
 
 /// A finished data file of events, not in the store yet.
@@ -37,6 +38,7 @@ impl EventsFile {
             writer: DataFileWriter::new(TableName::Events, config, rows)?,
             stats: StatsBuilder::new("time"),
             raw_bytes: 0,
+            topics: SourceTopics::default(),
         })
     }
 
@@ -44,6 +46,7 @@ impl EventsFile {
     pub fn write(&mut self, batch: &RecordBatch, events: &[&Event]) -> Result<(), StoreError> {
         self.writer.write(batch)?;
         event_stats(&mut self.stats, events);
+        self.topics.observe(events);
         self.raw_bytes += events.iter().map(|event| event.raw.len() as u64).sum::<u64>();
         Ok(())
     }
@@ -53,7 +56,11 @@ impl EventsFile {
         Ok(EncodedEvents {
             encoded: self.writer.finish()?,
             stats: self.stats,
-            tags: [(RAW_BYTES.to_owned(), Some(self.raw_bytes.to_string()))].into(),
+            tags: [
+                (RAW_BYTES.to_owned(), Some(self.raw_bytes.to_string())),
+                self.topics.tag(),
+            ]
+            .into(),
         })
     }
 }

@@ -27,6 +27,7 @@ pub mod limits;
 mod location;
 mod object_reader;
 mod query;
+mod read_to_end;
 mod record_batch;
 mod scan;
 mod schema;
@@ -51,6 +52,7 @@ pub use query::{
     ALIASES, FieldAlias, FilesRead, Follow, FoundEvent, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow,
     UnreadableFile, check_query, query_matches,
 };
+pub use read_to_end::{ReadToEnd, TopicCoverage};
 pub use sql::SqlAnswer;
 pub use state::StatePart;
 pub use store::{Store, TableStatus};

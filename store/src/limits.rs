@@ -34,6 +34,9 @@ pub const MAX_BUNDLE_BYTES: u64 = 4 << 30;
 /// Most rows of one data file. A commit with more of one date writes several files.
 pub const MAX_FILE_ROWS: usize = 1 << 20;
 
+/// Payloads of dead letters that are encoded at once, in bytes. More become several batches of the same file.
+pub const MAX_LETTER_BATCH_BYTES: usize = 64 << 20;
+
 /// Largest log entry that is read, in bytes. A larger one makes the table unreadable with a clear error.
 pub const MAX_LOG_ENTRY_BYTES: u64 = 256 << 20;
 

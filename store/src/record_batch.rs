@@ -164,6 +164,7 @@ pub(crate) fn dead_letters(letters: &[&DeadLetter]) -> Result<RecordBatch, Store
     let (mut topics, mut reasons, mut details) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
     let (mut partitions, mut offsets, mut indexes) = (Int32Builder::new(), Int64Builder::new(), Int32Builder::new());
     let mut payloads = BinaryBuilder::new();
+    let (mut cut_bytes, mut cut_hashes) = (Int64Builder::new(), StringBuilder::new());
     for letter in letters {
         ingested.append_value(micros(letter.ingested));
         topics.append_value(&letter.position.topic);
@@ -173,6 +174,9 @@ pub(crate) fn dead_letters(letters: &[&DeadLetter]) -> Result<RecordBatch, Store
         reasons.append_value(letter.reason);
         details.append_value(&letter.detail);
         payloads.append_value(&letter.payload);
+        let cut = letter.cut.as_ref();
+        cut_bytes.append_option(cut.map(|cut| i64::try_from(cut.bytes).unwrap_or(i64::MAX)));
+        cut_hashes.append_option(cut.map(|cut| &cut.sha256));
     }
     let columns: Vec<ArrayRef> = vec![
         Arc::new(ingested.finish()),
@@ -183,6 +187,8 @@ pub(crate) fn dead_letters(letters: &[&DeadLetter]) -> Result<RecordBatch, Store
         Arc::new(reasons.finish()),
         Arc::new(details.finish()),
         Arc::new(payloads.finish()),
+        Arc::new(cut_bytes.finish()),
+        Arc::new(cut_hashes.finish()),
     ];
     batch(TableName::DeadLetters, letters.len(), columns)
 }

@@ -112,6 +112,8 @@ static DEAD_LETTERS: LazyLock<TableSchema> = LazyLock::new(|| {
             ("reason", Kind::Text, NULLABLE),
             ("detail", Kind::Text, NULLABLE),
             ("payload", Kind::Binary, NULLABLE),
+            ("cut_from_bytes", Kind::Long, NULLABLE),
+            ("cut_from_sha256", Kind::Text, NULLABLE),
         ],
     )
 });

@@ -36,6 +36,7 @@ async fn small_files(dir: &Path) {
             staged: Vec::new(),
             dead_letters: Vec::new(),
             checkpoint,
+            read_to_end: Vec::new(),
             now: Timestamp::from_seconds(1_714_521_600),
         };
         store.commit_events(commit).await.unwrap();

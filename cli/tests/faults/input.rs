@@ -53,6 +53,11 @@ impl Topics {
 
     /// The ids of the alerts that `casebook replay` finds in what the topics hold now: what a deployment must find too.
     pub fn replayed(&self) -> BTreeSet<String> {
+        self.replayed_but(|_| true)
+    }
+
+    /// The same of the records that `keep` keeps.
+    pub fn replayed_but(&self, keep: impl Fn(&[u8]) -> bool) -> BTreeSet<String> {
         let directory = tempfile::tempdir().unwrap();
         let pack = pack();
         let mut ids = BTreeSet::new();
@@ -60,7 +65,10 @@ impl Topics {
         for (source, topic) in &self.topics {
             let file = directory.path().join(format!("{}.log", source.name()));
             let mut text = Vec::new();
-            for (_, payload) in kafka::messages(&self.brokers, topic) {
+            for (_, payload) in kafka::messages(&self.brokers, topic)
+                .into_iter()
+                .filter(|(_, payload)| keep(payload))
+            {
                 text.extend_from_slice(&payload);
                 text.push(b'\n');
             }

@@ -14,6 +14,7 @@ mod input;
 mod object_store;
 mod operations;
 mod outcome;
+mod oversized;
 mod scale;
 mod secure;
 mod soak;

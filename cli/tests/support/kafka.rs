@@ -110,6 +110,19 @@ impl OwnBroker {
         self.directory.path().join("ca.pem")
     }
 
+    /// Kills it with SIGKILL; [`OwnBroker::start_again`] brings it back.
+    pub fn kill(&self) {
+        told(&["kill9", self.directory.path().to_str().unwrap()]).unwrap();
+    }
+
+    /// Starts it again on the same data and port.
+    pub fn start_again(&self) {
+        let path = self.directory.path().to_str().unwrap();
+        let owner = std::process::id().to_string();
+        let brokers = script(&["start", "--dir", path, "--until-exit", &owner]).unwrap();
+        assert_eq!(brokers, self.brokers);
+    }
+
     /// Stops it, or kills it with SIGKILL, and starts it again on the same data.
     pub fn restart(&self, kill: bool) {
         let path = self.directory.path().to_str().unwrap();
@@ -148,6 +161,21 @@ pub fn create_topics(brokers: &str, topics: &[String], partitions: i32) {
     {
         result.unwrap();
     }
+}
+
+/// Creates a topic with settings of its own.
+pub fn create_topic(brokers: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    for (name, value) in settings {
+        new = new.set(name, value);
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let results = runtime
+        .block_on(admin.create_topics([&new], &AdminOptions::new()))
+        .unwrap();
+    results.into_iter().for_each(|result| drop(result.unwrap()));
 }
 
 /// Writes records, and knows that the brokers have them.

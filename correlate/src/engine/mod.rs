@@ -19,12 +19,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use casebook_event::{Binding, Event, EventRef, FieldId, Signal, SignalMessage, ValueRef, cluster_text};
+use casebook_event::{
+    Binding, Event, EventRef, FieldId, MAX_GROUP_VALUE_BYTES, Signal, SignalMessage, ValueRef, bounded_text,
+    cluster_text,
+};
 use compact_str::{CompactString, format_compact};
 
 use crate::compile::{AtomId, Atoms, Check, Expression, FieldIndex, SourcePlan};
 use crate::entity::{Told, bindings_of, cluster_of_group, identifiers_of};
-use crate::limits::MAX_GROUP_VALUE_BYTES;
 use crate::rule_set::{Asked, Output, RuleSet, Shard};
 use crate::sigma::correlation::comparison::Fixed;
 use scratch::Scratch;
@@ -184,14 +186,10 @@ fn asked_value(asked: &Asked, event: &Event) -> Option<CompactString> {
 
 /// A value of a group, bounded: of a longer one, the beginning and a hash of the whole.
 fn group_value(text: CompactString) -> CompactString {
-    if text.len() <= MAX_GROUP_VALUE_BYTES {
-        return text;
+    match bounded_text(&text, MAX_GROUP_VALUE_BYTES) {
+        std::borrow::Cow::Borrowed(_) => text,
+        std::borrow::Cow::Owned(short) => short.into(),
     }
-    let hash = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
-    format_compact!(
-        "{}…{hash:032x}",
-        &text[..text.floor_char_boundary(MAX_GROUP_VALUE_BYTES)]
-    )
 }
 
 /// Whether an atom is true of an event, by looking at it alone.

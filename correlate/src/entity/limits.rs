@@ -4,6 +4,8 @@ const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3_600 * SECOND;
 
 pub use casebook_event::MAX_IDENTIFIER_BYTES;
+/// Most addresses of a machine that are looked at to find it. Those beyond it name nothing.
+pub const MAX_HOST_ADDRESSES: usize = 8;
 /// Most bindings that one event tells. Those beyond it are not told: a list of pods may have any number.
 pub const MAX_BINDINGS_PER_EVENT: usize = 4_096;
 /// Most facts kept of one identifier. Beyond it, the earliest go first.

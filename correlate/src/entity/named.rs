@@ -1,9 +1,10 @@
 //! What an event names that may lead to an entity.
 
-use casebook_event::{Event, FieldId, Source, ValueRef};
+use casebook_event::{Event, FieldId, MAX_SIGNAL_IDENTIFIERS, Source, ValueRef};
 
 use super::IdentifierKind::{ContainerId, Identity, InstanceId, NodeIp, NodeName, PodIp, PodName, PodUid, RoleSession};
 use super::cluster::{cluster_of_names, qualify};
+use super::limits::MAX_HOST_ADDRESSES;
 use super::{EntityKind, Identifier, IdentifierKind};
 
 /// Appends what an event names that may lead to an entity of that kind, the best first.
@@ -45,6 +46,7 @@ struct Named<'a> {
 impl Named<'_> {
     fn push(&mut self, id: Option<Identifier>) {
         if let Some(id) = id.map(|id| qualify(id, self.event.source, self.cluster))
+            && self.out.len() - self.first < MAX_SIGNAL_IDENTIFIERS
             && !self.out.iter().skip(self.first).any(|other| *other == id)
         {
             self.out.push(id);
@@ -122,7 +124,7 @@ impl Named<'_> {
         }
         self.field(InstanceId, FieldId::CloudInstanceId);
         let addresses = self.event.fields.get(FieldId::HostIp).and_then(|ips| ips.as_list());
-        for ip in addresses.unwrap_or_default() {
+        for ip in addresses.unwrap_or_default().iter().take(MAX_HOST_ADDRESSES) {
             let ip = ip.as_str().and_then(|ip| Identifier::new(NodeIp, ip));
             self.push(ip);
         }

@@ -1,6 +1,6 @@
 //! What a rule says about itself: title, id, level, tags and the like.
 
-use casebook_event::Level;
+use casebook_event::{Level, MAX_RULE_ID_BYTES, fits};
 use compact_str::CompactString;
 
 use super::yaml::{Data, Node};
@@ -73,6 +73,12 @@ impl Head {
             false_positives: texts(node, "falsepositives", report),
             fields: texts(node, "fields", report),
         };
+        for (id, mark) in head.id.iter().chain(&head.name) {
+            if !fits(id, MAX_RULE_ID_BYTES) {
+                let message = format!("an id or name has at most {MAX_RULE_ID_BYTES} bytes");
+                report.add(code::BAD_VALUE, *mark, message);
+            }
+        }
         (report.errors() == errors).then_some(head)
     }
 }

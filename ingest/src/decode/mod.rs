@@ -36,7 +36,7 @@ mod tests;
 mod trust_tests;
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -129,12 +129,11 @@ impl Decoder {
         let mut sink = Sink::new(position.clone(), record.timestamp, ingested, &self.settings, out);
         if record.payload.len() > MAX_RECORD_BYTES {
             let detail = format!("{} bytes are more than {MAX_RECORD_BYTES}", record.payload.len());
-            let reject = Reject::new(reject::TOO_LARGE, detail);
-            return sink.reject(reject, &mask::mask(&readable(&record.payload)).text);
+            return refuse(&mut sink, Reject::new(reject::TOO_LARGE, detail), &record.payload);
         }
         let payload = match compression::decompress(&record.payload, MAX_RECORD_BYTES) {
             Ok(payload) => encoding::to_utf8(payload),
-            Err(reject) => return sink.reject(reject, &mask::mask(&readable(&record.payload)).text),
+            Err(reject) => return refuse(&mut sink, reject, &record.payload),
         };
         let masked = mask::mask(&payload);
         let original = (!masked.removed.is_empty()).then_some(payload.as_ref());
@@ -173,6 +172,19 @@ impl Decoder {
             decoding.release(held);
         }
     }
+}
+
+/// Refuses a payload before it is decoded. What the dead letter keeps is masked, and says where it is not what came.
+fn refuse(sink: &mut Sink<'_>, mut reject: Reject, payload: &[u8]) {
+    let text = readable(payload);
+    if matches!(text, Cow::Owned(_)) {
+        let (whole, kept) = (payload.len(), text.len());
+        let _ = write!(
+            reject.detail,
+            "; of {whole} bytes, the {kept} of text that could be read are kept"
+        );
+    }
+    sink.reject(reject, &mask::mask(&text).text);
 }
 
 /// What a dead letter keeps of a payload that is refused before it is decoded: of a compressed one the text, as far as it goes, since

@@ -151,13 +151,8 @@ impl<'a> Sink<'a> {
     pub(super) fn reject(&mut self, reject: Reject, payload: &[u8]) {
         let position = self.take_position();
         let Reject { reason, detail } = reject;
-        self.out.dead_letters.push(DeadLetter {
-            position,
-            ingested: self.ingested,
-            reason,
-            detail,
-            payload: payload.to_vec(),
-        });
+        let letter = DeadLetter::new(position, self.ingested, reason, &detail, payload);
+        self.out.dead_letters.push(letter);
     }
 }
 

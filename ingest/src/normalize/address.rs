@@ -167,6 +167,17 @@ impl<'a> Hops<'a> {
         claim(fields, claimed);
     }
 
+    /// Keeps what is known where the end is missing: that the addresses were named, and, where no proxy may be among them, that
+    /// all before the last are claims. The last is the peer's or one more claim.
+    pub(crate) fn set_without_end(&self, proxies: &TrustedProxies, fields: &mut Fields) {
+        if let ([claimed @ .., _], true) = (self.0.as_slice(), proxies.is_empty()) {
+            claim(fields, claimed);
+        }
+        for address in self.0.iter().filter_map(|text| Address::parse(text)) {
+            push_related(fields, &address.ip.to_compact_string());
+        }
+    }
+
     /// Keeps all as claims: who the peer was is not said.
     pub(crate) fn claim(&self, fields: &mut Fields) {
         claim(fields, &self.0);

@@ -6,7 +6,7 @@ use casebook_event::{Fields, ValueRef};
 use super::Context;
 use super::address::{self, Hops};
 
-/// Sets what `sourceIPs` says; of a list whose end was cut off, `cut`, nothing is known but claims.
+/// Sets what `sourceIPs` says; of a list whose end was cut off, `cut`, who the peer was is not known.
 pub(super) fn set(all: Option<ValueRef<'_>>, cut: Option<ValueRef<'_>>, context: &Context<'_>, fields: &mut Fields) {
     if let Some(addresses) = all.and_then(ValueRef::as_list) {
         let mut texts = addresses.filter_map(ValueRef::as_str);
@@ -22,7 +22,7 @@ pub(super) fn set(all: Option<ValueRef<'_>>, cut: Option<ValueRef<'_>>, context:
     } else if let Some(addresses) = cut.and_then(ValueRef::as_list) {
         let mut hops = Hops::default();
         addresses.filter_map(ValueRef::as_str).for_each(|text| hops.add(text));
-        hops.claim(fields);
+        hops.set_without_end(&context.settings.trusted_proxies, fields);
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
                 truncated: true,
                 ..Context::of(raw)
             };
-            let read = r#"{"auditID":"a","stage":"ResponseComplete","verb":"get","requestURI":"/","stageTimestamp":"2026-11-24T10:00:00Z","sourceIPs":["10.0.0.1"]}"#;
+            let read = r#"{"auditID":"a","stage":"ResponseComplete","verb":"get","requestURI":"/","stageTimestamp":"2026-11-24T10:00:00Z","sourceIPs":["10.0.0.1","10.0.0.2"]}"#;
             let value = kubernetes_cut::complete(serde_json::from_str(read).unwrap(), &context);
             let fields = kubernetes_audit::normalize(value.as_ref(), &context).unwrap().fields;
             let text = |id| {
@@ -96,10 +96,22 @@ mod tests {
             assert_eq!(text(FieldId::SourceIp), source, "{raw}");
             assert_eq!(text(FieldId::ClaimedIps), claimed, "{raw}");
         };
-        check(r#"{"sourceIPs":["10.0.0.1","203.0."#, "", r#"["10.0.0.1"]"#);
-        check(r#"{"requestURI":"]","sourceIPs":["10.0.0.1""#, "", r#"["10.0.0.1"]"#);
+        check(r#"{"sourceIPs":["10.0.0.1","10.0.0.2","203.0."#, "", r#"["10.0.0.1"]"#);
+        check(
+            r#"{"requestURI":"]","sourceIPs":["10.0.0.1","10.0.0.2""#,
+            "",
+            r#"["10.0.0.1"]"#,
+        );
         // A long user agent hides nobody.
-        check(r#"{"sourceIPs":["10.0.0.1"],"userAgent":"long}}"#, "10.0.0.1", "");
-        check(r#"{"sourceIPs": ["10.0.0.1"], "userAgent":"long"#, "10.0.0.1", "");
+        check(
+            r#"{"sourceIPs":["10.0.0.1","10.0.0.2"],"userAgent":"long}}"#,
+            "10.0.0.2",
+            r#"["10.0.0.1"]"#,
+        );
+        check(
+            r#"{"sourceIPs": ["10.0.0.1","10.0.0.2"], "userAgent":"long"#,
+            "10.0.0.2",
+            r#"["10.0.0.1"]"#,
+        );
     }
 }

@@ -14,6 +14,7 @@ mod data_file;
 mod log;
 mod snapshot;
 mod source_counts;
+mod source_topics;
 mod stats;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub(crate) use data_file::{DataFileWriter, Encoded, file_name};
 use log::Log;
 pub(crate) use snapshot::{DataFile, Snapshot, TOMBSTONE_RETENTION_MS};
 pub(crate) use source_counts::SourceCount;
+pub(crate) use source_topics::SourceTopics;
 pub(crate) use stats::StatsBuilder;
 
 use crate::config::StoreConfig;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::action::Add;
 use super::source_counts::{SourceCount, SourceCounts};
+use super::source_topics::SourceTopics;
 
 /// Longest text in statistics, in characters.
 const MAX_STATS_CHARS: usize = 32;
@@ -32,6 +33,8 @@ pub(crate) struct FileStats {
     numbers: Vec<(&'static str, Option<(i64, i64)>)>,
     /// What it holds of each source. Absent in files of older versions.
     pub sources: Option<SourceCounts>,
+    /// Which topics its rows came from. Absent in files of older versions.
+    pub topics: Option<SourceTopics>,
 }
 
 impl FileStats {
@@ -44,6 +47,7 @@ impl FileStats {
         else {
             return Self {
                 sources: SourceCounts::of(add),
+                topics: SourceTopics::of(add),
                 ..Self::default()
             };
         };
@@ -76,6 +80,7 @@ impl FileStats {
                 .map(|time| time.saturating_add_nanos(999_999)),
             texts,
             sources: SourceCounts::of(add),
+            topics: SourceTopics::of(add),
         }
     }
 

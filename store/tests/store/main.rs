@@ -15,6 +15,7 @@ mod kept;
 mod kept_laws;
 mod kept_sizes;
 mod old;
+mod read_to_end;
 mod search;
 mod support;
 mod tallies;

@@ -21,6 +21,8 @@ pub enum StatsBy {
     Date,
     /// A row for each source of events; reads one column of the files
     Source,
+    /// A row for each topic that was read: up to when all that it held is in the tables
+    Topic,
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +51,7 @@ pub async fn run(args: StatsArgs) -> Result<ExitCode> {
         StatsBy::Table => by_table(&store).await?,
         StatsBy::Date => by_date(&store).await?,
         StatsBy::Source => by_source(&store).await?,
+        StatsBy::Topic => by_topic(&store).await?,
     };
     output::print(&rows, args.output.output)?;
     Ok(exit_code::OK)
@@ -99,6 +102,20 @@ async fn by_date(store: &Store) -> Result<Rows> {
             row.extend(counts(&found));
             rows.rows.push(row);
         }
+    }
+    Ok(rows)
+}
+
+async fn by_topic(store: &Store) -> Result<Rows> {
+    let mut rows = Rows::new(&["topic", "partitions", "read_to_end", "committed"]);
+    for topic in store.topic_coverage().await? {
+        let time = |time: Option<casebook_event::Timestamp>| time.map_or(Value::Null, |t| Value::from(t.to_string()));
+        rows.rows.push(vec![
+            Value::from(topic.topic),
+            count(topic.partitions),
+            time(topic.read_to_end),
+            time(topic.committed),
+        ]);
     }
     Ok(rows)
 }

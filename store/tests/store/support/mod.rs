@@ -47,18 +47,14 @@ pub fn plain(offset: i64) -> Event {
 }
 
 pub fn letter(offset: i64) -> DeadLetter {
-    DeadLetter {
-        position: Position {
-            topic: "logs".into(),
-            partition: 0,
-            offset,
-            index: 0,
-        },
-        ingested: at(offset),
-        reason: "invalid_json",
-        detail: "expected value at line 1 column 1".into(),
-        payload: vec![0xff, 0x00, 0x7b],
-    }
+    let position = Position {
+        topic: "logs".into(),
+        partition: 0,
+        offset,
+        index: 0,
+    };
+    let detail = "expected value at line 1 column 1";
+    DeadLetter::new(position, at(offset), "invalid_json", detail, &[0xff, 0x00, 0x7b])
 }
 
 pub fn range(partition: i32, start: i64, end: i64) -> Checkpoint {
@@ -74,6 +70,7 @@ pub fn commit(events: Vec<Event>, dead_letters: Vec<DeadLetter>, checkpoint: Che
         staged: Vec::new(),
         dead_letters,
         checkpoint,
+        read_to_end: Vec::new(),
         now: at(0),
     }
 }
