@@ -137,7 +137,7 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
         print_table(&profile)?;
     }
     if let Some(said) = clusters.ambiguous(&profile.entity) {
-        eprintln!("casebook: {said}");
+        notice!("casebook: {said}");
     }
     if read.cut {
         notice!("casebook: the latest {MAX_EVENTS} events were read, there are more; --from and --to narrow them");

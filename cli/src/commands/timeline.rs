@@ -138,7 +138,7 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
         entity = escape(&entity.to_string()),
     );
     if let Some(said) = clusters.ambiguous(&entity) {
-        eprintln!("casebook: {said}");
+        notice!("casebook: {said}");
     }
     if read.cut {
         notice!("casebook: more than {MAX_EVENTS} events are not read; --from, --to and --source narrow the story");

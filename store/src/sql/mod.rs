@@ -141,7 +141,13 @@ async fn plan(context: &SessionContext, sql: &str, allowed: SQLOptions) -> Resul
 fn failed(error: &DataFusionError) -> StoreError {
     let root = error.find_root();
     match root {
-        DataFusionError::ResourcesExhausted(_) => StoreError::SqlLimit(root.strip_backtrace()),
+        // Behind its first line, it lists what its operators hold.
+        DataFusionError::ResourcesExhausted(_) => {
+            let text = root.strip_backtrace();
+            let first = text.lines().next().unwrap_or_default();
+            let first = first.split(" with top memory consumers").next().unwrap_or_default();
+            StoreError::SqlLimit(first.to_owned())
+        }
         _ => StoreError::Sql(root.strip_backtrace()),
     }
 }

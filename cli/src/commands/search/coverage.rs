@@ -116,7 +116,7 @@ fn topics_behind(coverage: &Coverage, to: Option<Timestamp>, now: Timestamp) -> 
     if more > 0 {
         behind.push(format!("so are {}", counted(more, "more topic")));
     }
-    behind.iter().for_each(|line| eprintln!("coverage: topic {line}"));
+    behind.iter().for_each(|line| notice!("coverage: topic {line}"));
     behind
 }
 
