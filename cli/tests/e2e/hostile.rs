@@ -53,6 +53,7 @@ async fn store_of(dir: &Path, messages: &[String]) -> String {
         staged: Vec::new(),
         dead_letters: Vec::new(),
         checkpoint,
+        read_to_end: Vec::new(),
         now: Timestamp::from_seconds(1_714_521_600),
     };
     store.commit_events(commit).await.unwrap();
