@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use casebook_ingest::{ClusterName, TopicSettings, TrustedProxies};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,7 +17,7 @@ use crate::exit_code::usage;
     version,
     about,
     max_term_width = 110,
-    after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert, no event that matches, a problem in a store); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines."
+    after_help = "Exit codes: 0 done; 1 the answer is no (failed rule test, rule error, no such alert, no event that matches, a problem in a store); 2 unusable command line, configuration, query or rule; 3 could not go on (files, store, brokers, a SQL statement beyond its memory or time).\nLogs go to stderr; CASEBOOK_LOG=debug shows more, CASEBOOK_LOG_FORMAT=json as JSON lines."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -213,6 +214,18 @@ pub struct SqlArgs {
     /// Print at most so many rows
     #[arg(long, default_value_t = 1000)]
     pub limit: usize,
+    /// Stop a statement that takes more memory, in MiB
+    #[arg(long, value_name = "MIB", env = "CASEBOOK_SQL_MEMORY_MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    pub memory_limit_mib: u32,
+    /// Stop a statement that takes longer: 90s, 15m
+    #[arg(long, value_name = "DURATION", env = "CASEBOOK_SQL_TIMEOUT", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    casebook_pipeline::parse_duration(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "a duration is a number and ms, s, m, h, d or w, as in 90s".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,7 @@
 //! What the process's exit code says. It is an interface: see the README.
 
+use crate::output::{escape_lines, is_dangerous, notice};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// The command did what it was asked to.
@@ -39,8 +41,19 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return OK;
     }
-    eprintln!("casebook: {}", crate::output::escape(&with_causes(error)));
+    notice!("casebook: {}", with_causes(error));
     if is_usage(error) { USAGE.into() } else { FAILED.into() }
+}
+
+/// Prints what clap says of the command line: help and version as they are, errors (which cite what was given) escaped.
+pub fn report_arguments(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.to_string().chars().all(|c| c == '\n' || !is_dangerous(c)) {
+        // A reader that has gone away wants no more of it.
+        let _ = error.print();
+    } else {
+        let _ = write!(std::io::stderr(), "{}", escape_lines(&error.render().to_string()));
+    }
+    u8::try_from(error.exit_code()).unwrap_or(USAGE).into()
 }
 
 /// The error and its causes. Many errors tell their cause themselves, since they may be logged alone: it is not told again.
@@ -63,7 +76,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
         || error.downcast_ref::<casebook_pipeline::ConfigError>().is_some()
         || matches!(
             error.downcast_ref::<StoreError>(),
-            Some(StoreError::Query(_) | StoreError::Sql(_))
+            Some(StoreError::Query(_) | StoreError::Sql(_) | StoreError::Ambiguous { .. })
         )
 }
 

@@ -1,8 +1,9 @@
 //! What the program says of itself: logs to stderr, and spans to an OpenTelemetry collector where the configuration names one.
 
-use std::io::IsTerminal as _;
+use std::io::Write;
 use std::time::Duration;
 
+use crate::output::{escape_json, escape_lines, notice};
 use anyhow::{Context as _, Result};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
@@ -26,7 +27,7 @@ impl Drop for Traces {
         if let Some(provider) = self.0.take()
             && let Err(error) = provider.shutdown()
         {
-            eprintln!("casebook: the last spans were not sent: {error}");
+            notice!("casebook: the last spans were not sent: {error}");
         }
     }
 }
@@ -39,13 +40,13 @@ impl Drop for Traces {
 pub fn init(traces: Option<&str>) -> Result<Traces> {
     let filter = EnvFilter::try_from_env("CASEBOOK_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,casebook_pipeline=info,casebook_ingest=info"));
-    let lines = fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+    // Without colors: a line's own and those in a file's name that a library cites could not be told apart.
     let lines = if std::env::var("CASEBOOK_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        lines.json().boxed()
+        let writer = || Escaped(|line| escape_json(line).into_owned());
+        fmt::layer().with_ansi(false).with_writer(writer).json().boxed()
     } else {
-        lines.boxed()
+        let writer = || Escaped(|line| escape_lines(line).into_owned());
+        fmt::layer().with_ansi(false).with_writer(writer).boxed()
     };
     let provider = traces.map(provider).transpose()?;
     // A span for each batch, and none for what libraries do inside of it.
@@ -60,6 +61,21 @@ pub fn init(traces: Option<&str>) -> Result<Traces> {
     });
     registry().with(lines.with_filter(filter)).with(spans).init();
     Ok(Traces(provider))
+}
+
+/// Writes lines of a log to stderr, escaped.
+struct Escaped(fn(&str) -> String);
+
+impl Write for Escaped {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let escaped = self.0(&String::from_utf8_lossy(line));
+        std::io::stderr().lock().write_all(escaped.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 fn provider(base: &str) -> Result<SdkTracerProvider> {

@@ -1,5 +1,8 @@
 //! The `casebook` binary: parse, call, print.
 
+// What is said on stderr goes through `output::notice`, which escapes it, as `output` does what is printed.
+#![warn(clippy::print_stderr)]
+
 mod args;
 mod commands;
 mod exit_code;
@@ -20,21 +23,39 @@ use casebook_pipeline::Config;
 use clap::Parser as _;
 
 use crate::args::{Cli, Command};
+use crate::output::notice;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    std::panic::set_hook(Box::new(told_of_a_panic));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit_code::report_arguments(&error),
+    };
+    match run(cli) {
         Ok(code) if unreadable::count() == 0 => code,
         Ok(_) => {
             let files = output::counted(unreadable::count(), "data file");
-            eprintln!(
+            notice!(
                 "casebook: the answer lacks {files} that could not be read; `casebook store verify` looks at every file"
             );
             exit_code::FAILED.into()
         }
         Err(error) => exit_code::report(&error),
+    }
+}
+
+/// A bug. What it says may cite what was read, so it is escaped as all else is.
+fn told_of_a_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let reason = panic.payload_as_str().unwrap_or("no reason given");
+    notice!("casebook: a bug at {place}: {reason}");
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+        for line in std::backtrace::Backtrace::force_capture().to_string().lines() {
+            notice!("{line}");
+        }
     }
 }
 

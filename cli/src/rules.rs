@@ -8,7 +8,7 @@ use casebook_correlate::{Diagnostic, Loaded, RuleFile, RuleInfo, RuleSet, Severi
 use include_dir::{Dir, include_dir};
 
 use crate::exit_code::usage;
-use crate::output::escape;
+use crate::output::{escape, notice};
 
 static PACK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../rules");
 
@@ -56,7 +56,7 @@ fn load_files(files: Vec<RuleFile>, keep_going: bool) -> Result<Arc<RuleSet>> {
     match rules {
         Some(rules) => {
             if errors > 0 {
-                eprintln!(
+                notice!(
                     "casebook: {errors} errors in the rules; going on with {} rules",
                     rules.rules().count()
                 );
@@ -114,7 +114,7 @@ fn report_errors(diagnostics: &[Diagnostic]) -> usize {
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error);
     errors
         .inspect(|d| {
-            eprintln!(
+            notice!(
                 "{}:{}:{}: error[{}]: {}",
                 escape(&d.file),
                 d.line,

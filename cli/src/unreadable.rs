@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use anyhow::Result;
 use casebook_store::{FoundEvent, SearchRequest, Store, UnreadableFile};
 
-use crate::output::escape;
+use crate::output::{escape, notice};
 
 /// Most files that are named.
 const MAX_NAMED: usize = 5;
@@ -24,8 +24,8 @@ pub fn tell(files: &[UnreadableFile]) {
             continue;
         }
         match known.len() {
-            ..=MAX_NAMED => eprintln!("casebook: {}", escape(&file.to_string())),
-            n if n == MAX_NAMED + 1 => eprintln!("casebook: further files cannot be read, either"),
+            ..=MAX_NAMED => notice!("casebook: {}", escape(&file.to_string())),
+            n if n == MAX_NAMED + 1 => notice!("casebook: further files cannot be read, either"),
             _ => {}
         }
     }

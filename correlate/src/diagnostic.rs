@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::MAX_SPELLED_BYTES;
+
 /// How bad a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -140,6 +142,8 @@ pub(crate) struct Report<'a> {
     file: &'a str,
     findings: &'a mut Vec<Diagnostic>,
     errors: usize,
+    /// Bytes of the texts that were made of values so far.
+    spelled_bytes: usize,
 }
 
 impl<'a> Report<'a> {
@@ -148,7 +152,14 @@ impl<'a> Report<'a> {
             file,
             findings,
             errors: 0,
+            spelled_bytes: 0,
         }
+    }
+
+    /// Counts texts that were made of a value; whether there are no more of them than allowed.
+    pub(crate) fn spell(&mut self, bytes: usize) -> bool {
+        self.spelled_bytes = self.spelled_bytes.saturating_add(bytes);
+        self.spelled_bytes <= MAX_SPELLED_BYTES
     }
 
     /// Adds a finding.

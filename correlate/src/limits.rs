@@ -6,6 +6,8 @@ pub const MAX_RULE_FILE_BYTES: usize = 1 << 20;
 pub const MAX_YAML_DEPTH: usize = 32;
 /// Most YAML nodes in a rule file, aliases expanded. A larger file is refused (`yaml-limit`).
 pub const MAX_YAML_NODES: usize = 100_000;
+/// Most bytes of texts in a rule file, aliases expanded. A larger file is refused (`yaml-limit`).
+pub const MAX_YAML_TEXT_BYTES: usize = 8 << 20;
 /// Most keys in one YAML mapping. A larger mapping is refused (`yaml-limit`).
 pub const MAX_YAML_KEYS: usize = 2_000;
 /// Most rules in a set. Rules beyond it are refused (`too-many`).
@@ -24,6 +26,19 @@ pub const MAX_FILTERS: usize = 1_000;
 pub const MAX_MAPPED_FIELDS: usize = 16;
 /// Longest text value or regular expression in a rule, in bytes. A longer one is refused (`bad-value`).
 pub const MAX_VALUE_BYTES: usize = 16 << 10;
+/// Most characters between two `*` of a text that has `?` among them: each character of an event's text costs a step for 64
+/// of them. A longer one is refused (`bad-value`).
+pub const MAX_WILDCARD_RUN_CHARS: usize = 1_024;
+/// Most bytes of the texts that encodings and `windash` make of the values of one rule, together. More are refused
+/// (`too-many`).
+pub const MAX_SPELLED_BYTES: usize = 4 << 20;
+/// Most bytes of the texts of one field that are looked for by the faster of two automata: its table has some hundred bytes
+/// for each of them.
+pub const MAX_TABLE_TEXT_BYTES: usize = 16 << 10;
+/// Most texts of one field that may end at the same place of a value, before those that a value repeats are told once.
+pub const MAX_NESTED_TEXTS: usize = 16;
+/// Most pairs of values of two fields that `fieldref` compares one by one; of more, all are looked for in one pass.
+pub const MAX_COMPARED_PAIRS: usize = 256;
 /// Largest compiled regular expression, in bytes. A larger one is refused (`regex-too-large`).
 pub const MAX_REGEX_COMPILED_BYTES: usize = 4 << 20;
 /// Deepest nesting of groups in a regular expression. A deeper one is refused (`bad-regex`).

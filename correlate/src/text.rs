@@ -20,6 +20,12 @@ pub(crate) fn fold_char(c: char) -> char {
 
 /// Folds a text; borrows it where nothing changes.
 pub(crate) fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            false => Cow::Borrowed(text),
+            true => Cow::Owned(text.to_ascii_lowercase()),
+        };
+    }
     if text.chars().all(|c| fold_char(c) == c) {
         Cow::Borrowed(text)
     } else {

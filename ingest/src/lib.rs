@@ -14,6 +14,7 @@ mod limits;
 mod normalize;
 mod rebalance;
 mod settings;
+mod text_file;
 mod token;
 
 pub use config::{ConsumerConfig, RESERVED_PROPERTIES};
@@ -24,6 +25,7 @@ pub use limits::{
     MAX_CLUSTER_NAME_BYTES, MAX_EVENTS_PER_RECORD, MAX_JSON_DEPTH, MAX_RECORD_BYTES, MAX_TRUSTED_PROXIES,
 };
 pub use settings::{ClusterName, TopicSettings, TrustedProxies};
+pub use text_file::{endless_kind, open_regular_file, read_text_file};
 pub use token::{TokenContext, TokenFile};
 
 /// Inner steps, for the fuzz targets alone.

@@ -9,8 +9,10 @@ use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::consumer::ConsumerContext;
 
+use crate::text_file::read_text_file;
+
 /// Longest token, in bytes. Brokers refuse longer SASL messages anyway.
-const MAX_TOKEN_BYTES: u64 = 64 << 10;
+const MAX_TOKEN_BYTES: usize = 64 << 10;
 
 /// The file of a token, where there is one.
 #[derive(Debug, Clone, Default)]
@@ -36,11 +38,7 @@ impl TokenFile {
 }
 
 fn read(path: &Path) -> Result<OAuthToken, String> {
-    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if length > MAX_TOKEN_BYTES {
-        return Err(format!("{length} bytes are more than the {MAX_TOKEN_BYTES} of a token"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = read_text_file(path, MAX_TOKEN_BYTES).map_err(|error| error.to_string())?;
     parse(text.trim())
 }
 

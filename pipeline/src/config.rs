@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use casebook_event::Source;
+use casebook_ingest::read_text_file;
 use casebook_store::StoreConfig;
 use serde::Deserialize;
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub traces: Option<String>,
 }
 
+/// Longest configuration, in bytes.
+const MAX_CONFIG_BYTES: usize = 1 << 20;
 /// After how long without progress a partition counts as stalled.
 pub const DEFAULT_STALL_AFTER: Duration = Duration::from_secs(300);
 /// How long the last commits may take.
@@ -228,7 +231,7 @@ impl Config {
     /// # Errors
     /// It cannot be read, is no YAML (with line and column), names an unknown key, or says something out of bounds.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+        let text = read_text_file(path, MAX_CONFIG_BYTES).map_err(|error| ConfigError {
             path: path.into(),
             reason: error.to_string(),
         })?;

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use casebook_ingest::{ClusterName, SourceKind, TokenFile, TopicSettings, TrustedProxies};
+use casebook_ingest::{ClusterName, SourceKind, TokenFile, TopicSettings, TrustedProxies, read_text_file};
 use serde::Deserialize;
+
+/// Longest file that a property's value is read from, in bytes.
+const MAX_PROPERTY_FILE_BYTES: usize = 1 << 20;
 
 /// The brokers and topics.
 #[derive(Debug, Clone, Deserialize)]
@@ -151,7 +154,7 @@ impl Property {
             Self::Env { env } => std::env::var(env).map_err(|error| format!("environment variable {env}: {error}")),
             Self::File { file } => {
                 let path = base.join(file);
-                std::fs::read_to_string(&path)
+                read_text_file(&path, MAX_PROPERTY_FILE_BYTES)
                     .map(|text| text.trim_end().to_owned())
                     .map_err(|error| format!("{}: {error}", path.display()))
             }

@@ -59,6 +59,7 @@ mod watermark;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use backtest::{Backtest, BacktestCounts, BacktestReport, Identity, Revived, revive};
+pub use casebook_ingest::read_text_file;
 pub use clock::now;
 pub use config::{
     CommitConfig, Config, ConfigError, DEFAULT_SHUTDOWN_DEADLINE, DEFAULT_STALL_AFTER, LatenessConfig, StateConfig,

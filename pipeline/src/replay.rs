@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleSet};
 use casebook_event::{Alert, EventBatch, Position, RawRecord, SignalMessage, Timestamp};
-use casebook_ingest::{Decoder, FileRecords, SourceKind, TopicSettings};
+use casebook_ingest::{Decoder, FileRecords, SourceKind, TopicSettings, endless_kind};
 
 use crate::clock;
 use crate::error::PipelineError;
@@ -134,6 +134,11 @@ pub fn open_records(path: &Path, kind: SourceKind) -> Result<FileRecords<Box<dyn
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
         return Err(failed(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+    }
+    // Records may come through a pipe. A device has no records, and perhaps no end.
+    if let Some(kind) = endless_kind(metadata.file_type()) {
+        let message = format!("{kind}: records are read from files, pipes, and standard input (-)");
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, message)));
     }
     let written = metadata.modified().map_or_else(|_| clock::now(), clock::at);
     Ok(FileRecords::new(Box::new(file) as Box<dyn Read>, &name, kind).with_timestamp(written))

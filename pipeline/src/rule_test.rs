@@ -1,7 +1,7 @@
 //! The tests that rules carry, run through the same decoders and engines as everything else.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use casebook_correlate::{
@@ -9,10 +9,13 @@ use casebook_correlate::{
     TestPayload, limits::MAX_EVENTS_PER_TEST,
 };
 use casebook_event::{Alert, Event, EventBatch, Position, RawRecord, Signal, SignalMessage, Source};
-use casebook_ingest::{Decoder, SourceKind, TopicSettings};
+use casebook_ingest::{Decoder, SourceKind, TopicSettings, open_regular_file};
 
 use crate::clock;
 use crate::replay::open_records;
+
+/// Longest file of records that a test may name, in bytes.
+const MAX_TEST_FILE_BYTES: u64 = 64 << 20;
 
 /// What became of one test.
 #[derive(Debug, Clone)]
@@ -156,6 +159,33 @@ fn counted(n: usize, one: &str, several: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { several })
 }
 
+/// The path of a file that a test names, which lies in the directory of the rule or below, links resolved: rules come from
+/// others, and a test must not read whatever they like.
+fn beside(rule_file: &str, name: &str) -> Result<PathBuf, String> {
+    let shown = |reason: String| format!("`file: {name}`: {reason}");
+    let directory = match Path::new(rule_file).parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !Path::new(name).components().all(plain) {
+        return Err(shown(
+            "a test's file is named from the rule's directory, without `..`".into(),
+        ));
+    }
+    let resolved = |path: &Path| path.canonicalize().map_err(|error| shown(error.to_string()));
+    let path = resolved(&directory.join(name))?;
+    if !path.starts_with(resolved(directory)?) {
+        return Err(shown("the link leads out of the rule's directory".into()));
+    }
+    let opened = open_regular_file(&path).and_then(|file| file.metadata());
+    let length = opened.map_err(|error| shown(error.to_string()))?.len();
+    if length > MAX_TEST_FILE_BYTES {
+        return Err(shown(format!("{length} bytes are more than {MAX_TEST_FILE_BYTES}")));
+    }
+    Ok(path)
+}
+
 /// The events that the records of a test become.
 fn events(rule: &RuleInfo, test: &RuleTest, settings: &Arc<TopicSettings>) -> Result<Vec<Event>, String> {
     let mut all = Vec::new();
@@ -188,7 +218,7 @@ fn records(rule: &RuleInfo, event: &TestEvent, n: usize) -> Result<Vec<RawRecord
     let text = match &event.payload {
         TestPayload::Text(text) => text,
         TestPayload::File(name) => {
-            let path = Path::new(&rule.file).parent().unwrap_or(Path::new("")).join(name);
+            let path = beside(&rule.file, name)?;
             let records = open_records(&path, SourceKind::Source(event.source)).map_err(|error| error.to_string())?;
             let records: Vec<RawRecord> = records
                 .take(MAX_EVENTS_PER_TEST + 1)
@@ -284,5 +314,55 @@ mod tests {
             .filter_map(|outcome| Some((&outcome.rule_title, &outcome.name, &outcome.failure.as_ref()?.message)))
             .collect();
         assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn a_test_reads_files_beside_its_rule_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let rules = directory.path().join("rules");
+        std::fs::create_dir_all(rules.join("samples")).unwrap();
+        std::fs::write(rules.join("samples/a.json"), "{}").unwrap();
+        std::fs::write(directory.path().join("secret"), "{}").unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, rules.join(name)).unwrap();
+        link("samples/a.json", "inside");
+        link("../secret", "outside");
+        link("..", "up");
+        link("/dev/zero", "zero");
+        link("loop", "loop");
+        let pipe = rules.join("pipe");
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let large = std::fs::File::create(rules.join("large")).unwrap();
+        large.set_len(MAX_TEST_FILE_BYTES + 1).unwrap();
+        let rule = rules.join("rule.yml");
+        let check = |name: &str, want: Result<(), &str>| {
+            let found = beside(rule.to_str().unwrap(), name);
+            match want {
+                Ok(()) => assert!(found.is_ok(), "{name}: {found:?}"),
+                Err(part) => assert!(
+                    found.as_ref().is_err_and(|error| error.contains(part)),
+                    "{name}: {found:?}"
+                ),
+            }
+        };
+        check("samples/a.json", Ok(()));
+        check("./samples/a.json", Ok(()));
+        check("inside", Ok(()));
+        check("../secret", Err("without `..`"));
+        check("samples/../samples/a.json", Err("without `..`"));
+        check("/etc/passwd", Err("without `..`"));
+        check("outside", Err("leads out"));
+        check("up/secret", Err("leads out"));
+        check("zero", Err("leads out"));
+        check("loop", Err("symbolic links"));
+        check("pipe", Err("a pipe"));
+        check("samples", Err("directory"));
+        check("absent", Err("No such file"));
+        check("large", Err("more than"));
     }
 }

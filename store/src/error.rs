@@ -76,6 +76,9 @@ pub enum StoreError {
     /// A SQL statement that failed.
     #[error("SQL: {0}")]
     Sql(String),
+    /// A SQL statement that needs more than it may take.
+    #[error("SQL: {0}")]
+    SqlLimit(String),
     /// An alert id prefix that more than one alert has.
     #[error("{count} alerts begin with `{prefix}`: {}{}", ids.join(", "), if *count > ids.len() { ", …" } else { "" })]
     Ambiguous {

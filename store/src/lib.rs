@@ -53,7 +53,7 @@ pub use query::{
     UnreadableFile, check_query, query_matches,
 };
 pub use read_to_end::{ReadToEnd, TopicCoverage};
-pub use sql::SqlAnswer;
+pub use sql::{SqlAnswer, SqlLimits, resident_bytes};
 pub use state::StatePart;
 pub use store::{Store, TableStatus};
 pub use table::TableName;

@@ -1,5 +1,7 @@
 //! Every bound of this crate, with its unit and what happens when it is reached.
 
+use std::time::Duration;
+
 /// Longest query text, in bytes. A longer one is refused.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
@@ -8,6 +10,13 @@ pub const MAX_QUERY_DEPTH: usize = 64;
 
 /// Most terms in a query. One with more is refused.
 pub const MAX_QUERY_TERMS: usize = 1_024;
+
+/// Most regular expressions in a query: each may take [`MAX_REGEX_BYTES`], and as much again for what it has seen. A query
+/// with more is refused.
+pub const MAX_QUERY_EXPRESSIONS: usize = 64;
+
+/// Deepest nesting of groups in a regular expression. A deeper one is refused.
+pub const MAX_REGEX_DEPTH: u32 = 64;
 
 /// Largest compiled regular expression, in bytes. A larger one is refused.
 pub const MAX_REGEX_BYTES: usize = 1 << 20;
@@ -52,8 +61,18 @@ pub const MAX_AMBIGUOUS_IDS: usize = 10;
 /// Longest SQL statement, in bytes.
 pub const MAX_SQL_BYTES: usize = 64 * 1024;
 
-/// Memory that one SQL statement may use for sorting, joining and grouping, in bytes. A statement that needs more fails.
-pub const MAX_SQL_MEMORY_BYTES: usize = 512 << 20;
+/// Memory that a SQL statement may take where nothing else is said, in bytes. One that needs more is stopped.
+pub const DEFAULT_SQL_MEMORY_BYTES: usize = 1 << 30;
+
+/// Time that a SQL statement may take where nothing else is said. One that takes longer is stopped.
+pub const DEFAULT_SQL_TIME: Duration = Duration::from_secs(300);
+
+/// Most bytes that one SQL statement writes to temporary files, for what it sorts or groups. One that needs more fails.
+pub const MAX_SQL_SPILL_BYTES: u64 = 8 << 30;
+
+/// Stack of a thread that carries out SQL, in bytes: a statement of [`MAX_SQL_BYTES`] may be as deep as it is long. Only what
+/// is used of it is memory.
+pub const SQL_STACK_BYTES: usize = 256 << 20;
 
 /// Largest part of a correlation state snapshot, in bytes. A larger one is refused, and so is its commit.
 pub const MAX_STATE_PART_BYTES: usize = 1 << 30;

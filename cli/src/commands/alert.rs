@@ -11,7 +11,7 @@ use crate::args::{AlertCommand, AlertListArgs, AlertShowArgs, OutputFormat};
 use crate::commands::evidence;
 use crate::commands::timeline::Hints;
 use crate::exit_code::{self, usage};
-use crate::output::{self, Rows, escape};
+use crate::output::{self, Rows, escape, notice};
 use crate::{stores, time_range};
 
 pub async fn run(command: AlertCommand) -> Result<ExitCode> {
@@ -48,7 +48,7 @@ async fn list(args: AlertListArgs) -> Result<ExitCode> {
         format => output::print(&rows(&alerts), format)?,
     }
     if total > alerts.len() {
-        eprintln!("casebook: {} of {total} alerts; --limit shows more", alerts.len());
+        notice!("casebook: {} of {total} alerts; --limit shows more", alerts.len());
     }
     Ok(exit_code::OK)
 }
@@ -102,7 +102,7 @@ pub fn rows(alerts: &[Alert]) -> Rows {
 pub async fn by_id(store: &Store, id: &str) -> Result<Option<Alert>> {
     let alert = store.alert(id).await?;
     if alert.is_none() {
-        eprintln!(
+        notice!(
             "casebook: no alert has an id that begins with `{}`; `casebook alert list` lists them",
             escape(id)
         );
@@ -132,7 +132,7 @@ async fn show(args: AlertShowArgs) -> Result<ExitCode> {
 }
 
 fn print_head(alert: &Alert) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::lines();
     let (head, rule) = (&alert.alert, &alert.rule);
     writeln!(out, "{} ({})", escape(&rule.name), rule.level)?;
     writeln!(
@@ -174,7 +174,7 @@ fn print_head(alert: &Alert) -> Result<()> {
             ", the first of them"
         }
     )?;
-    Ok(())
+    Ok(out.flush()?)
 }
 
 /// What withdrew a final alert, and who can have written it.
@@ -216,7 +216,7 @@ fn evidence_rows(alert: &Alert) -> Rows {
 }
 
 fn print_json(alerts: &[Alert]) -> Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = output::lines();
     for alert in alerts {
         output::write_json(alert, &mut out)?;
     }

@@ -1,5 +1,6 @@
 //! `casebook completions`: for bash, zsh, fish and others.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -9,6 +10,9 @@ use crate::args::{Cli, CompletionsArgs};
 use crate::exit_code;
 
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "casebook", &mut std::io::stdout());
+    // The library panics where it cannot write: to memory it can.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "casebook", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
     Ok(exit_code::OK)
 }

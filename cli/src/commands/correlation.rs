@@ -9,7 +9,7 @@ use casebook_event::{Timestamp, Value};
 
 use crate::args::{CorrelationCommand, CorrelationStateArgs};
 use crate::exit_code::{self, usage};
-use crate::output::{self, Rows, counted};
+use crate::output::{self, Rows, counted, notice};
 use crate::{rules, stores};
 
 pub async fn run(command: CorrelationCommand) -> Result<ExitCode> {
@@ -36,7 +36,7 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
         (Some(group), _) if known.contains(group) => group,
         (None, [only]) => only,
         (_, []) => {
-            eprintln!("casebook: no worker has committed anything to this store yet");
+            notice!("casebook: no worker has committed anything to this store yet");
             return Ok(exit_code::NO.into());
         }
         (None, several) => return Err(usage(format!("--group: one of {}", several.join(", ")))),
@@ -62,19 +62,19 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
     output::print(&rows(&found), args.output.output)?;
     let total: usize = by_rule.values().sum();
     if total > found.len() {
-        eprintln!("casebook: {} of {total} groups; --limit shows more", found.len());
+        notice!("casebook: {} of {total} groups; --limit shows more", found.len());
     }
     let behind: i64 = partitions.iter().map(|of| of.start.next - of.start.resume).sum();
     let missing = partitions.iter().filter(|of| !of.written).count();
     if behind > 0 || missing > 0 {
-        eprintln!(
+        notice!(
             "casebook: the state was written before the last {}",
             counted(usize::try_from(behind).unwrap_or_default(), "signal")
         );
     }
     let repairing: usize = partitions.iter().map(|of| of.repairing).sum();
     if repairing > 0 {
-        eprintln!(
+        notice!(
             "casebook: repairing: {} of what came late; their alerts may still change",
             counted(repairing, "key")
         );
@@ -85,7 +85,7 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
         .min()
         .filter(|time| *time > Timestamp::MIN)
     {
-        eprintln!(
+        notice!(
             "casebook: all that was expected before {watermark} has come; what comes later than that is correlated by a repair"
         );
     }

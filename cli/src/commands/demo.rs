@@ -17,6 +17,7 @@ use rdkafka::mocking::MockCluster;
 use crate::args::{DemoArgs, OutputFormat};
 use crate::commands::alert;
 use crate::kafka_feed::{Feed, reached};
+use crate::output::notice;
 use crate::{exit_code, output, rules};
 
 /// How long ago the demo's half hour began: everything in it is over, so its alerts are final.
@@ -65,7 +66,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
             .create_topic(topic, 1, 1)
             .with_context(|| format!("topic {topic}"))?;
     }
-    eprintln!("A Kafka broker runs inside this process at {brokers}.");
+    notice!("A Kafka broker runs inside this process at {brokers}.");
 
     let age = i64::try_from(STORY_AGE.as_nanos()).unwrap_or(i64::MAX);
     let start = casebook_pipeline::now().saturating_add_nanos(-age);
@@ -76,7 +77,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
         feed.write(record.topic, &record.key, &record.payload)?;
     }
     feed.flush()?;
-    eprintln!(
+    notice!(
         "{} records of {} sources are on its topics ({} KiB).",
         records.len(),
         casebook_corpus::SOURCES.len(),
@@ -85,7 +86,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
 
     let signals_topic = config.kafka.signals_topic.clone();
     let pipeline = Pipeline::start(config.clone(), Role::All, rules.clone(), store.clone()).await?;
-    eprintln!("The pipeline reads them with {} rules …", rules.rules().count());
+    notice!("The pipeline reads them with {} rules …", rules.rules().count());
     // A pipeline that fails stops itself, and `wait` below says why.
     let stopped = pipeline.shutdown();
     let outcome = tokio::select! {
@@ -103,12 +104,13 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     alert::sort(&mut alerts);
     let total = alerts.len();
     alerts.truncate(MAX_ALERTS);
-    eprintln!(
-        "{} events committed, {} alerts, after {:.1} s.\n",
+    notice!(
+        "{} events committed, {} alerts, after {:.1} s.",
         committed.events,
         total,
         started.elapsed().as_secs_f64()
     );
+    notice!("");
     output::print(&alert::rows(&alerts), OutputFormat::Table)?;
     let Some(top) = alerts.first() else {
         bail!("the demo raised no alert")
@@ -220,9 +222,10 @@ async fn suggest(top: &Alert, path: &str, store: &Store) -> Result<()> {
         }
     }
     lines.push(format!("casebook sql \"SELECT source, count(*) AS events FROM events GROUP BY source ORDER BY events DESC\"{store_flag}"));
-    eprintln!("\nThe store is in {path}. Try next (`cargo run --release --` stands for `casebook`):");
+    notice!("");
+    notice!("The store is in {path}. Try next (`cargo run --release --` stands for `casebook`):");
     for line in lines {
-        eprintln!("  {}", output::escape(&line));
+        notice!("  {}", output::escape(&line));
     }
     Ok(())
 }

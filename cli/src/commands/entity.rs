@@ -20,7 +20,7 @@ use crate::investigate::gather::{self, Read};
 use crate::investigate::learned::Pair;
 use crate::investigate::neighbours::{self, Neighbour, Neighbours};
 use crate::investigate::{MAX_EVENTS, wording};
-use crate::output::{self, Rows, counted, escape};
+use crate::output::{self, Rows, counted, escape, notice};
 use crate::stores;
 
 /// Neighbours of each kind that are shown.
@@ -125,7 +125,7 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
         entity,
     };
     if profile.read.events == 0 && profile.alerts.is_empty() {
-        eprintln!(
+        notice!(
             "casebook: no event concerns {}; `casebook search '\"…\"'` looks for a word",
             escape(&profile.entity.to_string())
         );
@@ -137,10 +137,10 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
         print_table(&profile)?;
     }
     if let Some(said) = clusters.ambiguous(&profile.entity) {
-        eprintln!("casebook: {said}");
+        notice!("casebook: {said}");
     }
     if read.cut {
-        eprintln!("casebook: the latest {MAX_EVENTS} events were read, there are more; --from and --to narrow them");
+        notice!("casebook: the latest {MAX_EVENTS} events were read, there are more; --from and --to narrow them");
     }
     go_on(&profile, &args.store);
     Ok(exit_code::OK)
@@ -199,7 +199,7 @@ fn pivot(neighbour: &Neighbour) -> Option<String> {
 }
 
 fn print_table(profile: &Profile) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::lines();
     writeln!(out, "{} {}", profile.entity.kind.word(), escape(&profile.entity.value))?;
     if let Some(cluster) = &profile.entity.cluster {
         writeln!(out, "{:<13} {}", "cluster", escape(cluster))?;
@@ -398,7 +398,7 @@ fn print_json(profile: &Profile) -> Result<()> {
             "events": neighbour.events,
         })).collect::<Vec<_>>(),
     });
-    let mut out = std::io::stdout().lock();
+    let mut out = output::lines();
     output::write_json(&object, &mut out)?;
     out.flush()?;
     Ok(())

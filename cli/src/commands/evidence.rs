@@ -15,7 +15,7 @@ use crate::commands::timeline::{Hints, events_rows};
 use crate::investigate::entry::Entry;
 use crate::investigate::gather;
 use crate::investigate::story::{Line, tell};
-use crate::output::{self, Rows, counted, escape};
+use crate::output::{self, Rows, counted, escape, notice};
 use crate::{exit_code, stores};
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub async fn run(args: EvidenceArgs) -> Result<ExitCode> {
         return Ok(exit_code::NO.into());
     }
     if alert.evidence_total > alert.evidence.len() as u64 {
-        eprintln!(
+        notice!(
             "casebook: the alert joins {} events and cites the first {}",
             alert.evidence_total,
             alert.evidence.len()
@@ -72,7 +72,7 @@ async fn fetch(store: &Store, alert: &Alert) -> Result<Vec<FoundEvent>> {
 fn print(alert: &Alert, found: &[FoundEvent], format: OutputFormat) -> Result<()> {
     match format {
         OutputFormat::Json => {
-            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            let mut out = output::lines();
             for event in found {
                 output::write_json(&event.to_ecs(), &mut out)?;
             }
@@ -126,13 +126,13 @@ fn report_missing(alert: &Alert, found: &[FoundEvent]) {
     if missing.is_empty() {
         return;
     }
-    eprintln!(
+    notice!(
         "casebook: {} of {} not in the store: expired, or not committed yet (then ask again in a minute)",
         missing.len(),
         counted(alert.evidence.len(), "cited event"),
     );
     for evidence in missing {
-        eprintln!(
+        notice!(
             "  {} {} {} {}",
             evidence.event_id,
             evidence.time,

@@ -10,7 +10,7 @@ use casebook_ingest::{Decoder, SourceKind, detect_source};
 use crate::args::NormalizeArgs;
 use crate::commands::replay::report_dead_letters;
 use crate::exit_code::{self, usage};
-use crate::output;
+use crate::output::{self, notice};
 
 pub fn run(args: &NormalizeArgs) -> Result<ExitCode> {
     let kind: SourceKind = args
@@ -18,7 +18,7 @@ pub fn run(args: &NormalizeArgs) -> Result<ExitCode> {
         .parse()
         .map_err(|error| usage(format!("--source: {error}")))?;
     let settings = args.topic.settings()?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = output::lines();
     let mut dead_letters = 0;
     for path in &args.files {
         let mut decoder = Decoder::new(kind).with_settings(settings.clone());
@@ -40,7 +40,7 @@ pub fn run(args: &NormalizeArgs) -> Result<ExitCode> {
     }
     out.flush()?;
     if dead_letters > 0 {
-        eprintln!("casebook: {dead_letters} records or parts of records are no events; see docs/dead-letters.md");
+        notice!("casebook: {dead_letters} records or parts of records are no events; see docs/dead-letters.md");
     }
     Ok(exit_code::OK)
 }
@@ -60,7 +60,7 @@ fn explain(record: &RawRecord) {
     let position = record.position.to_string();
     let position = output::escape(&position);
     match detect_source(&record.payload) {
-        Ok((source, mark)) => eprintln!("casebook: {position}: {source}: {mark}"),
-        Err(reject) => eprintln!("casebook: {position}: {}", output::escape(&reject.to_string())),
+        Ok((source, mark)) => notice!("casebook: {position}: {source}: {mark}"),
+        Err(reject) => notice!("casebook: {position}: {}", output::escape(&reject.to_string())),
     }
 }

@@ -11,6 +11,7 @@ use casebook_pipeline::Replay;
 
 use crate::args::ReplayArgs;
 use crate::exit_code::{self, usage};
+use crate::output::notice;
 use crate::{output, progress_bar, rules};
 
 /// Dead letters that are told one by one; the others are only counted.
@@ -43,12 +44,12 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
     bar.finish_and_clear();
     let counts = replay.counts();
     let alerts = replay.finish()?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = output::lines();
     for alert in &alerts {
         output::write_json(alert, &mut out)?;
     }
     out.flush()?;
-    eprintln!(
+    notice!(
         "casebook: {} records, {} events, {} dead letters, {} alerts",
         counts.records,
         counts.events,
@@ -69,7 +70,7 @@ pub fn report_dead_letters(batch: &EventBatch, before: usize) -> usize {
         .iter()
         .take(MAX_REPORTED_DEAD_LETTERS.saturating_sub(before))
     {
-        eprintln!(
+        notice!(
             "casebook: {}: {}: {}",
             output::escape(&letter.position.to_string()),
             letter.reason,

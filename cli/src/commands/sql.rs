@@ -3,31 +3,38 @@
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Result;
-use casebook_store::Store;
+use anyhow::{Result, anyhow, bail};
+use casebook_store::limits::{MAX_ANSWER_ROWS, MAX_SQL_BYTES};
+use casebook_store::{SqlLimits, Store, StoreError, resident_bytes};
 
 use crate::args::SqlArgs;
 use crate::exit_code::usage;
-use crate::output::{self, Rows, escape};
+use crate::output::{self, Rows, escape, notice};
 use crate::{exit_code, stores};
 
 /// Statements that are remembered.
 const HISTORY: usize = 200;
 /// Longest file of remembered statements that is read, in bytes.
-const MAX_HISTORY_BYTES: u64 = 4 << 20;
+const MAX_HISTORY_BYTES: usize = 4 << 20;
 
 pub async fn run(args: SqlArgs) -> Result<ExitCode> {
     let store = stores::open_existing(&args.store).await?;
+    let nothing = || usage("there is no statement: give one, or pipe one in");
     if let Some(query) = &args.query {
+        if query.trim_matches([' ', '\t', '\r', '\n', ';']).is_empty() {
+            return Err(nothing());
+        }
         answer(&store, query, &args).await?;
     } else if std::io::stdin().is_terminal() {
         prompt(&store, &args).await?;
     } else {
         let mut query = String::new();
-        std::io::stdin().lock().read_to_string(&mut query)?;
+        let limit = MAX_SQL_BYTES as u64 + 1;
+        std::io::stdin().lock().take(limit).read_to_string(&mut query)?;
         if query.trim().is_empty() {
-            return Err(usage("there is no statement: give one, or pipe one in"));
+            return Err(nothing());
         }
         answer(&store, query.trim().trim_end_matches(';'), &args).await?;
     }
@@ -35,8 +42,14 @@ pub async fn run(args: SqlArgs) -> Result<ExitCode> {
 }
 
 async fn answer(store: &Store, query: &str, args: &SqlArgs) -> Result<()> {
-    let answer = store.sql(query, args.limit).await?;
-    let cut = answer.rows.len() >= args.limit;
+    let answer = match store.sql_within(query, limits(args)).await {
+        Err(error @ StoreError::SqlLimit(_)) => {
+            let (memory, time) = (args.memory_limit_mib, args.timeout);
+            bail!("{error}; --memory-limit-mib (now {memory}) and --timeout (now {time:?}) let it have more");
+        }
+        answer => answer?,
+    };
+    let cut = answer.rows.len() >= args.limit.min(MAX_ANSWER_ROWS);
     output::print(
         &Rows {
             columns: answer.columns,
@@ -45,38 +58,35 @@ async fn answer(store: &Store, query: &str, args: &SqlArgs) -> Result<()> {
         args.output.output,
     )?;
     if cut {
-        eprintln!("casebook: the first {} rows; --limit shows more", args.limit);
+        notice!(
+            "casebook: the first {} rows; --limit shows more",
+            args.limit.min(MAX_ANSWER_ROWS)
+        );
     }
     Ok(())
 }
 
+fn limits(args: &SqlArgs) -> SqlLimits {
+    SqlLimits {
+        rows: args.limit,
+        memory_bytes: (args.memory_limit_mib as usize) << 20,
+        time: args.timeout,
+    }
+}
+
 /// Reads statements until the end of input. A statement ends with a semicolon; its errors end nothing.
 async fn prompt(store: &Store, args: &SqlArgs) -> Result<()> {
-    eprintln!(
-        "Tables: events, alerts, dead_letters, signals, bindings. A statement ends with ; and may take several lines.\n\
-         SHOW COLUMNS FROM events; lists columns; WHERE matches('user:alice \"kube-system\"') asks the index.\n\
-         \\h lists earlier statements, \\3 runs the third of them again, Ctrl-D ends."
+    notice!(
+        "Tables: events, alerts, dead_letters, signals, bindings. A statement ends with ; and may take several lines."
     );
+    notice!("SHOW COLUMNS FROM events; lists columns; WHERE matches('user:alice \"kube-system\"') asks the index.");
+    notice!("\\h lists earlier statements, \\3 runs the third of them again, Ctrl-C stops a statement, Ctrl-D ends.");
     let mut history = History::read();
     let mut statement = String::new();
     loop {
-        eprint!(
-            "{}",
-            if statement.is_empty() {
-                "casebook> "
-            } else {
-                "      ... "
-            }
-        );
-        std::io::stderr().flush()?;
-        // A thread of its own may wait: nothing else is done meanwhile.
-        let line = tokio::task::spawn_blocking(|| {
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line).map(|_| line)
-        });
-        let line = line.await??;
+        let line = read_line(&mut statement).await?;
         if line.is_empty() {
-            eprintln!();
+            notice!("");
             return Ok(());
         }
         let line = match line.trim().strip_prefix('\\') {
@@ -86,11 +96,11 @@ async fn prompt(store: &Store, args: &SqlArgs) -> Result<()> {
             }
             Some(number) => match history.get(number) {
                 Some(earlier) => {
-                    eprintln!("{}", escape(earlier));
+                    notice!("{}", escape(earlier));
                     format!("{earlier};")
                 }
                 None => {
-                    eprintln!("casebook: `\\{}` is none: \\h lists earlier statements", escape(number));
+                    notice!("casebook: `\\{}` is none: \\h lists earlier statements", escape(number));
                     continue;
                 }
             },
@@ -106,8 +116,57 @@ async fn prompt(store: &Store, args: &SqlArgs) -> Result<()> {
         let query = query.trim().to_owned();
         statement.clear();
         history.add(&query);
-        if let Err(error) = answer(store, &query, args).await {
-            eprintln!("casebook: {}", escape(&format!("{error:#}")));
+        let held = resident_bytes();
+        // An interrupted statement ends, and not the prompt.
+        let answered = tokio::select! {
+            biased;
+            answered = answer(store, &query, args) => answered,
+            _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+        };
+        if let Err(error) = answered {
+            notice!("casebook: {error:#}");
+            give_back(held, args).await?;
+        }
+    }
+}
+
+/// Waits for the memory of a statement that was stopped: a function that does not end keeps what it has, and the prompt could
+/// not bound what the next statement takes.
+async fn give_back(held_before: Option<u64>, args: &SqlArgs) -> Result<()> {
+    let limit = held_before
+        .unwrap_or(0)
+        .saturating_add((limits(args).memory_bytes / 2) as u64);
+    for _ in 0..100 {
+        if resident_bytes().is_none_or(|held| held <= limit) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(anyhow!("the statement holds on to its memory; the prompt ends with it"))
+}
+
+/// The next line, with its prompt; without one at the end of input. An interrupt begins the statement anew.
+async fn read_line(statement: &mut String) -> Result<String> {
+    // A thread of its own may wait: nothing else is done meanwhile.
+    let mut line = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    loop {
+        let prompt = if statement.is_empty() {
+            "casebook> "
+        } else {
+            "      ... "
+        };
+        let mut out = std::io::stderr();
+        out.write_all(prompt.as_bytes())?;
+        out.flush()?;
+        tokio::select! {
+            line = &mut line => return Ok(line??),
+            _ = tokio::signal::ctrl_c() => {
+                statement.clear();
+                notice!("");
+            }
         }
     }
 }
@@ -122,8 +181,8 @@ impl History {
     fn read() -> Self {
         let file = history_file();
         let text = file.as_ref().and_then(|file| {
-            let length = std::fs::metadata(file).ok()?.len();
-            (length <= MAX_HISTORY_BYTES).then(|| std::fs::read_to_string(file).ok())?
+            // Without a history, or with one that cannot be read, it begins anew.
+            casebook_pipeline::read_text_file(file, MAX_HISTORY_BYTES).ok()
         });
         let statements = text.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
         Self { file, statements }
@@ -131,7 +190,7 @@ impl History {
 
     fn list(&self) {
         for (n, statement) in self.statements.iter().enumerate() {
-            eprintln!("{:>4}  {}", n + 1, escape(statement));
+            notice!("{:>4}  {}", n + 1, escape(statement));
         }
     }
 
@@ -150,7 +209,7 @@ impl History {
         let folder = file.parent().map(std::path::Path::to_owned).unwrap_or_default();
         let kept = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(file, self.statements.join("\n")));
         if let Err(error) = kept {
-            eprintln!("casebook: the history is not kept: {error}");
+            notice!("casebook: the history is not kept: {error}");
             self.file = None;
         }
     }

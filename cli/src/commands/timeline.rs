@@ -21,7 +21,7 @@ use crate::investigate::gather::{self, Scope};
 use crate::investigate::learned::Learned;
 use crate::investigate::story::{Line, tell};
 use crate::investigate::{AROUND_NANOS, MAX_EVENTS, subjects, wording};
-use crate::output::{self, Rows, counted, escape};
+use crate::output::{self, Rows, counted, escape, notice};
 use crate::{stores, time_range, unreadable};
 
 /// Lines that are printed where no limit is said.
@@ -128,7 +128,7 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
         .iter()
         .filter(|line| matches!(line, Line::Events(group) if group.count > 1));
     let only = if read.cut { "the latest " } else { "" };
-    eprintln!(
+    notice!(
         "casebook: {entity}: {only}{}, {}; {} of {}, {} of them groups",
         counted(read.events, "event"),
         counted(alert_count, "alert"),
@@ -138,13 +138,13 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
         entity = escape(&entity.to_string()),
     );
     if let Some(said) = clusters.ambiguous(&entity) {
-        eprintln!("casebook: {said}");
+        notice!("casebook: {said}");
     }
     if read.cut {
-        eprintln!("casebook: more than {MAX_EVENTS} events are not read; --from, --to and --source narrow the story");
+        notice!("casebook: more than {MAX_EVENTS} events are not read; --from, --to and --source narrow the story");
     }
     if total > lines.len() {
-        eprintln!("casebook: the earlier lines are left out; --limit {total} shows them all");
+        notice!("casebook: the earlier lines are left out; --limit {total} shows them all");
     }
     let mut hints = Hints::new(&args.store);
     if let Some(id) = &gravest {
@@ -221,7 +221,7 @@ pub async fn subject(store: &Store, entity: &EntityName, scope: &Scope) -> Resul
                 ..SearchRequest::default()
             };
             let Some(event) = unreadable::search(store, request).await?.pop() else {
-                eprintln!(
+                notice!(
                     "casebook: no event has an id that begins with `{}`; it may have expired",
                     escape(&entity.value)
                 );
@@ -236,7 +236,7 @@ pub async fn subject(store: &Store, entity: &EntityName, scope: &Scope) -> Resul
         _ => {
             let (learned, read) = gather::learn(store, entity, scope).await?;
             if read.cut {
-                eprintln!(
+                notice!(
                     "casebook: its other names are learned from the latest events alone; --from and --to narrow them"
                 );
             }
@@ -244,7 +244,7 @@ pub async fn subject(store: &Store, entity: &EntityName, scope: &Scope) -> Resul
         }
     };
     if query.write().1 {
-        eprintln!("casebook: it has more names than one query takes; some are left out");
+        notice!("casebook: it has more names than one query takes; some are left out");
     }
     Ok(Some(Subject { query, learned, around }))
 }
@@ -276,14 +276,14 @@ pub async fn named(
         return Ok(None);
     };
     if meant.count == 0 {
-        eprintln!(
+        notice!(
             "casebook: nothing is known of `{}`; say the kind where it is another one (pod:, user:, node:, ip:, …), or look for the word: casebook search '\"{}\"'",
             escape(text),
             escape(&text.replace(['"', '\''], " "))
         );
         return Ok(None);
     }
-    eprintln!(
+    notice!(
         "casebook: `{}` is taken for {} ({})",
         escape(text),
         escape(&meant.entity.to_string()),
@@ -338,7 +338,7 @@ fn nothing_found(entity: &EntityName, args: &TimelineArgs) {
         (false, false) => "; --text also takes events that have the name in their text",
         (false, true) => "",
     };
-    eprintln!("casebook: no event concerns {}{advice}", escape(&entity.to_string()));
+    notice!("casebook: no event concerns {}{advice}", escape(&entity.to_string()));
 }
 
 /// The lines for people.
@@ -480,9 +480,9 @@ impl Hints {
         if self.lines.is_empty() {
             return;
         }
-        eprintln!("{}", self.head);
+        notice!("{}", self.head);
         for line in &self.lines {
-            eprintln!("  {}", escape(line));
+            notice!("  {}", escape(line));
         }
     }
 }

@@ -9,10 +9,6 @@ use casebook_store::limits::{MAX_QUERY_BYTES, MAX_QUERY_TERMS};
 use super::entity_name::{EntityName, Kind};
 use super::learned::{Learned, Span};
 
-/// Parts that a term of a query takes at most, as the query language counts: its name, its value, what joins it to others, and
-/// parentheses.
-const PARTS_OF_A_TERM: usize = 6;
-
 /// What the query language calls `ip`.
 pub const ADDRESSES: &[FieldId] = &[
     FieldId::SourceIp,
@@ -144,7 +140,7 @@ impl EntityQuery {
         let texts = self.texts.iter().map(|text| (quoted(text), 1));
         let (mut query, mut terms, mut cut) = (String::new(), 0, false);
         for (part, more) in clauses.chain(texts).chain(ids) {
-            if query.len() + part.len() + 4 > MAX_QUERY_BYTES || (terms + more) * PARTS_OF_A_TERM > MAX_QUERY_TERMS {
+            if query.len() + part.len() + 4 > MAX_QUERY_BYTES || terms + more > MAX_QUERY_TERMS {
                 cut = true;
                 continue;
             }

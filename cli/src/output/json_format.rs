@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use casebook_event::Value;
 
-use super::{Rows, is_dangerous};
+use super::{Rows, escape_json};
 
 pub fn write_rows(rows: &Rows, out: &mut impl Write) -> Result<()> {
     for row in &rows.rows {
@@ -21,16 +21,9 @@ pub fn write_rows(rows: &Rows, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-/// JSON leaves the controls beyond ASCII and the reordering characters as they are; they are written as `\uXXXX`, which
-/// means the same to every reader.
+/// One value, escaped as [`escape_json`] says.
 pub fn write_line(value: &impl serde::Serialize, out: &mut impl Write) -> Result<()> {
-    let text = serde_json::to_string(value)?;
-    let mut rest = text.as_str();
-    while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_dangerous(*c)) {
-        write!(out, "{}\\u{:04x}", &rest[..at], u32::from(c))?;
-        rest = &rest[at + c.len_utf8()..];
-    }
-    writeln!(out, "{rest}")?;
+    writeln!(out, "{}", escape_json(&serde_json::to_string(value)?))?;
     Ok(())
 }
 
@@ -40,11 +33,11 @@ mod tests {
 
     #[test]
     fn escapes_mean_the_same() {
-        let value = Value::str("a\u{9b}b\u{202e}c\u{7f}\n");
+        let value = Value::str("a\u{9b}b\u{202e}c\u{7f}\u{e0041}\n");
         let mut out = Vec::new();
         write_line(&value, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "\"a\\u009bb\\u202ec\\u007f\\n\"\n");
+        assert_eq!(text, "\"a\\u009bb\\u202ec\\u007f\\udb40\\udc41\\n\"\n");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }

@@ -6,6 +6,8 @@ use std::io::Write;
 use anyhow::Result;
 use casebook_pipeline::TestOutcome;
 
+use super::is_dangerous;
+
 /// Writes a suite for each rule file; `why` is the text of a failure.
 pub fn write(outcomes: &[TestOutcome], why: &dyn Fn(&TestOutcome) -> String, out: &mut impl Write) -> Result<()> {
     let mut suites: BTreeMap<&str, Vec<&TestOutcome>> = BTreeMap::new();
@@ -61,8 +63,11 @@ fn text(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            '\n' => escaped.push(c),
+            '\t' => escaped.push_str("&#9;"),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            // A reference means the same to a reader of XML, and nothing to a terminal.
+            c if is_dangerous(c) => escaped.push_str(&format!("&#x{:x};", u32::from(c))),
             c => escaped.push(c),
         }
     }
@@ -89,12 +94,12 @@ mod tests {
         };
         let outcomes = [outcome("fires", Some(failure)), outcome("does not", None)];
         let mut out = Vec::new();
-        write(&outcomes, &|_| "- x\u{1b}\n<y>".into(), &mut out).unwrap();
+        write(&outcomes, &|_| "- x\u{1b}\u{202e}\n<y>".into(), &mut out).unwrap();
         let xml = String::from_utf8(out).unwrap();
         assert!(xml.contains(r#"tests="2" failures="1""#), "{xml}");
         assert!(
             xml.contains(
-                "<failure message=\"expected 1, found 0 &quot;alerts&quot;\">- x\u{fffd}\n&lt;y&gt;</failure>"
+                "<failure message=\"expected 1, found 0 &quot;alerts&quot;\">- x\u{fffd}&#x202e;\n&lt;y&gt;</failure>"
             ),
             "{xml}"
         );

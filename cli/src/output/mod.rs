@@ -2,21 +2,25 @@
 //! and terminals obey what they are shown.
 
 mod csv_format;
+mod escaping;
 pub mod explained;
 pub mod histogram;
 mod json_format;
 pub mod junit;
+pub mod notice;
 pub mod pager;
 pub mod sarif;
 mod table_format;
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anyhow::Result;
 use casebook_event::Value;
 
 use crate::args::OutputFormat;
+
+pub use escaping::{escape, escape_json, escape_lines, is_dangerous};
+pub(crate) use notice::notice;
 
 /// Rows with named columns.
 #[derive(Debug, Default)]
@@ -34,6 +38,28 @@ impl Rows {
             columns: columns.iter().map(|&c| c.to_owned()).collect(),
             rows: Vec::new(),
         }
+    }
+}
+
+/// Standard output for lines of text or JSON: whatever is written is escaped on its way, line ends apart.
+pub fn lines() -> io::BufWriter<Lines> {
+    io::BufWriter::new(Lines)
+}
+
+/// See [`lines`].
+#[derive(Debug)]
+pub struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        // What is written in one piece is a text; the buffer before this one keeps pieces whole.
+        let shown = String::from_utf8_lossy(text);
+        io::stdout().lock().write_all(escape_lines(&shown).as_bytes())?;
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
     }
 }
 
@@ -70,41 +96,46 @@ pub fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Whether a terminal might act on this character instead of showing it: controls, and those that reorder text.
-fn is_dangerous(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// The text with what a terminal might act on written out as `\u{…}`.
-pub fn escape(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.chars().any(is_dangerous) {
-        return text.into();
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '\n' => escaped.push_str("\\n"),
-            '\t' => escaped.push_str("\\t"),
-            '\r' => escaped.push_str("\\r"),
-            // Writing to a String cannot fail.
-            c if is_dangerous(c) => drop(write!(escaped, "\\u{{{:x}}}", u32::from(c))),
-            c => escaped.push(c),
-        }
-    }
-    escaped.into()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
+    /// Files that write to the process's streams by themselves, and why they may.
+    const MAY: &[(&str, &str)] = &[
+        ("logging.rs", "escapes each line of the log"),
+        ("exit_code.rs", "escapes what clap says"),
+        ("progress_bar.rs", "draws a bar, of numbers and words of our own"),
+        ("commands/sql.rs", "writes a prompt without a line end"),
+        ("commands/search/mod.rs", "writes Parquet, to no terminal"),
+        ("commands/completions.rs", "writes a script of our own, with tabs"),
+    ];
+
+    fn check(directory: &Path, root: &Path) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                check(&path, root);
+                continue;
+            }
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            if name.starts_with("output/") || MAY.iter().any(|(file, _)| *file == name) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for way in ["stdout()", "stderr()", "println!", "print!", "dbg!"] {
+                let told = text.contains(way);
+                assert!(
+                    !told,
+                    "{name} prints by itself, with {way}: see output::lines and output::notice"
+                );
+            }
+        }
+    }
+
+    /// Nothing reaches a terminal but through this module.
     #[test]
-    fn a_terminal_is_told_nothing() {
-        let check = |text: &str, want: &str| assert_eq!(escape(text), want);
-        check("plain é 日本", "plain é 日本");
-        check("\u{1b}[2Jgone", "\\u{1b}[2Jgone");
-        check("a\nb\u{9b}c\u{7f}", "a\\nb\\u{9b}c\\u{7f}");
-        check("\u{202e}txt.exe", "\\u{202e}txt.exe");
+    fn every_command_prints_through_this_module() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        check(&root, &root);
     }
 }

@@ -19,6 +19,17 @@ pub fn show(text: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Ctrl-C goes to both: it is the pager's to say what it means. Were this process to end first, the two would go on sharing
+/// the terminal with the shell.
+fn keep_interrupts_for_the_pager() {
+    #[cfg(unix)]
+    if tokio::runtime::Handle::try_current().is_ok() {
+        use tokio::signal::unix::{SignalKind, signal};
+        // That it is listened for is enough.
+        drop(signal(SignalKind::interrupt()));
+    }
+}
+
 /// Whether a pager has shown it.
 fn paged(text: &[u8]) -> bool {
     let named = ["CASEBOOK_PAGER", "PAGER"]
@@ -32,6 +43,7 @@ fn paged(text: &[u8]) -> bool {
     let Ok(mut pager) = Command::new(program).args(words).stdin(Stdio::piped()).spawn() else {
         return false;
     };
+    keep_interrupts_for_the_pager();
     if let Some(mut input) = pager.stdin.take() {
         // A pager that is left before the end closes its side: nobody wants the rest.
         let _ = input.write_all(text);

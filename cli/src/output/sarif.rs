@@ -6,6 +6,8 @@ use anyhow::Result;
 use casebook_correlate::{Diagnostic, LINTS, Severity};
 use serde_json::{Value, json};
 
+use super::escape_json;
+
 /// Writes one run with all the findings.
 pub fn write(diagnostics: &[Diagnostic], out: &mut impl Write) -> Result<()> {
     let rules: Vec<Value> = LINTS
@@ -32,8 +34,7 @@ pub fn write(diagnostics: &[Diagnostic], out: &mut impl Write) -> Result<()> {
             "results": results,
         }],
     });
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)?;
+    writeln!(out, "{}", escape_json(&serde_json::to_string_pretty(&document)?))?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 mod care;
 mod commands;
 mod delivery;
+mod hostile;
 mod investigate;
 mod late;
 mod samples;

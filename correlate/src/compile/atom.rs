@@ -6,6 +6,7 @@ use casebook_event::FieldRef;
 use ipnet::IpNet;
 use regex::Regex;
 
+use super::glob::Glob;
 use crate::sigma::date::DatePart;
 use crate::sigma::pattern::{Pattern, Piece};
 use crate::sigma::value::{Number, Order, Relation, Test};
@@ -34,11 +35,8 @@ pub(crate) enum Check {
         relation: Relation,
         text: String,
     },
-    /// A text with wildcards, folded unless `cased`.
-    Glob {
-        pieces: Vec<Piece>,
-        cased: bool,
-    },
+    /// A text with wildcards.
+    Glob(Glob),
     Number(Number),
     Null,
     Regex(Regex),
@@ -169,16 +167,7 @@ fn text_check(pattern: &Pattern, cased: bool, has_field: bool) -> Check {
             relation,
             text: fold(text).into_owned(),
         },
-        _ => {
-            let folded = |piece: &Piece| match piece {
-                Piece::Text(text) if !cased => Piece::Text(fold(text).into_owned()),
-                other => other.clone(),
-            };
-            Check::Glob {
-                pieces: pattern.pieces().iter().map(folded).collect(),
-                cased,
-            }
-        }
+        _ => Check::Glob(Glob::new(pattern.pieces(), cased)),
     }
 }
 

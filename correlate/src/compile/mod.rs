@@ -10,6 +10,7 @@
 mod atom;
 mod field_scan;
 mod gate;
+mod glob;
 mod path_index;
 mod source_plan;
 

@@ -2,10 +2,10 @@
 
 use casebook_event::{Event, FieldRef, ValueRef, ip_address};
 
+use super::any_of::{any_of, holds};
 use crate::compile::Check;
-use crate::sigma::pattern::Piece;
 use crate::sigma::value::{Relation, compares};
-use crate::text::{fold, fold_char};
+use crate::text::fold;
 
 /// Whether a value has a text to compare with: `null` and the empty array have none.
 pub(super) fn has_text(value: ValueRef<'_>) -> bool {
@@ -28,12 +28,7 @@ pub(super) fn field(check: &Check, event: &Event, field: &FieldRef) -> bool {
             });
             null || missing
         }
-        Check::Field { other, relation, cased } => event.visit(field, &mut |a| {
-            has_text(a)
-                && event.visit(other, &mut |b| {
-                    has_text(b) && related(&a.to_text(), &b.to_text(), *relation, *cased)
-                })
-        }),
+        Check::Field { other, relation, cased } => related_fields(event, field, other, *relation, *cased),
         _ => event.visit(field, &mut |found| value(check, found)),
     }
 }
@@ -44,8 +39,8 @@ pub(super) fn value(check: &Check, value: ValueRef<'_>) -> bool {
         return false;
     }
     match check {
-        Check::Literal { relation, text } => related(&value.to_text(), text, *relation, false),
-        Check::Glob { pieces, cased } => glob(pieces, &value.to_text(), *cased),
+        Check::Literal { relation, text } => holds(&fold(&value.to_text()), text, *relation),
+        Check::Glob(glob) => glob.matches(&value.to_text()),
         Check::Number(number) => number.equals(value),
         Check::Regex(regex) => regex.is_match(&value.to_text()),
         Check::Cidr(network) => {
@@ -58,101 +53,23 @@ pub(super) fn value(check: &Check, value: ValueRef<'_>) -> bool {
     }
 }
 
-fn related(text: &str, other: &str, relation: Relation, cased: bool) -> bool {
-    let (text, other) = if cased {
-        (text.into(), other.into())
-    } else {
-        (fold(text), fold(other))
+/// Whether any value of one field relates so to any of another.
+fn related_fields(event: &Event, field: &FieldRef, other: &FieldRef, relation: Relation, cased: bool) -> bool {
+    let texts = |field: &FieldRef| {
+        let mut texts: Vec<String> = Vec::new();
+        event.visit(field, &mut |value| {
+            if has_text(value) {
+                let text = value.to_text();
+                texts.push(if cased {
+                    text.into_owned()
+                } else {
+                    fold(&text).into_owned()
+                });
+            }
+            false
+        });
+        texts
     };
-    match relation {
-        Relation::Equals => text == other,
-        Relation::StartsWith => text.starts_with(&*other),
-        Relation::EndsWith => text.ends_with(&*other),
-        Relation::Contains => text.contains(&*other),
-    }
-}
-
-/// Whether the whole of `text` matches. Goes back only to the last `*`, so that the work is at most the product of the
-/// two lengths.
-fn glob(pieces: &[Piece], text: &str, cased: bool) -> bool {
-    let mut rest = text;
-    let mut at = 0;
-    // Where to go on when a later piece fails: behind the last `*`, one character further each time.
-    let mut retry: Option<(usize, &str)> = None;
-    loop {
-        let step = match pieces.get(at) {
-            Some(Piece::Many) => {
-                if at + 1 == pieces.len() {
-                    return true;
-                }
-                at += 1;
-                retry = Some((at, rest));
-                continue;
-            }
-            Some(Piece::One) => {
-                let mut chars = rest.chars();
-                chars.next().map(|_| chars.as_str())
-            }
-            Some(Piece::Text(wanted)) => strip(rest, wanted, cased),
-            None if rest.is_empty() => return true,
-            None => None,
-        };
-        match (step, &mut retry) {
-            (Some(behind), _) => {
-                rest = behind;
-                at += 1;
-            }
-            (None, Some((behind_star, from))) => {
-                let mut chars = from.chars();
-                if chars.next().is_none() {
-                    return false;
-                }
-                *from = chars.as_str();
-                rest = from;
-                at = *behind_star;
-            }
-            (None, None) => return false,
-        }
-    }
-}
-
-fn strip<'a>(text: &'a str, wanted: &str, cased: bool) -> Option<&'a str> {
-    if cased {
-        return text.strip_prefix(wanted);
-    }
-    let mut chars = text.chars();
-    for c in wanted.chars() {
-        if fold_char(chars.next()?) != c {
-            return None;
-        }
-    }
-    Some(chars.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sigma::pattern::Pattern;
-
-    #[test]
-    fn wildcards_match_the_whole_text() {
-        let check = |pattern: &str, text: &str, want: bool| {
-            assert_eq!(
-                glob(Pattern::parse(pattern).pieces(), text, false),
-                want,
-                "{pattern} on {text}"
-            );
-        };
-        check("a*b*c", "AxxBxxC", true);
-        check("a*b*c", "axxc", false);
-        check("*", "", true);
-        check("", "", true);
-        check("", "x", false);
-        check("?", "é", true);
-        check("?", "", false);
-        check("a?c", "abc", true);
-        check("*aab", "aaaaab", true);
-        check("*a?b*", "xxazbxx", true);
-        check("a*", "b", false);
-    }
+    let (texts, others) = (texts(field), texts(other));
+    any_of(&texts, &others, relation)
 }

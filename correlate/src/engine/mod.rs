@@ -4,6 +4,7 @@
 //! Event ─gate fields, FieldScan─▶ candidate rules ─Expression over memoized atoms─▶ matches ─▶ Signal
 //! ```
 
+mod any_of;
 mod check;
 #[cfg(test)]
 mod conformance;

@@ -15,7 +15,8 @@ use super::value::{Expression, Number, Relation, Test};
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Mark, Report, code};
 use crate::limits::{
-    MAX_REGEX_COMPILED_BYTES, MAX_REGEX_DEPTH, MAX_VALUE_BYTES, MAX_VALUES_PER_ITEM, MAX_WINDASH_VARIANTS,
+    MAX_REGEX_COMPILED_BYTES, MAX_REGEX_DEPTH, MAX_SPELLED_BYTES, MAX_VALUE_BYTES, MAX_VALUES_PER_ITEM,
+    MAX_WILDCARD_RUN_CHARS, MAX_WINDASH_VARIANTS,
 };
 
 /// The `detection` section.
@@ -407,6 +408,17 @@ fn texts(key: &Key<'_>, text: &str, relation: Relation, mark: Mark, report: &mut
             return None;
         };
         patterns = vec![Pattern::literal(&text)];
+    }
+    if patterns.iter().any(|p| p.longest_open_run() > MAX_WILDCARD_RUN_CHARS) {
+        let message = format!("more than {MAX_WILDCARD_RUN_CHARS} characters with a `?` among them and no `*`");
+        report.add(code::BAD_VALUE, mark, message);
+        return None;
+    }
+    let spelled: usize = patterns.iter().map(Pattern::text_bytes).sum();
+    if !key.encodings.is_empty() && !report.spell(spelled) {
+        let message = format!("the modifiers make more than {MAX_SPELLED_BYTES} bytes of the values of this rule");
+        report.add(code::TOO_MANY, mark, message);
+        return None;
     }
     Some(patterns.into_iter().map(test).collect())
 }

@@ -59,6 +59,26 @@ impl Pattern {
         }
     }
 
+    /// Bytes of its texts.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let texts = self.pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Many | Piece::One => 1,
+        });
+        texts.sum()
+    }
+
+    /// Characters of the longest part between two `*` that has a `?` in it.
+    pub(crate) fn longest_open_run(&self) -> usize {
+        let chars = |piece: &Piece| match piece {
+            Piece::Text(text) => text.chars().count(),
+            Piece::Many | Piece::One => 1,
+        };
+        let runs = self.pieces.split(|piece| *piece == Piece::Many);
+        let open = runs.filter(|run| run.contains(&Piece::One));
+        open.map(|run| run.iter().map(chars).sum()).max().unwrap_or(0)
+    }
+
     /// The pattern with `*` in front, behind, or both.
     pub(crate) fn open(mut self, front: bool, behind: bool) -> Self {
         if front && self.pieces.first() != Some(&Piece::Many) {

@@ -3,10 +3,12 @@
 //! Built on the parser's events rather than on a ready-made tree, because a rule file is untrusted: duplicate keys are
 //! errors (a tree keeps one of the two without a word), aliases count for what they expand to, and depth is bounded.
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use crate::diagnostic::{Mark, Report, code};
-use crate::limits::{MAX_RULE_FILE_BYTES, MAX_YAML_DEPTH, MAX_YAML_KEYS, MAX_YAML_NODES};
+use crate::limits::{MAX_RULE_FILE_BYTES, MAX_YAML_DEPTH, MAX_YAML_KEYS, MAX_YAML_NODES, MAX_YAML_TEXT_BYTES};
 
 /// A YAML value and where it begins.
 #[derive(Debug, Clone, PartialEq)]
@@ -193,9 +195,10 @@ struct Builder {
     documents: Vec<Node>,
     open: Vec<Open>,
     root: Option<Node>,
-    /// What each anchor stands for, with its number of nodes.
-    anchors: Vec<(usize, Node, usize)>,
-    nodes: usize,
+    /// What each anchor stands for, with its nodes and the bytes of their texts.
+    anchors: HashMap<usize, (Node, Size)>,
+    /// What was made so far, aliases expanded.
+    made: Size,
 }
 
 impl Builder {
@@ -214,7 +217,10 @@ impl Builder {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.count(1)?;
+                self.count(Size {
+                    nodes: 1,
+                    bytes: text.len(),
+                })?;
                 let is_text =
                     style != ScalarStyle::Plain || tag.is_some_and(|t| t.is_yaml_core_schema() && t.suffix == "str");
                 let data = if is_text {
@@ -225,11 +231,14 @@ impl Builder {
                 self.close(Node { mark, data }, anchor, report)?;
             }
             Event::Alias(anchor) => {
-                let found = self.anchors.iter().rev().find(|(id, ..)| *id == anchor);
-                let Some((_, node, size)) = found.cloned() else {
+                let Some(&(_, size)) = self.anchors.get(&anchor) else {
                     return Err("an alias whose anchor is not complete yet".to_owned());
                 };
+                // Counted before it is copied.
                 self.count(size)?;
+                let Some((node, _)) = self.anchors.get(&anchor).cloned() else {
+                    return Ok(());
+                };
                 if self.open.len() + depth(&node) > MAX_YAML_DEPTH {
                     return Err(format!("collections are nested more than {MAX_YAML_DEPTH} deep"));
                 }
@@ -239,18 +248,18 @@ impl Builder {
         Ok(())
     }
 
-    fn count(&mut self, nodes: usize) -> Result<(), String> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > MAX_YAML_NODES {
+    fn count(&mut self, size: Size) -> Result<(), String> {
+        self.made = self.made.and(size);
+        if self.made.nodes > MAX_YAML_NODES || self.made.bytes > MAX_YAML_TEXT_BYTES {
             return Err(format!(
-                "the file has more than {MAX_YAML_NODES} nodes, aliases expanded"
+                "the file has more than {MAX_YAML_NODES} nodes or {MAX_YAML_TEXT_BYTES} bytes of text, aliases expanded"
             ));
         }
         Ok(())
     }
 
     fn open(&mut self, data: Data, mark: Mark, anchor: usize) -> Result<(), String> {
-        self.count(1)?;
+        self.count(Size { nodes: 1, bytes: 0 })?;
         if self.open.len() >= MAX_YAML_DEPTH {
             return Err(format!("collections are nested more than {MAX_YAML_DEPTH} deep"));
         }
@@ -266,7 +275,7 @@ impl Builder {
         if anchor > 0 {
             let size = size(&node);
             self.count(size)?;
-            self.anchors.push((anchor, node.clone(), size));
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         let Some(parent) = self.open.last_mut() else {
             self.root = Some(node);
@@ -311,11 +320,35 @@ impl Builder {
     }
 }
 
-fn size(node: &Node) -> usize {
+/// How much a node is, with all that is in it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn and(self, other: Self) -> Self {
+        Self {
+            nodes: self.nodes.saturating_add(other.nodes),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+}
+
+fn size(node: &Node) -> Size {
+    let scalar = |text: &str| Size {
+        nodes: 1,
+        bytes: text.len(),
+    };
     match &node.data {
-        Data::Seq(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Data::Map(entries) => 1 + entries.iter().map(|entry| 1 + size(&entry.value)).sum::<usize>(),
-        _ => 1,
+        Data::Seq(items) => items.iter().map(size).fold(scalar(""), Size::and),
+        Data::Map(entries) => entries
+            .iter()
+            .map(|entry| scalar(&entry.key).and(size(&entry.value)))
+            .fold(scalar(""), Size::and),
+        Data::Number(text) | Data::Str(text) => scalar(text),
+        Data::Null | Data::Bool(_) => scalar(""),
     }
 }
 
@@ -406,6 +439,13 @@ mod tests {
             bomb.push_str(&format!("a{n}: &a{n} [{alias}]\n"));
         }
         check(&bomb, "more than 100000 nodes");
+        // Few nodes, but long ones: their bytes count, too.
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a,".repeat(1_000));
+        check(&long, "bytes of text");
+        // As many anchors as fit, and as many aliases of the first.
+        let anchors: String = (0..30_000).map(|n| format!("&a{n} x,")).collect();
+        let many = format!("a: [{anchors}]\nb: [{}]\n", "*a0,".repeat(30_000));
+        assert_eq!(load(&many).1, Vec::<String>::new());
         check("a: [1", "yaml-syntax");
     }
 

@@ -18,7 +18,9 @@ use super::wildcard::{Piece, Wildcard};
 use crate::QueryError;
 use crate::index::is_prose;
 use crate::index::tokenizer::fold;
-use crate::limits::{MAX_QUERY_BYTES, MAX_QUERY_DEPTH, MAX_QUERY_TERMS, MAX_REGEX_BYTES};
+use crate::limits::{
+    MAX_QUERY_BYTES, MAX_QUERY_DEPTH, MAX_QUERY_EXPRESSIONS, MAX_QUERY_TERMS, MAX_REGEX_BYTES, MAX_REGEX_DEPTH,
+};
 
 /// Parses a query. An empty one, and `*`, mean every event.
 ///
@@ -33,12 +35,7 @@ pub(crate) fn parse(text: &str) -> Result<Query, QueryError> {
         ));
     }
     let tokens = tokens(text)?;
-    if tokens.len() > MAX_QUERY_TERMS {
-        return Err(QueryError::new(
-            tokens[MAX_QUERY_TERMS].0,
-            format!("a query has at most {MAX_QUERY_TERMS} parts"),
-        ));
-    }
+    check_terms(&tokens)?;
     if tokens.is_empty() {
         return Ok(Query::All);
     }
@@ -53,6 +50,25 @@ pub(crate) fn parse(text: &str) -> Result<Query, QueryError> {
         None => Ok(query),
         Some(_) => Err(parser.error("this parenthesis has no partner")),
     }
+}
+
+/// Whether there are no more terms, and expressions among them, than allowed. Operators, parentheses and names are none.
+fn check_terms(tokens: &[Spanned]) -> Result<(), QueryError> {
+    let is_term = |token: &Token| match token {
+        Token::Word(_) | Token::Phrase(_) | Token::Regex(_) | Token::Compare { .. } | Token::Range { .. } => true,
+        Token::Open | Token::Close | Token::And | Token::Or | Token::Not | Token::Plus | Token::Field(_) => false,
+    };
+    let check = |most: usize, what: &str, counts: &dyn Fn(&Token) -> bool| match tokens
+        .iter()
+        .filter(|(_, token)| counts(token))
+        .nth(most)
+    {
+        None => Ok(()),
+        Some((offset, _)) => Err(QueryError::new(*offset, format!("a query has at most {most} {what}"))),
+    };
+    check(MAX_QUERY_TERMS, "terms", &is_term)?;
+    let is_regex = |token: &Token| matches!(token, Token::Regex(_));
+    check(MAX_QUERY_EXPRESSIONS, "regular expressions", &is_regex)
 }
 
 struct Parser<'a> {
@@ -210,6 +226,7 @@ fn regex(pattern: &str, offset: usize) -> Result<Regex, QueryError> {
         .case_insensitive(true)
         .size_limit(MAX_REGEX_BYTES)
         .dfa_size_limit(MAX_REGEX_BYTES)
+        .nest_limit(MAX_REGEX_DEPTH)
         .build()
         .map_err(|error| {
             let reason = error.to_string();
@@ -479,6 +496,39 @@ mod tests {
         check(&"(".repeat(100), 64, "levels");
         check(&"x".repeat(9000), 8192, "bytes");
         check("user:/(a{1000}){1000}/", 5, "regular expression");
+    }
+
+    #[test]
+    fn terms_are_counted_and_operators_are_not() {
+        let terms = |n: usize, between: &str| vec!["a"; n].join(between);
+        for between in [" ", " OR ", " AND ", " -", " +"] {
+            assert!(parse(&terms(MAX_QUERY_TERMS, between)).is_ok(), "{between}");
+            let error = parse(&terms(MAX_QUERY_TERMS + 1, between)).unwrap_err();
+            assert!(error.message.contains("1024 terms"), "{error}");
+        }
+        assert!(parse(&format!("verb:({})", terms(MAX_QUERY_TERMS, " OR "))).is_ok());
+        let field = |n: usize| (0..n).map(|n| format!("pid:{n}")).collect::<Vec<_>>().join(" ");
+        assert!(parse(&field(800)).is_ok());
+        let expressions = |n: usize| vec!["/a+/"; n].join(" OR ");
+        assert!(parse(&expressions(MAX_QUERY_EXPRESSIONS)).is_ok());
+        let error = parse(&expressions(MAX_QUERY_EXPRESSIONS + 1)).unwrap_err();
+        assert!(error.message.contains("64 regular expressions"), "{error}");
+    }
+
+    #[test]
+    fn nesting_is_refused_beyond_its_bound_whatever_nests() {
+        let deep = |open: &str, close: &str, n: usize| format!("{}a{}", open.repeat(n), close.repeat(n));
+        for (open, close) in [("(", ")"), ("NOT ", ""), ("-", ""), ("+(", ")"), ("NOT (", ")")] {
+            let levels = if open.len() > 1 && close == ")" { 2 } else { 1 };
+            assert!(
+                parse(&deep(open, close, (MAX_QUERY_DEPTH - 1) / levels)).is_ok(),
+                "{open}"
+            );
+            let error = parse(&deep(open, close, 1_000)).unwrap_err();
+            assert!(error.message.contains("64 levels deep"), "{open}: {error}");
+        }
+        let error = parse(&format!("/{}a{}/", "(".repeat(500), ")".repeat(500))).unwrap_err();
+        assert!(error.message.contains("regular expression"), "{error}");
     }
 
     proptest::proptest! {

@@ -1,6 +1,8 @@
 //! SQL over the tables, by DataFusion.
 
+mod bounded;
 mod functions;
+mod guard;
 mod provider;
 mod value;
 
@@ -8,13 +10,19 @@ use std::sync::Arc;
 
 use casebook_event::Value;
 use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
+use futures::StreamExt as _;
 
-use crate::limits::{MAX_SQL_BYTES, MAX_SQL_MEMORY_BYTES};
+use crate::limits::{MAX_ANSWER_ROWS, MAX_SQL_BYTES, MAX_SQL_SPILL_BYTES};
+use crate::sql::bounded::{Bounded, MULTIPLIERS};
 use crate::sql::functions::{bind_matches, functions};
 use crate::sql::provider::TableFiles;
 use crate::{Store, StoreError, TableName};
+
+pub use guard::{SqlLimits, resident_bytes};
 
 /// The address under which DataFusion knows a store's files. It leads nowhere else.
 pub(crate) const FILES_URL: &str = "casebook://store";
@@ -29,20 +37,33 @@ pub struct SqlAnswer {
 }
 
 impl Store {
-    /// Answers one `SELECT` (or `EXPLAIN`, `SHOW COLUMNS FROM …`) over the tables, as they were when the question came; at
-    /// most `limit` rows.
+    /// Answers a statement within the usual limits: see [`Store::sql_within`].
     ///
     /// # Errors
-    /// [`StoreError::Sql`] where the statement is not understood, would change something, or needs more memory than
-    /// [`MAX_SQL_MEMORY_BYTES`]; else a table could not be read.
+    /// As there.
     pub async fn sql(&self, sql: &str, limit: usize) -> Result<SqlAnswer, StoreError> {
+        self.sql_within(sql, SqlLimits::rows(limit)).await
+    }
+
+    /// Answers one `SELECT` (or `EXPLAIN`, `SHOW COLUMNS FROM …`) over the tables, as they were
+    /// when the question came.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] where the statement is not understood or would change something, [`StoreError::SqlLimit`] where it
+    /// needs more than the limits allow; else a table could not be read.
+    pub async fn sql_within(&self, sql: &str, limits: SqlLimits) -> Result<SqlAnswer, StoreError> {
         if sql.len() > MAX_SQL_BYTES {
             return Err(StoreError::Sql(format!(
                 "{} bytes are more than {MAX_SQL_BYTES}",
                 sql.len()
             )));
         }
-        let context = self.sql_context().await?;
+        let (store, sql) = (self.clone(), sql.to_owned());
+        guard::run(limits, async move { store.answer(&sql, limits).await }).await
+    }
+
+    async fn answer(&self, sql: &str, limits: SqlLimits) -> Result<SqlAnswer, StoreError> {
+        let context = self.sql_context(limits).await?;
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -54,27 +75,34 @@ impl Store {
             .iter()
             .map(|field| field.name().clone())
             .collect();
-        let batches = frame
-            .limit(0, Some(limit))
+        let stream = frame
+            .limit(0, Some(limits.rows.min(MAX_ANSWER_ROWS)))
             .map_err(|error| failed(&error))?
-            .collect()
-            .await
-            .map_err(|error| failed(&error))?;
-        let mut rows = Vec::new();
-        for batch in &batches {
+            .execute_stream();
+        let mut batches = stream.await.map_err(|error| failed(&error))?;
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(|error| failed(&error))?;
             for row in 0..batch.num_rows() {
-                rows.push(batch.columns().iter().map(|column| value::at(column, row)).collect());
+                let row: Vec<Value> = batch.columns().iter().map(|column| value::at(column, row)).collect();
+                bytes += row.iter().map(value::held_bytes).sum::<usize>();
+                if bytes > limits.answer_bytes() {
+                    let message = format!("its answer has more than {} bytes", limits.answer_bytes());
+                    return Err(StoreError::SqlLimit(message));
+                }
+                rows.push(row);
             }
         }
         Ok(SqlAnswer { columns, rows })
     }
 
-    async fn sql_context(&self) -> Result<SessionContext, StoreError> {
+    async fn sql_context(&self, limits: SqlLimits) -> Result<SessionContext, StoreError> {
         let config = SessionConfig::new()
             .with_information_schema(true)
             .set_bool("datafusion.execution.parquet.pushdown_filters", true);
         let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new()
-            .with_memory_limit(MAX_SQL_MEMORY_BYTES, 1.0)
+            .with_memory_limit(limits.pool_bytes(), 1.0)
+            .with_max_temp_directory_size(MAX_SQL_SPILL_BYTES)
             .build_arc()
             .map_err(|error| failed(&error))?;
         let context = SessionContext::new_with_config_rt(config, runtime);
@@ -83,6 +111,11 @@ impl Store {
         functions()
             .into_iter()
             .for_each(|function| context.register_udf(function));
+        for &(name, reckoning) in MULTIPLIERS {
+            let inner = context.udf(name).map_err(|error| failed(&error))?;
+            let bounded = Bounded::new(inner, reckoning, limits.answer_bytes());
+            context.register_udf(ScalarUDF::new_from_impl(bounded));
+        }
         for &name in TableName::ALL {
             let snapshot = self.table(name).snapshot().await?;
             let table = TableFiles::new(self.clone(), name, url.clone(), snapshot);
@@ -106,5 +139,15 @@ async fn plan(context: &SessionContext, sql: &str, allowed: SQLOptions) -> Resul
 
 /// DataFusion's message without the layers it wraps around it.
 fn failed(error: &DataFusionError) -> StoreError {
-    StoreError::Sql(error.find_root().strip_backtrace())
+    let root = error.find_root();
+    match root {
+        // Behind its first line, it lists what its operators hold.
+        DataFusionError::ResourcesExhausted(_) => {
+            let text = root.strip_backtrace();
+            let first = text.lines().next().unwrap_or_default();
+            let first = first.split(" with top memory consumers").next().unwrap_or_default();
+            StoreError::SqlLimit(first.to_owned())
+        }
+        _ => StoreError::Sql(root.strip_backtrace()),
+    }
 }

@@ -40,6 +40,16 @@ pub(super) fn at(column: &ArrayRef, row: usize) -> Value {
     }
 }
 
+/// Bytes that a value holds, about.
+pub(super) fn held_bytes(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::Str(text) => text.len(),
+            Value::List(items) => items.iter().map(held_bytes).sum(),
+            _ => 0,
+        }
+}
+
 fn time(column: &ArrayRef, unit: TimeUnit, row: usize) -> Value {
     use arrow::datatypes::{
         TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::args::RuleBacktestArgs;
 use crate::exit_code;
-use crate::output::{self, counted, escape, histogram};
+use crate::output::{self, counted, escape, histogram, notice};
 use crate::{rules, stores, time_range};
 
 /// Entities that are printed.
@@ -33,7 +33,7 @@ pub async fn run(args: RuleBacktestArgs) -> Result<ExitCode> {
     sources.sort_unstable();
     sources.dedup();
     if sources.is_empty() {
-        eprintln!("casebook: no source has the logsource of these rules: they can match nothing");
+        notice!("casebook: no source has the logsource of these rules: they can match nothing");
         return Ok(exit_code::NO.into());
     }
     let request = SearchRequest {
@@ -50,7 +50,7 @@ pub async fn run(args: RuleBacktestArgs) -> Result<ExitCode> {
         return Err(error.into());
     }
     let report = backtest.finish()?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = output::lines();
     for rule in &asked {
         let found = Found::of(rule, &report);
         if args.json {
@@ -60,7 +60,7 @@ pub async fn run(args: RuleBacktestArgs) -> Result<ExitCode> {
         }
     }
     out.flush()?;
-    eprintln!("{}", coverage(&report));
+    notice!("{}", coverage(&report));
     Ok(exit_code::OK)
 }
 

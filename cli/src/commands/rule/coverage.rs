@@ -12,7 +12,7 @@ use serde_json::json;
 use super::list::Filter;
 use crate::args::{CoverageBy, CoverageFormat, OutputFormat, RuleCoverageArgs};
 use crate::exit_code::{self, usage};
-use crate::output::{self, Rows};
+use crate::output::{self, Rows, notice};
 use crate::rules;
 
 const LEVELS: [Level; 5] = [
@@ -36,15 +36,14 @@ pub fn run(args: &RuleCoverageArgs) -> Result<ExitCode> {
             return Err(usage("a Navigator layer is of techniques: leave out `--by source`"));
         }
         (CoverageFormat::Navigator, CoverageBy::Technique) => {
-            let mut out = std::io::stdout().lock();
-            serde_json::to_writer_pretty(&mut out, &navigator(&chosen))?;
-            writeln!(out)?;
+            let layer = serde_json::to_string_pretty(&navigator(&chosen))?;
+            writeln!(output::lines(), "{}", output::escape_json(&layer))?;
         }
         (CoverageFormat::Table, _) => output::print(&rows, OutputFormat::Table)?,
         (CoverageFormat::Json, _) => output::print(&rows, OutputFormat::Json)?,
         (CoverageFormat::Csv, _) => output::print(&rows, OutputFormat::Csv)?,
     }
-    eprintln!("{}", summary(&set, &chosen));
+    notice!("{}", summary(&set, &chosen));
     Ok(exit_code::OK)
 }
 

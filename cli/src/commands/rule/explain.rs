@@ -12,7 +12,7 @@ use casebook_ingest::{Decoder, SourceKind};
 use crate::args::RuleExplainArgs;
 use crate::commands::replay::report_dead_letters;
 use crate::exit_code::{self, usage};
-use crate::output::{self, counted, escape};
+use crate::output::{self, counted, escape, notice};
 use crate::rules;
 
 pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
@@ -23,7 +23,7 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     let (set, asked) = rules::asked(std::slice::from_ref(&args.rule), &args.rules.rules)?;
     let correlations: Vec<&RuleInfo> = asked.iter().filter(|rule| rule.kind != RuleKind::Detection).collect();
     let detections = detections(&set, &asked);
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = output::lines();
     let mut decoder = Decoder::new(kind).with_settings(args.topic.settings()?);
     let mut batch = EventBatch::default();
     let mut last = None;
@@ -66,7 +66,7 @@ pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     }
     out.flush()?;
     if batch.events.is_empty() {
-        eprintln!(
+        notice!(
             "casebook: {}: no event to explain{}",
             escape(&args.file.display().to_string()),
             if dead_letters > 0 { ", see above" } else { "" }

@@ -9,7 +9,7 @@ use casebook_event::Value;
 
 use crate::args::{LintFormat, OutputFormat, RuleLintArgs};
 use crate::exit_code;
-use crate::output::{self, Rows, counted, escape, sarif};
+use crate::output::{self, Rows, counted, escape, notice, sarif};
 use crate::rules;
 
 pub fn run(args: &RuleLintArgs) -> Result<ExitCode> {
@@ -18,7 +18,7 @@ pub fn run(args: &RuleLintArgs) -> Result<ExitCode> {
     let diagnostics = RuleSet::load(files).diagnostics;
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     let warnings = diagnostics.len() - errors;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = output::lines();
     match args.output {
         LintFormat::Text => {
             for d in &diagnostics {
@@ -35,7 +35,7 @@ pub fn run(args: &RuleLintArgs) -> Result<ExitCode> {
     }
     out.flush()?;
     let counts = [(count, "file"), (errors, "error"), (warnings, "warning")].map(|(n, what)| counted(n, what));
-    eprintln!("casebook: {}", counts.join(", "));
+    notice!("casebook: {}", counts.join(", "));
     let failed = errors > 0 || (args.deny_warnings && warnings > 0);
     Ok(if failed { exit_code::NO.into() } else { exit_code::OK })
 }

@@ -11,12 +11,11 @@ use casebook_correlate::{MODIFIERS, RuleKind, STATUSES};
 use casebook_event::{EntityKind, Source};
 use serde_json::{Value, json};
 
-use crate::exit_code;
+use crate::{exit_code, output};
 
 pub fn run() -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &schema())?;
-    writeln!(out)?;
+    let schema = serde_json::to_string_pretty(&schema())?;
+    writeln!(output::lines(), "{}", output::escape_json(&schema))?;
     Ok(exit_code::OK)
 }
 

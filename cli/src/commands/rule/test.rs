@@ -9,7 +9,7 @@ use casebook_pipeline::{TestOutcome, TestedEvent};
 
 use crate::args::{OutputFormat, RuleTestArgs, TestFormat};
 use crate::exit_code;
-use crate::output::{self, Rows, counted, escape, explained, junit};
+use crate::output::{self, Rows, counted, escape, explained, junit, notice};
 use crate::rules;
 
 /// Events of a failed test that are explained.
@@ -20,7 +20,7 @@ pub fn run(args: &RuleTestArgs) -> Result<ExitCode> {
     let set = rules::load(&args.paths, false)?;
     let outcomes = casebook_pipeline::run_rule_tests(&set, &settings);
     let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = output::lines();
     match args.output {
         TestFormat::Text => {
             for outcome in &outcomes {
@@ -35,7 +35,7 @@ pub fn run(args: &RuleTestArgs) -> Result<ExitCode> {
     }
     out.flush()?;
     let untested = set.rules().filter(|rule| rule.tests.is_empty()).count();
-    eprintln!(
+    notice!(
         "casebook: {} passed, {failed} failed; {} without a test",
         counted(outcomes.len() - failed, "test"),
         counted(untested, "rule")

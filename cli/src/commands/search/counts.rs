@@ -9,7 +9,7 @@ use casebook_store::{FilesRead, SearchRequest, Store, Tally, TallyBy};
 
 use super::{SearchArgs, SearchFormat};
 use crate::exit_code::usage;
-use crate::output::{self, Rows, histogram};
+use crate::output::{self, Rows, histogram, notice};
 use crate::unreadable;
 
 /// Most bars that are drawn.
@@ -21,7 +21,7 @@ pub async fn print(args: &SearchArgs, store: &Store, request: SearchRequest) -> 
         let answer = store.search(SearchRequest { limit: 0, ..request }).await?;
         unreadable::tell(&answer.unreadable);
         match args.output {
-            SearchFormat::Table => writeln!(std::io::stdout(), "{}", answer.matched)?,
+            SearchFormat::Table => writeln!(output::lines(), "{}", answer.matched)?,
             format => {
                 let mut rows = Rows::new(&["count"]);
                 rows.rows.push(vec![number(answer.matched)]);
@@ -41,16 +41,16 @@ pub async fn print(args: &SearchArgs, store: &Store, request: SearchRequest) -> 
         (Some(span), SearchFormat::Table) if by.fields.is_empty() => draw(&tally, span)?,
         (_, format) => output::print(&rows(&tally, &by, args.limit), format.of_rows()?)?,
     }
-    eprintln!("casebook: {} events match", tally.matched);
+    notice!("casebook: {} events match", tally.matched);
     if tally.untold > 0 {
-        eprintln!(
+        notice!(
             "casebook: {} of them have values that are not counted one by one, since there are too many",
             tally.untold
         );
     }
     let told = (tally.rows.len()).min(args.limit) as u64;
     if told < tally.groups && !by.fields.is_empty() {
-        eprintln!("casebook: {told} of {} groups; --limit shows more", tally.groups);
+        notice!("casebook: {told} of {} groups; --limit shows more", tally.groups);
     }
     Ok((tally.matched, tally.files))
 }
@@ -86,7 +86,7 @@ fn draw(tally: &Tally, span: i64) -> Result<()> {
     }
     let mut text = Vec::new();
     histogram::write_counts(&counts, span, &mut text)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = output::lines();
     out.write_all(&text)?;
     Ok(out.flush()?)
 }

@@ -3,7 +3,7 @@
 use casebook_event::Timestamp;
 use casebook_store::{Coverage, SourceCoverage, TopicCoverage};
 
-use crate::output::{counted, escape};
+use crate::output::{counted, escape, notice};
 
 /// A source of which nothing was read for so long may have more to tell of what is asked up to now.
 const STALE_NANOS: i64 = 10 * 60 * 1_000_000_000;
@@ -33,7 +33,7 @@ pub fn print(coverage: &Coverage, to: Option<Timestamp>, unindexed: u64) -> Vec<
         })
         .collect();
     if !known.is_empty() {
-        eprintln!("coverage: {}", known.join(", "));
+        notice!("coverage: {}", known.join(", "));
     }
     lacks.extend(topics_behind(coverage, to, now));
     let letters: u64 = coverage.dead_letters.iter().map(|one| one.count).sum::<u64>() + coverage.other_dead_letters;
@@ -46,7 +46,7 @@ pub fn print(coverage: &Coverage, to: Option<Timestamp>, unindexed: u64) -> Vec<
             .map(|one| format!("{} {} {}", escape(&one.topic), escape(&one.reason), one.count))
             .collect();
         let text = format!("{} could not be decoded", counted(letters as usize, "record"));
-        eprintln!(
+        notice!(
             "coverage: {text} ({}): they are in the table dead_letters",
             named.join(", ")
         );
@@ -55,11 +55,11 @@ pub fn print(coverage: &Coverage, to: Option<Timestamp>, unindexed: u64) -> Vec<
     let sum = |of: fn(&SourceCoverage) -> u64| coverage.sources.iter().map(of).sum::<u64>();
     let masked = sum(|source| source.masked);
     if masked > 0 {
-        eprintln!("coverage: a secret was masked in {}", counted(masked as usize, "event"));
+        notice!("coverage: a secret was masked in {}", counted(masked as usize, "event"));
     }
     let bare = sum(|source| source.metadata_only);
     if bare > 0 {
-        eprintln!(
+        notice!(
             "coverage: {} without request and response (audit policy level Metadata)",
             counted(bare as usize, "audit event")
         );
@@ -67,18 +67,18 @@ pub fn print(coverage: &Coverage, to: Option<Timestamp>, unindexed: u64) -> Vec<
     let (late, events) = (sum(|source| source.late), sum(|source| source.events));
     // Where all of them are, they were read from a history.
     if late > 0 && late < events {
-        eprintln!(
+        notice!(
             "coverage: {} came more than ten minutes after what it tells of",
             counted(late as usize, "event")
         );
     }
     if coverage.uncounted_files > 0 {
         let files = counted(coverage.uncounted_files as usize, "file");
-        eprintln!("coverage: {files} of an older version do not say what they hold of each source");
+        notice!("coverage: {files} of an older version do not say what they hold of each source");
         lacks.push(format!("{files} of an older version"));
     }
     if unindexed > 0 {
-        eprintln!(
+        notice!(
             "coverage: {} without an index, read whole: `casebook store rebuild-index` makes it",
             counted(unindexed as usize, "file")
         );
@@ -116,7 +116,7 @@ fn topics_behind(coverage: &Coverage, to: Option<Timestamp>, now: Timestamp) -> 
     if more > 0 {
         behind.push(format!("so are {}", counted(more, "more topic")));
     }
-    behind.iter().for_each(|line| eprintln!("coverage: topic {line}"));
+    behind.iter().for_each(|line| notice!("coverage: topic {line}"));
     behind
 }
 

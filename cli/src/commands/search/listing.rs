@@ -42,7 +42,7 @@ pub fn print(events: &[FoundEvent], args: &SearchArgs) -> Result<()> {
     match args.output {
         SearchFormat::Parquet if args.fields.is_empty() => write_binary(&to_parquet(events)?),
         SearchFormat::Json if args.fields.is_empty() => {
-            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            let mut out = output::lines();
             for event in events {
                 output::write_json(&event.to_ecs(), &mut out)?;
             }

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use casebook_event::Source;
 use casebook_store::{FilesRead, Follow, FoundEvent, SearchRequest, Store};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::args::{OutputFormat, StoreArgs, TimeArgs};
 use crate::exit_code::{self, usage};
-use crate::output::counted;
+use crate::output::{counted, notice};
 use crate::{stores, time_range, unreadable};
 
 /// How often a search that is followed looks for more.
@@ -40,7 +41,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     source: Vec<Source>,
     /// Only these fields, by ECS name, short name or path into the source's record
-    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    #[arg(long, value_name = "FIELD", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     fields: Vec<String>,
     /// Print at most so many events, or groups
     #[arg(long, short = 'n', default_value_t = 50)]
@@ -55,7 +56,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "SPAN", conflicts_with = "follow")]
     histogram: Option<String>,
     /// Count the most frequent values of these fields (of their combinations, where there are several)
-    #[arg(long, value_name = "FIELD", value_delimiter = ',', conflicts_with = "follow")]
+    #[arg(long, value_name = "FIELD", value_delimiter = ',', conflicts_with = "follow", value_parser = NonEmptyStringValueParser::new())]
     top: Vec<String>,
     /// Go on, and print what is committed from now on, until Ctrl-C
     #[arg(long, short)]
@@ -135,7 +136,7 @@ pub async fn run(args: SearchArgs) -> Result<ExitCode> {
     let coverage = store.coverage(from, to, &args.source).await?;
     let lacks = coverage::print(&coverage, to, files.scanned);
     if args.strict && !lacks.is_empty() {
-        eprintln!(
+        notice!(
             "casebook: --strict: the answer may lack something: {}",
             lacks.join("; ")
         );
@@ -177,9 +178,9 @@ async fn list(args: &SearchArgs, store: &Store, request: SearchRequest) -> Resul
     } else {
         "events"
     };
-    eprintln!("casebook: {}{of} {events}", answer.rows.len());
+    notice!("casebook: {}{of} {events}", answer.rows.len());
     if !by_time && answer.matched > MAX_SORTED as u64 {
-        eprintln!("casebook: the newest {MAX_SORTED} of them were sorted by {field}");
+        notice!("casebook: the newest {MAX_SORTED} of them were sorted by {field}");
     }
     Ok((answer.matched, answer.files))
 }
@@ -195,13 +196,13 @@ fn explain(files: &FilesRead, took: Duration) {
         rows_read,
     } = *files;
     let total = counted(total as usize, "file");
-    eprintln!(
+    notice!(
         "explain: {total}: {pruned} left out by time and source, {unread} not needed beyond what the log says of them"
     );
-    eprintln!(
+    notice!(
         "explain: {indexed} asked by their index, {by_column} counted by one column, {scanned} without a usable index and read whole"
     );
-    eprintln!("explain: {rows_read} rows read to be looked at; {took:.0?} in all");
+    notice!("explain: {rows_read} rows read to be looked at; {took:.0?} in all");
 }
 
 /// Prints what is there, and then what comes.

@@ -9,10 +9,10 @@ use casebook_event::Value;
 
 use crate::args::OutputFormat;
 use crate::exit_code::{self, usage};
-use crate::output::{self, Rows};
+use crate::output::{self, Rows, notice};
 
 /// Longest file of saved queries, in bytes.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_FILE_BYTES: usize = 1 << 20;
 /// How often a saved query may name another.
 const MAX_NESTING: usize = 8;
 
@@ -27,18 +27,11 @@ fn file() -> Result<PathBuf> {
 
 fn read() -> Result<BTreeMap<String, String>> {
     let path = file()?;
-    let length = match std::fs::metadata(&path) {
-        Ok(metadata) => metadata.len(),
+    let text = match casebook_pipeline::read_text_file(&path, MAX_FILE_BYTES) {
+        Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        Err(error) => return Err(usage(format!("{}: {error}", path.display()))),
     };
-    if length > MAX_FILE_BYTES {
-        return Err(usage(format!(
-            "{}: {length} bytes are more than {MAX_FILE_BYTES}",
-            path.display()
-        )));
-    }
-    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     serde_json::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display())))
 }
 
@@ -109,7 +102,7 @@ pub fn save(name: &str, query: &str) -> Result<ExitCode> {
     let text = serde_json::to_string_pretty(&saved)?;
     std::fs::write(&begun, text).with_context(|| begun.display().to_string())?;
     std::fs::rename(&begun, &path).with_context(|| path.display().to_string())?;
-    eprintln!("casebook: saved; `casebook search @{name}` runs it");
+    notice!("casebook: saved; `casebook search @{name}` runs it");
     Ok(exit_code::OK)
 }
 

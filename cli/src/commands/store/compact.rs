@@ -9,7 +9,7 @@ use clap::Args;
 use super::{age, bar, bytes, count, tell, vacuum};
 use crate::args::{OutputArgs, StoreArgs};
 use crate::exit_code::usage;
-use crate::output::{self, Rows};
+use crate::output::{self, Rows, notice};
 
 #[derive(Debug, Args)]
 pub struct CompactArgs {
@@ -63,7 +63,7 @@ pub async fn run(args: CompactArgs) -> Result<ExitCode> {
             count(done.bytes_made),
         ]);
         if done.files_made > 0 {
-            eprintln!(
+            notice!(
                 "casebook: {}: {} files before, {} now; {} in {} files became {} in {}",
                 table.name(),
                 done.files_before,
@@ -75,7 +75,7 @@ pub async fn run(args: CompactArgs) -> Result<ExitCode> {
             );
         }
         if done.overtaken > 0 {
-            eprintln!(
+            notice!(
                 "casebook: {}: {} groups of files were left to other maintenance that was first",
                 table.name(),
                 done.overtaken

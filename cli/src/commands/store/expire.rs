@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{age, bar, count, tell, vacuum};
 use crate::args::{OutputArgs, StoreArgs};
-use crate::output::{self, Rows};
+use crate::output::{self, Rows, notice};
 use crate::stores;
 
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
     }
     output::print(&rows, args.output.output)?;
     if args.dry_run {
-        eprintln!("casebook: this would go; nothing has changed");
+        notice!("casebook: this would go; nothing has changed");
     }
     found.extend(vacuum::sweep(&store, keep, args.dry_run).await?);
     Ok(tell(&found))

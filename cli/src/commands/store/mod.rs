@@ -18,7 +18,7 @@ use indicatif::ProgressBar;
 
 use crate::args::OutputFormat;
 use crate::exit_code::{self, usage};
-use crate::output::{self, Rows};
+use crate::output::{self, Rows, notice};
 use crate::progress_bar;
 
 #[derive(Debug, Subcommand)]
@@ -75,7 +75,7 @@ fn count(n: u64) -> Value {
 /// Says problems on stderr, where stdout has other rows, and how to end.
 fn tell(problems: &[Problem]) -> ExitCode {
     for problem in problems {
-        eprintln!(
+        notice!(
             "casebook: {}: {}; {}",
             output::escape(&problem.path),
             output::escape(&problem.problem),

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{bar, bytes, print};
 use crate::args::{OutputArgs, StoreArgs};
+use crate::output::notice;
 use crate::stores;
 
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ pub async fn run(args: RebuildIndexArgs) -> Result<ExitCode> {
     let rebuilt = store.rebuild_indexes(args.all, &mut moved).await;
     bar.finish_and_clear();
     let rebuilt = rebuilt?;
-    eprintln!(
+    notice!(
         "casebook: {} of {} files have a new index: {} for {} rows",
         rebuilt.built,
         rebuilt.files,

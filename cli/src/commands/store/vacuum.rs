@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::{age, bytes, tell};
 use crate::args::StoreArgs;
+use crate::output::notice;
 use crate::stores;
 
 /// How long files stay that no log entry names, where nothing else is said.
@@ -44,7 +45,7 @@ pub async fn sweep(store: &Store, older_than: Duration, dry_run: bool) -> Result
     for &table in TableName::ALL {
         all.add(store.vacuum(table, request).await?);
     }
-    eprintln!(
+    notice!(
         "casebook: {} {} in {} files that no table names; {} in {} files are too young",
         if dry_run { "would delete" } else { "deleted" },
         bytes(all.bytes),

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{bar, bytes, print};
 use crate::args::{OutputArgs, StoreArgs};
-use crate::output::{self, Rows};
+use crate::output::{self, Rows, notice};
 use crate::{exit_code, stores};
 
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
         all.problems += verified.problems;
     }
     let code = print(&found, args.output.output)?;
-    eprintln!(
+    notice!(
         "casebook: read {} rows in {} files ({}) and {} indexes, which were asked for {} of the rows: {}",
         all.rows,
         all.files,
