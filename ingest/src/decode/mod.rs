@@ -183,6 +183,7 @@ fn refuse(sink: &mut Sink<'_>, mut reject: Reject, payload: &[u8]) {
             reject.detail,
             "; of {whole} bytes, the {kept} of text that could be read are kept"
         );
+        return sink.reject_part(reject, &mask::mask(&text).text, payload);
     }
     sink.reject(reject, &mask::mask(&text).text);
 }
