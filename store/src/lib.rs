@@ -45,6 +45,7 @@ pub use config::*;
 pub use coverage::{Coverage, DeadLetterCount, SourceCoverage};
 pub use error::{CommitError, QueryError, StoreError};
 pub use export::to_parquet;
+pub use index::index_terms;
 pub use query::{
     ALIASES, FieldAlias, FilesRead, Follow, FoundEvent, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow,
     UnreadableFile, check_query, query_matches,
