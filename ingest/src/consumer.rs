@@ -11,11 +11,10 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use casebook_event::{Partition, Position, RawRecord, StartOffset, Timestamp};
+use casebook_event::{Partition, RawRecord, StartOffset};
 use fail::fail_point;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
@@ -26,6 +25,7 @@ use crate::config::{
     BROKER_TIMEOUT, ConsumerConfig, DEFAULT_PROPERTIES, FULL_CHANNEL_WAIT, PAUSE_AFTER, POLL_INTERVAL,
     RESERVED_PROPERTIES,
 };
+use crate::message::raw_record;
 use crate::rebalance::{RebalanceContext, new_context};
 
 /// Where reading goes on in each partition, as the last commit left it.
@@ -483,20 +483,4 @@ fn offsets_list(offsets: &[(Partition, i64)]) -> Result<TopicPartitionList, Kafk
         list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))?;
     }
     Ok(list)
-}
-
-fn raw_record(message: &BorrowedMessage<'_>) -> RawRecord {
-    RawRecord {
-        position: Position {
-            topic: message.topic().into(),
-            partition: message.partition(),
-            offset: message.offset(),
-            index: 0,
-        },
-        timestamp: message
-            .timestamp()
-            .to_millis()
-            .map_or(Timestamp::MIN, Timestamp::from_millis),
-        payload: message.payload().unwrap_or_default().to_vec(),
-    }
 }

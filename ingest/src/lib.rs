@@ -11,6 +11,7 @@ mod consumer;
 mod decode;
 mod files;
 mod limits;
+mod message;
 mod normalize;
 mod rebalance;
 mod settings;

@@ -17,17 +17,16 @@ use casebook_store::{AlertsCommit, CommitError, Store, StoreError};
 use fail::fail_point;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::alert_topic::write_alerts;
 use crate::clock;
 use crate::cold_store::DiskStore;
 use crate::config::Config;
 use crate::correlate_state::{PartitionState, restore, write_state};
-use crate::duration::as_nanos;
 use crate::error::PipelineError;
 use crate::progress::Progress;
-use crate::repair::{self, LateWarnings, RepairPace};
+use crate::repair::Repairs;
 use crate::signal_topic::parse;
 use crate::stall::{Stage, Stalls, Waiting};
 use crate::telemetry::Metrics;
@@ -72,9 +71,7 @@ pub(crate) struct CorrelateStage {
     /// When the next commit may be: as in the commit stage.
     not_before: Instant,
     failed_commits: u32,
-    signals_partitions: i32,
-    repair_pace: RepairPace,
-    late_warnings: LateWarnings,
+    repairs: Repairs,
 }
 
 /// What the stage is built from.
@@ -149,9 +146,7 @@ impl CorrelateStage {
             since: Instant::now(),
             not_before: Instant::now(),
             failed_commits: 0,
-            signals_partitions,
-            repair_pace: RepairPace::new(),
-            late_warnings: LateWarnings::default(),
+            repairs: Repairs::new(signals_partitions),
         }
     }
 
@@ -280,10 +275,7 @@ impl CorrelateStage {
                 .with_cold_store(store, self.memory_bytes);
             match restore(&self.store, &partition, engine, parts.as_deref().unwrap_or_default()).await {
                 Ok((engine, committed_alerts)) => {
-                    let engine = match self.config.correlation.keep {
-                        true => engine.keeping(as_nanos(self.config.correlation.repair_horizon.0)),
-                        false => engine.not_keeping(),
-                    };
+                    let engine = crate::repair::keeping(engine, &self.config.correlation);
                     self.send(&committed_alerts).await?;
                     break engine;
                 }
@@ -345,34 +337,17 @@ impl CorrelateStage {
         Ok(())
     }
 
-    /// Puts what is to be kept into its tables, and repairs what came late as far as the time for it goes.
+    /// Keeps and repairs what there is to be, as a part of a commit.
     async fn keep_and_repair(&mut self) -> Result<(), PipelineError> {
         let group = correlate_group(&self.config.kafka.group);
-        let kept = repair::kept_of(self.partitions.iter_mut(), self.signals_partitions);
-        self.metrics.late.kept(repair::keep(&self.store, &group, kept).await?);
-        if !self.repair_pace.is_due(Instant::now()) {
-            return Ok(());
+        let repaired = self
+            .repairs
+            .run(&self.store, &group, &mut self.partitions, &self.metrics)
+            .await?;
+        for (partition, start) in repaired {
+            self.checkpoint.begin(&partition, start);
         }
-        let begun = Instant::now();
-        for (partition, state) in self
-            .partitions
-            .iter_mut()
-            .filter(|(_, state)| repair::is_waiting(state))
-        {
-            let before = state.alerts.len();
-            let pass = repair::repair(&self.store, state).await?;
-            self.pending += state.alerts.len() - before;
-            self.metrics.late.repaired(&pass);
-            if let Some(start) = state.start.filter(|_| pass.repaired > 0) {
-                self.checkpoint.begin(partition, start);
-            }
-            debug!(%partition, ?pass, "looked again at groups of what came late");
-        }
-        let kept = repair::kept_of(self.partitions.iter_mut(), self.signals_partitions);
-        repair::keep(&self.store, &group, kept).await?;
-        let state_took = self.partitions.values().map(|state| state.state_took).max();
-        let took = begun.elapsed() + state_took.unwrap_or_default();
-        self.repair_pace.took(Instant::now(), took);
+        self.pending = self.partitions.values().map(|state| state.alerts.len()).sum();
         Ok(())
     }
 
@@ -382,12 +357,7 @@ impl CorrelateStage {
         }
         match self.keep_and_repair().await {
             Ok(()) => {}
-            Err(PipelineError::Store(error)) => {
-                self.pending = 0;
-                self.checkpoint = Checkpoint::new();
-                self.wait_after(error).await?;
-                return self.restart().await;
-            }
+            Err(PipelineError::Store(error)) => return self.start_over(error).await,
             Err(error) => return Err(error),
         }
         let mut checkpoint = std::mem::take(&mut self.checkpoint);
@@ -412,11 +382,7 @@ impl CorrelateStage {
                 let begun = Instant::now();
                 let parts = match write_state(&self.store, &partition, state, committed_alerts).await {
                     Ok(parts) => parts,
-                    Err(PipelineError::Store(error)) => {
-                        self.pending = 0;
-                        self.wait_after(error).await?;
-                        return self.restart().await;
-                    }
+                    Err(PipelineError::Store(error)) => return self.start_over(error).await,
                     Err(error) => return Err(error),
                 };
                 (state.state_since, state.state_took) = (Instant::now(), begun.elapsed());
@@ -427,14 +393,8 @@ impl CorrelateStage {
             }
         }
         self.pending = 0;
-        let next: Vec<_> = checkpoint
-            .iter()
-            .map(|(partition, range)| (partition.clone(), range.end))
-            .collect();
-        let ranges: Vec<_> = checkpoint
-            .iter()
-            .map(|(partition, range)| (partition.clone(), range))
-            .collect();
+        let ranges: Vec<_> = checkpoint.iter().map(|(p, range)| (p.clone(), range)).collect();
+        let next: Vec<_> = ranges.iter().map(|(p, range)| (p.clone(), range.end)).collect();
         let group = correlate_group(&self.config.kafka.group);
         let commit = AlertsCommit {
             group: &group,
@@ -465,7 +425,7 @@ impl CorrelateStage {
                 self.metrics
                     .correlation(engines.map(|(partition, state)| (partition, state.engine.stats())));
                 let stats = self.partitions.values().map(|state| state.engine.stats());
-                self.late_warnings.warn(stats, Instant::now());
+                self.repairs.warn(stats, Instant::now());
                 self.send(&alerts).await?;
                 fail_point!("alerts.sent");
                 self.progress.signals_committed(&next, alerts.len());
@@ -482,10 +442,7 @@ impl CorrelateStage {
                 self.metrics.fenced(Stage::Correlate);
                 self.restart().await
             }
-            Err(CommitError::Store(error)) => {
-                self.wait_after(error).await?;
-                self.restart().await
-            }
+            Err(CommitError::Store(error)) => self.start_over(error).await,
         }
     }
 
@@ -500,6 +457,14 @@ impl CorrelateStage {
         error!(%error, attempt = self.failed_commits, "the alerts table failed; trying again");
         tokio::time::sleep(RETRY_WAIT).await;
         Ok(())
+    }
+
+    /// Waits after a failure of the store, and goes on from its tables.
+    async fn start_over(&mut self, error: StoreError) -> Result<(), PipelineError> {
+        self.pending = 0;
+        self.checkpoint = Checkpoint::new();
+        self.wait_after(error).await?;
+        self.restart().await
     }
 
     /// Forgets what is not committed; the partitions come back when the consumer says that it reads them again.

@@ -12,15 +12,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use casebook_correlate::{CorrelationStats, Repair, RepairRequest};
-use casebook_event::{Alert, Binding, Identifier, Kept, Partition, Source, Timestamp};
+use casebook_correlate::{CorrelationEngine, CorrelationStats, Repair, RepairRequest};
+use casebook_event::{Alert, Binding, Identifier, Kept, Partition, Source, StartOffset, Timestamp};
 use casebook_store::{CommitError, KeptCommit, KeySpan, Store};
 use fail::fail_point;
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use crate::clock;
+use crate::config::StateConfig;
 use crate::correlate_state::PartitionState;
+use crate::duration::as_nanos;
 use crate::error::PipelineError;
+use crate::telemetry::Metrics;
 
 /// How long repairs of one commit may take before the next one is begun: those under way are finished.
 const PASS: Duration = Duration::from_millis(500);
@@ -40,25 +43,90 @@ const MAX_BINDING_AGE: Duration = Duration::from_secs(30 * 86_400);
 
 /// When the next pass of repairs may be.
 #[derive(Debug)]
-pub(crate) struct RepairPace {
+struct RepairPace {
     not_before: Instant,
 }
 
 impl RepairPace {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             not_before: Instant::now(),
         }
     }
 
     /// Whether a pass may begin.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
+    fn is_due(&self, now: Instant) -> bool {
         now >= self.not_before
     }
 
     /// A pass has ended that took so long, writing the state included.
-    pub(crate) fn took(&mut self, now: Instant, took: Duration) {
+    fn took(&mut self, now: Instant, took: Duration) {
         self.not_before = now + took * PASS_TIME_FACTOR;
+    }
+}
+
+/// What a worker needs to keep and to repair, beside its partitions.
+#[derive(Debug)]
+pub(crate) struct Repairs {
+    signals_partitions: i32,
+    pace: RepairPace,
+    warnings: LateWarnings,
+}
+
+impl Repairs {
+    pub(crate) fn new(signals_partitions: i32) -> Self {
+        Self {
+            signals_partitions,
+            pace: RepairPace::new(),
+            warnings: LateWarnings::default(),
+        }
+    }
+
+    /// Puts what is to be kept into its tables, and repairs what came late as far as the time for it goes. Returns the partitions
+    /// in which something was repaired, with where the table of alerts stands.
+    ///
+    /// # Errors
+    /// The store failed: what is not kept comes again with the signals since the last state.
+    pub(crate) async fn run(
+        &mut self,
+        store: &Store,
+        group: &str,
+        partitions: &mut BTreeMap<Partition, PartitionState>,
+        metrics: &Metrics,
+    ) -> Result<Vec<(Partition, StartOffset)>, PipelineError> {
+        let kept = kept_of(partitions.iter_mut(), self.signals_partitions);
+        metrics.late.kept(keep(store, group, kept).await?);
+        let mut repaired = Vec::new();
+        if !self.pace.is_due(Instant::now()) {
+            return Ok(repaired);
+        }
+        let begun = Instant::now();
+        for (partition, state) in partitions.iter_mut().filter(|(_, state)| is_waiting(state)) {
+            let pass = repair(store, state).await?;
+            metrics.late.repaired(&pass);
+            debug!(%partition, ?pass, "looked again at groups of what came late");
+            let start = state.start.filter(|_| pass.repaired > 0);
+            repaired.extend(start.map(|start| (partition.clone(), start)));
+        }
+        let kept = kept_of(partitions.iter_mut(), self.signals_partitions);
+        keep(store, group, kept).await?;
+        let state_took = partitions.values().map(|state| state.state_took).max();
+        let took = begun.elapsed() + state_took.unwrap_or_default();
+        self.pace.took(Instant::now(), took);
+        Ok(repaired)
+    }
+
+    /// Says once a minute what came late.
+    pub(crate) fn warn(&mut self, engines: impl Iterator<Item = CorrelationStats>, now: Instant) {
+        self.warnings.warn(engines, now);
+    }
+}
+
+/// An engine that keeps what it is told, or does not, as is configured.
+pub(crate) fn keeping(engine: CorrelationEngine, config: &StateConfig) -> CorrelationEngine {
+    match config.keep {
+        true => engine.keeping(as_nanos(config.repair_horizon.0)),
+        false => engine.not_keeping(),
     }
 }
 
@@ -67,7 +135,7 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Says once a minute what came late since the last time.
 #[derive(Debug, Default)]
-pub(crate) struct LateWarnings {
+struct LateWarnings {
     last: Option<Instant>,
     late: BTreeMap<Source, u64>,
     beyond: BTreeMap<Source, u64>,
@@ -75,7 +143,7 @@ pub(crate) struct LateWarnings {
 
 impl LateWarnings {
     /// Takes note of what the engines have seen.
-    pub(crate) fn warn(&mut self, engines: impl Iterator<Item = CorrelationStats>, now: Instant) {
+    fn warn(&mut self, engines: impl Iterator<Item = CorrelationStats>, now: Instant) {
         if self.last.is_some_and(|last| now.duration_since(last) < WARN_EVERY) {
             return;
         }
@@ -136,7 +204,7 @@ fn keeper_of(from: &Identifier, partitions: i32) -> i32 {
 }
 
 /// What partitions have to keep since the last call, in the form of a commit.
-pub(crate) fn kept_of<'a>(
+fn kept_of<'a>(
     states: impl Iterator<Item = (&'a Partition, &'a mut PartitionState)>,
     partitions: i32,
 ) -> Vec<(Partition, Kept, i64)> {
@@ -154,7 +222,7 @@ pub(crate) fn kept_of<'a>(
 }
 
 /// Puts what is to be kept into its tables.
-pub(crate) async fn keep(store: &Store, group: &str, parts: Vec<(Partition, Kept, i64)>) -> Result<u64, PipelineError> {
+async fn keep(store: &Store, group: &str, parts: Vec<(Partition, Kept, i64)>) -> Result<u64, PipelineError> {
     if parts.is_empty() {
         return Ok(0);
     }
@@ -181,7 +249,7 @@ pub(crate) async fn keep(store: &Store, group: &str, parts: Vec<(Partition, Kept
 }
 
 /// Repairs what waits for it in a partition until the time of a pass is over. All that the engine was told of is kept.
-pub(crate) async fn repair(store: &Store, state: &mut PartitionState) -> Result<Pass, PipelineError> {
+async fn repair(store: &Store, state: &mut PartitionState) -> Result<Pass, PipelineError> {
     let begun = Instant::now();
     let mut pass = Pass::default();
     while begun.elapsed() < PASS
@@ -324,7 +392,7 @@ async fn bindings_of(store: &Store, all: &KeySpan) -> Result<Option<Vec<Binding>
 }
 
 /// Whether a partition has something to repair, and has applied all that its table was told.
-pub(crate) fn is_waiting(state: &PartitionState) -> bool {
+fn is_waiting(state: &PartitionState) -> bool {
     let caught_up = state
         .start
         .is_some_and(|start| state.expected.is_some_and(|next| next >= start.next));

@@ -47,6 +47,7 @@ pub use config::*;
 pub use coverage::{Coverage, DeadLetterCount, SourceCoverage};
 pub use error::{CommitError, QueryError, StoreError};
 pub use export::to_parquet;
+pub use index::index_terms;
 pub use kept::{KeptCommit, KeptCommitted, KeptSignals, KeySpan};
 pub use query::{
     ALIASES, FieldAlias, FilesRead, Follow, FoundEvent, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow,

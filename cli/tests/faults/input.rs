@@ -22,7 +22,12 @@ pub struct Topics {
 impl Topics {
     /// New topics of that name for every source of the corpus.
     pub fn create(brokers: &str, name: &str) -> Self {
-        let topics: BTreeMap<Source, String> = casebook_corpus::SOURCES
+        Self::of_sources(brokers, name, casebook_corpus::SOURCES)
+    }
+
+    /// The same for these sources.
+    pub fn of_sources(brokers: &str, name: &str, sources: &[Source]) -> Self {
+        let topics: BTreeMap<Source, String> = sources
             .iter()
             .map(|&source| (source, format!("{name}.{}", source.name())))
             .collect();

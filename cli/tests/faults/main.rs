@@ -16,6 +16,7 @@ mod operations;
 mod outcome;
 mod oversized;
 mod scale;
+mod secrets;
 mod secure;
 mod soak;
 #[path = "../support/mod.rs"]

@@ -274,7 +274,10 @@ pub fn is_drained(brokers: &str, group: &str, topics: &[String]) -> bool {
         .filter(|topic| topics.iter().any(|name| name == topic.name()))
     {
         for partition in topic.partitions() {
-            let (_, end) = consumer.fetch_watermarks(topic.name(), partition.id(), wait).unwrap();
+            // A topic that was just made may be listed before it is led: nothing is known of it then.
+            let Ok((_, end)) = consumer.fetch_watermarks(topic.name(), partition.id(), wait) else {
+                return false;
+            };
             list.add_partition(topic.name(), partition.id());
             ends.push((topic.name().to_owned(), partition.id(), end));
         }

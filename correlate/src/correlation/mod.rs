@@ -31,6 +31,7 @@ mod reference;
 mod repair;
 mod snapshot;
 mod stats;
+mod told;
 mod window;
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ mod examples;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod name_examples;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod samples;

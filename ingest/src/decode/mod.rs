@@ -183,6 +183,7 @@ fn refuse(sink: &mut Sink<'_>, mut reject: Reject, payload: &[u8]) {
             reject.detail,
             "; of {whole} bytes, the {kept} of text that could be read are kept"
         );
+        return sink.reject_part(reject, &mask::mask(&text).text, payload);
     }
     sink.reject(reject, &mask::mask(&text).text);
 }
@@ -209,7 +210,12 @@ fn trim(payload: &[u8]) -> &[u8] {
     while let [0, rest @ ..] = payload {
         payload = rest;
     }
-    while let [rest @ .., 0 | b'\n' | b'\r' | b' ' | b'\t'] = payload {
+    // A line that goes on in the next record may be cut before or behind a space.
+    let cut = cri::is_cut(payload);
+    while let [rest @ .., last] = payload {
+        if !(matches!(last, 0 | b'\n' | b'\r') || (!cut && matches!(last, b' ' | b'\t'))) {
+            break;
+        }
         payload = rest;
     }
     // Text keeps its indentation; JSON does not need it.

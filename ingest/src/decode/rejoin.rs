@@ -77,9 +77,10 @@ impl Decoding<'_> {
     /// The message of a part of a line as it was before anything was masked: what it hides may go on in the next part.
     pub(super) fn own_message(&self, line: &ContainerLine<'_>, part: Part<'_>) -> String {
         let own = || {
-            let original = std::str::from_utf8(self.original.filter(|_| part.depth == 0)?)
-                .ok()?
-                .trim();
+            let original = self.original.filter(|_| part.depth == 0)?;
+            let original = std::str::from_utf8(original).ok()?;
+            // A space at the end is the line's own.
+            let original = original.trim_start().trim_end_matches(['\n', '\r', '\0']);
             match original.starts_with('{') {
                 true => {
                     let line = ContainerLine::of_object(serde_json::from_str(original).ok()?).ok()?;

@@ -1,6 +1,6 @@
 //! Where the parts of one record go: events and dead letters, each with its place.
 
-use casebook_event::{DeadLetter, Event, EventBatch, FieldId, Native, Position, Source, Timestamp, Value};
+use casebook_event::{Cut, DeadLetter, Event, EventBatch, FieldId, Native, Position, Source, Timestamp, Value};
 use compact_str::CompactString;
 
 use super::Reject;
@@ -145,6 +145,14 @@ impl<'a> Sink<'a> {
         let ahead = normalized.time.as_nanos().saturating_sub(self.timestamp.as_nanos());
         if ahead > MAX_CLOCK_SKEW_NANOS && normalized.fields.get(FieldId::TimeOrigin).is_none() {
             normalized.fields.set(FieldId::TimeOrigin, "ahead");
+        }
+    }
+
+    /// Rejects what came as `whole`, of which `kept` is what may be kept.
+    pub(super) fn reject_part(&mut self, reject: Reject, kept: &[u8], whole: &[u8]) {
+        self.reject(reject, kept);
+        if let Some(letter) = self.out.dead_letters.last_mut() {
+            letter.cut = Some(Cut::of(whole));
         }
     }
 

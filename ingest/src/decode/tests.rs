@@ -103,6 +103,32 @@ fn check(kind: &str, payload: impl AsRef<[u8]>, want: &str) {
 }
 
 #[test]
+fn a_cut_line_keeps_the_space_that_it_is_cut_at() {
+    let parts = ["P Failed ", "P password for ", "F root "];
+    let mut batch = EventBatch::default();
+    let mut decoder = Decoder::new(SourceKind::Source(Source::ContainerLog));
+    for (offset, part) in (0..).zip(parts) {
+        let record = RawRecord {
+            position: Position {
+                topic: "t".into(),
+                partition: 0,
+                offset,
+                index: 0,
+            },
+            timestamp: Timestamp::from_seconds(1_700_000_000),
+            payload: format!("2016-10-06T00:17:09.669794202Z stderr {part}\n").into_bytes(),
+        };
+        decoder.decode(&record, Timestamp::from_seconds(1_700_000_001), &mut batch);
+    }
+    let messages: Vec<_> = batch
+        .events
+        .iter()
+        .map(|event| event.fields.str(FieldId::Message))
+        .collect();
+    assert_eq!(messages, [Some("Failed password for root")]);
+}
+
+#[test]
 fn batches_cost_their_broken_members_only() {
     check("auto", format!("[{CLOUDTRAIL}, {AUDIT}]"), "0:event 1:event");
     check(

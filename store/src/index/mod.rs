@@ -27,6 +27,15 @@ use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextO
 /// The folder of the bundles in the events table; Delta readers and cleaners leave folders with `_` alone.
 pub(crate) const FOLDER: &str = "_casebook_index";
 
+/// Every term of the index in a bundle: what a search can find in it, for those who look for what must not be there.
+///
+/// # Errors
+/// The file cannot be read, or is no index of this form.
+pub fn index_terms(bundle: &std::path::Path) -> std::io::Result<Vec<Vec<u8>>> {
+    let bundle = Bundle::open(BundleBytes::open(bundle)?)?;
+    IndexReader::open(bundle).map_err(std::io::Error::other)?.terms()
+}
+
 /// Where the bundle of a data file is, relative to the events table.
 pub(crate) fn bundle_name(data_file: &str) -> String {
     let name = data_file.rsplit('/').next().unwrap_or(data_file);

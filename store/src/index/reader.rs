@@ -90,6 +90,18 @@ impl IndexReader {
         &self.bundle.directory
     }
 
+    /// Every term, of words and of values.
+    pub fn terms(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        for postings in [&self.text, &self.keyword] {
+            let mut terms = postings.terms().stream()?;
+            while terms.advance() {
+                found.push(terms.key().to_vec());
+            }
+        }
+        Ok(found)
+    }
+
     /// Rows of the data file.
     pub fn rows(&self) -> u32 {
         self.directory().rows

@@ -137,7 +137,8 @@ pub(super) fn command(found: &mut Spans<'_>, needle: &str, start: usize, end: us
     }
     // `/usr/bin/mysql`, `"curl"`; not `libcurl`.
     let before = found.text.get(..start).unwrap_or_default().last();
-    if before.is_some_and(|byte| byte.is_ascii_alphanumeric()) && !matches!(needle, "freerdp" | "-securestring") {
+    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if before.is_some_and(in_word) && !matches!(needle, "freerdp" | "-securestring") {
         return;
     }
     // The rest of its name: `mysqldump`, `ldapsearch`, `plink.exe`.
@@ -145,6 +146,10 @@ pub(super) fn command(found: &mut Spans<'_>, needle: &str, start: usize, end: us
         + run(found.text, end, |byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_')
         });
+    // Of a pod or an image that is called so, the name goes on: `mysql-74775b4bf4-65nqf`, `mysql:5.6`.
+    if !matches!(found.text.get(end), Some(b' ' | b'\t' | b'"' | b'\'' | b'\\')) {
+        return;
+    }
     for program in PROGRAMS.iter().filter(|program| program.name == needle) {
         told(found, program, end);
     }

@@ -38,6 +38,7 @@ const SECRETS: &[&str] = &[
     "appsecret",
     "sharedsecret",
     "secretkey",
+    "secretkeybase",
     "secretstring",
     "secretbinary",
     "secretvalue",
@@ -197,6 +198,7 @@ fn may_be_secret(name: &[u8]) -> bool {
             | b"y1"
             | b"y2"
             | b"pw"
+            | b"ds"
     )
 }
 
@@ -218,7 +220,13 @@ pub(super) fn secret_name(name: &[u8]) -> Option<Named> {
     let plain = std::str::from_utf8(letters.get(..length)?).ok()?;
     let ends = |words: &[&str]| words.iter().any(|word| plain.ends_with(word));
     let sure = |kind| Some(Named { kind, doubtful: false });
-    if ends(PASSWORDS) {
+    if ends(&["passwords"]) {
+        // A list of them, or how many there are.
+        Some(Named {
+            kind: PASSWORD,
+            doubtful: true,
+        })
+    } else if ends(PASSWORDS) {
         sure(PASSWORD)
     } else if ends(&["secretaccesskey", "sessiontoken", "securitytoken", "awssecretkey"]) {
         sure(AWS_SECRET_KEY)

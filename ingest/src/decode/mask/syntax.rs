@@ -43,7 +43,9 @@ pub(super) fn behind(text: &[u8], start: usize, end: usize) -> Option<Value> {
         return Some(Value::Whole(from, to));
     }
     let single = text.get(end) == Some(&b'\'');
-    let end = skip_colors(text, end + usize::from(single));
+    let end = end + usize::from(single);
+    // Of a subscript: environ['NAME'] = 'value'.
+    let end = skip_colors(text, end + usize::from(single && text.get(end) == Some(&b']')));
     let space = run(text, end, is_blank);
     let at = end + space;
     let (separator, at) = match (text.get(at), text.get(at + 1)) {
@@ -63,6 +65,18 @@ pub(super) fn behind(text: &[u8], start: usize, end: usize) -> Option<Value> {
     {
         return Some(Value::Whole(from, to));
     }
+    let tag = run(text, at, |byte| byte == b'!');
+    let tag = if tag > 0 {
+        tag + run(text, at + tag, |byte| byte.is_ascii_alphabetic())
+    } else {
+        0
+    };
+    // A type of YAML.
+    let at = if tag > 0 && text.get(at + tag) == Some(&b' ') {
+        at + tag + 1
+    } else {
+        at
+    };
     let at = at + prefix(text, at);
     match (quote(text, at), text.get(at)) {
         (Some((level, start)), _) => {
@@ -106,6 +120,12 @@ fn behind_quote(text: &[u8], option: bool, name: usize, level: usize, behind: us
     let at = skip_space(text, behind);
     match text.get(at)? {
         b':' => json_value(text, skip_space(text, at + 1), level),
+        // Of a subscript: ENV["NAME"] = "value".
+        b']' => {
+            let equals = skip_space(text, at + 1);
+            let assigned = text.get(equals) == Some(&b'=') && text.get(equals + 1) != Some(&b'=');
+            assigned.then(|| json_value(text, skip_space(text, equals + 1), level))?
+        }
         // Ruby: "password" => "x".
         b'=' if text.get(at + 1) == Some(&b'>') => json_value(text, skip_space(text, at + 2), level),
         b',' => {

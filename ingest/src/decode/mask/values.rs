@@ -109,6 +109,7 @@ fn value_of(found: &mut Spans<'_>, start: usize, end: usize, in_path: bool) {
         Value::Scalar(start, level) => match text.get(start) {
             Some(b'[') => strings(found, start + 1, level, named),
             Some(b'{') => found.structure = true,
+            Some(b'\'') => secret(found, start + 1, start + 1 + single(text, start + 1), named),
             _ => {
                 let length = run(text, start, |byte| {
                     byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')
@@ -141,7 +142,9 @@ fn setting(found: &mut Spans<'_>, name: &[u8], start: usize, separator: Separato
                 16
             };
     let directory = name.to_ascii_lowercase().ends_with(b"pwd") && value.starts_with(b"/");
-    let option = separator == Separator::Space && value.starts_with(b"-");
+    // "--client-key string": a description.
+    let described = named.doubtful && !value.iter().any(u8::is_ascii_digit);
+    let option = separator == Separator::Space && (value.starts_with(b"-") || described);
     if !prose && !directory && !option {
         secret(found, start, start + length, named);
     }
