@@ -183,9 +183,14 @@ fn refuse(sink: &mut Sink<'_>, mut reject: Reject, payload: &[u8]) {
             reject.detail,
             "; of {whole} bytes, the {kept} of text that could be read are kept"
         );
-        return sink.reject_part(reject, &mask::mask(&text).text, payload);
     }
-    sink.reject(reject, &mask::mask(&text).text);
+    let masked = mask::mask(&text);
+    if matches!(text, Cow::Owned(_)) && masked.removed.is_empty() {
+        sink.reject_part(reject, &masked.text, payload);
+    } else {
+        // The hash of what had a secret would tell whoever guesses it that the guess is right.
+        sink.reject(reject, &masked.text);
+    }
 }
 
 /// What a dead letter keeps of a payload that is refused before it is decoded: of a compressed one the text, as far as it goes, since
