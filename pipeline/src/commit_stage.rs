@@ -287,7 +287,8 @@ impl Running {
     /// What a commit of `checkpoint` can say of how far partitions are read: of its own always, of the others now and then.
     fn ends_due(&self, checkpoint: &Checkpoint) -> Vec<ReadToEnd> {
         let next: BTreeMap<Partition, i64> = checkpoint.iter().map(|(p, range)| (p.clone(), range.end)).collect();
-        let idle_nanos = as_nanos(self.stage.config.commit.idle_interval.0);
+        // Half of the time between two: the brokers were asked a little before the last one.
+        let idle_nanos = as_nanos(self.stage.config.commit.idle_interval.0) / 2;
         let mut ends = self.stage.stalls.read_to_end(&next);
         ends.retain(|ReadToEnd { partition, at, .. }| {
             let range = checkpoint
@@ -314,6 +315,9 @@ impl Running {
         match outcome {
             Outcome::Idle(read_to_end) => {
                 self.stage.stalls.committed(Stage::Ingest, &[], Instant::now());
+                // Lag tools are told once more too: a rebalance may have refused what they were told with the last commit.
+                let next = read_to_end.iter().map(|end| (end.partition.clone(), end.next));
+                self.stage.consumer.commit(next.collect());
                 self.told(read_to_end);
                 Ok(())
             }
