@@ -328,7 +328,7 @@ async fn feed(store: &Store, repair: &mut Repair, all: KeySpan, watermark: Times
         if from >= watermark {
             rows = usize::MAX;
         }
-        let kept = store.kept_signals(&[KeySpan { from, ..all.clone() }], rows).await?;
+        let kept = store.kept_signals(&[KeySpan { from, ..all }], rows).await?;
         let Some(complete_to) = kept.complete_to else {
             return Ok(repair.feed(kept.signals, watermark)?);
         };

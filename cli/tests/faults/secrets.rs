@@ -14,6 +14,7 @@ use crate::support::kafka::{self, Producer};
 #[path = "../../../ingest/tests/secrets/forms.rs"]
 mod forms;
 #[path = "../../../ingest/tests/secrets/plants.rs"]
+#[allow(dead_code, reason = "what the test without a broker asks of them")]
 mod plants;
 
 use forms::Sought;

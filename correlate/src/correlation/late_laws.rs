@@ -181,7 +181,7 @@ impl Worker {
         self.alerts.append(&mut self.pending);
         self.alerts_next = self.alerts_next.max(self.next);
         // A commit with repairs has the state; of the others, some do.
-        if repaired > 0 || self.next % 2 == 0 {
+        if repaired > 0 || self.next.is_multiple_of(2) {
             self.state = Some((snapshot(&self.engine), self.next));
         }
         if let Some(from) = self.engine.kept_from().filter(|_| self.horizon_nanos != i64::MAX) {

@@ -45,7 +45,7 @@ fn order_of(payload: &[u8]) -> Option<(Order, &[u8])> {
             } else {
                 [unit[1], unit[0]]
             };
-            high == 0 && (b' '..=b'~').contains(&low) || high == 0 && matches!(low, b'\n' | b'\r' | b'\t')
+            high == 0 && matches!(low, b' '..=b'~' | b'\n' | b'\r' | b'\t')
         });
         (plain.count(), units.len())
     };

@@ -96,7 +96,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
         auth::normalize_half(&SyslogLine::of_parts(
             time.unwrap_or(context.timestamp),
             host.as_deref(),
-            program.as_deref(),
+            program,
             pid,
             &message,
         ))

@@ -188,7 +188,7 @@ fn txns_forward(commit: &KeptCommit<'_>, standing: &Standing) -> Vec<Txn> {
 }
 
 /// The rows of a part that are at offsets which the table does not have.
-fn new_rows<'a, T>(rows: &'a [(i64, T)], standing: Option<i64>) -> impl Iterator<Item = &'a T> {
+fn new_rows<T>(rows: &[(i64, T)], standing: Option<i64>) -> impl Iterator<Item = &T> {
     let is_new = move |(offset, _): &&(i64, T)| standing.is_none_or(|next| *offset >= next);
     rows.iter().filter(is_new).map(|(_, row)| row)
 }

@@ -121,7 +121,7 @@ impl Wanted {
                     .get(&keys.value(row))
                     .is_some_and(|spans| spans.iter().any(within))
             };
-            keys.iter().any(|keys| in_span(keys))
+            keys.iter().any(in_span)
                 && self
                     .kind
                     .is_none_or(|kind| kinds.is_some_and(|kinds| kinds.value(row) == kind))
@@ -183,10 +183,11 @@ async fn open(
                 continue;
             };
             let mut keys = group_keys(&metadata, group, column, keys).to_vec();
-            if !keys.is_empty() && keys.len() <= MAX_BLOOM_KEYS {
-                if let Some(filter) = bloom_filter(store, &mut reader, (group, column)).await? {
-                    keys.retain(|key| filter.check(key));
-                }
+            if !keys.is_empty()
+                && keys.len() <= MAX_BLOOM_KEYS
+                && let Some(filter) = bloom_filter(store, &mut reader, (group, column)).await?
+            {
+                keys.retain(|key| filter.check(key));
             }
             if keys.is_empty() {
                 continue;

@@ -267,7 +267,8 @@ async fn a_crash_between_the_two_tables_doubles_no_row_and_loses_none() {
     // Whoever goes on has read further, or not as far.
     let mut less = all.clone();
     less.signals.truncate(4);
-    (less.bindings.truncate(4), less.windows.clear());
+    less.bindings.truncate(4);
+    less.windows.clear();
     assert_eq!(keep(&store, 0, less, 4).await.rows, 4);
     assert_eq!(keep(&store, 0, all.clone(), 10).await.rows, 6 + 4 + 1);
     assert_eq!(counts(&store).await, [11, 10]);

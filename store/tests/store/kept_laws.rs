@@ -237,7 +237,8 @@ impl Naive {
             .map(|w| format!("{w:?}"))
             .collect();
         let mut want: Vec<String> = want.iter().map(|window| format!("{window:?}")).collect();
-        (found.sort(), want.sort());
+        found.sort();
+        want.sort();
         assert_eq!(found, want);
         let mut want: Vec<Binding> = Vec::new();
         for binding in &self.bindings {

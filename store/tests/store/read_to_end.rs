@@ -84,6 +84,6 @@ async fn a_letter_that_is_cut_says_so() {
         .unwrap();
     let query = "SELECT cut_from_bytes, cut_from_sha256 FROM dead_letters ORDER BY \"offset\"";
     let rows = store.sql(query, 10).await.unwrap().rows;
-    let cut = vec![Value::Int(large.len() as i64), Value::str(&sha256_hex(&large))];
+    let cut = vec![Value::Int(large.len() as i64), Value::str(sha256_hex(&large))];
     assert_eq!(rows, [cut, vec![Value::Null, Value::Null]]);
 }

@@ -83,14 +83,14 @@ enum Key {
     Path,
     Name,
     /// The name of a key, which is a secret whatever it is called.
-    KeyName,
+    AccountName,
     Value,
     /// A name that says what is below it.
     Secret(Named),
-    KeyType,
+    JwkType,
     Environment,
     /// A private part of a key of RFC 7517.
-    KeyPart,
+    PrivatePart,
 }
 
 impl Key {
@@ -103,12 +103,12 @@ impl Key {
             b"path" => Self::Path,
             b"name" | b"Name" | b"key" | b"Key" | b"ParameterKey" | b"parameterKey" | b"header" | b"variable"
             | b"field" | b"parameter" | b"option" | b"property" => Self::Name,
-            b"keyName" | b"KeyName" => Self::KeyName,
+            b"keyName" | b"AccountName" => Self::AccountName,
             b"value" | b"Value" | b"ParameterValue" | b"parameterValue" | b"stringValue" | b"StringValue"
             | b"#text" | b"$" | b"plaintext" | b"values" | b"intValue" | b"bytesValue" => Self::Value,
-            b"kty" => Self::KeyType,
+            b"kty" => Self::JwkType,
             b"env" | b"environment" | b"Environment" | b"variables" => Self::Environment,
-            b"d" | b"p" | b"q" | b"dp" | b"dq" | b"qi" | b"k" => Self::KeyPart,
+            b"d" | b"p" | b"q" | b"dp" | b"dq" | b"qi" | b"k" => Self::PrivatePart,
             _ => secret_name(name).map_or(Self::Other, Self::Secret),
         }
     }
@@ -121,7 +121,7 @@ pub(super) fn is_cut(text: &[u8]) -> bool {
 
 /// Whether a key's value is the name of another.
 pub(super) fn names_value(key: &[u8]) -> bool {
-    matches!(Key::of(key), Key::Name | Key::KeyName | Key::Path)
+    matches!(Key::of(key), Key::Name | Key::AccountName | Key::Path)
 }
 
 /// Appends the secrets of `text` that its structure tells.
@@ -244,16 +244,16 @@ fn string(
             frame.named = frame.named.or_else(|| pair_name(content));
             frame.has_name = true;
         }
-        Key::KeyName => {
+        Key::AccountName => {
             frame.named = Some(Named {
                 kind: AZURE_SECRET,
                 doubtful: true,
             });
         }
-        Key::KeyType => frame.is_jwk = true,
+        Key::JwkType => frame.is_jwk = true,
         _ => {}
     }
-    if frame.data || frame.value || matches!(frame.key, Key::Value | Key::KeyPart) {
+    if frame.data || frame.value || matches!(frame.key, Key::Value | Key::PrivatePart) {
         note(text, frame, start, end, StandsIn::Kind, spans);
     }
     if !frame.data && strings > 0 && content.contains(&b'{') {
@@ -294,11 +294,11 @@ fn note(text: &[u8], frame: &mut Frame, start: usize, end: usize, stands_in: Sta
         if let Some(span) = secret_of(text, span, named, is_number) {
             spans.push(span);
         }
-    } else if is_value && matches!(frame.key, Key::Name | Key::KeyName | Key::Kind | Key::Path) {
+    } else if is_value && matches!(frame.key, Key::Name | Key::AccountName | Key::Kind | Key::Path) {
         frame.value_names.push(span);
     } else if is_value {
         frame.values.push(span);
-    } else if frame.key == Key::KeyPart {
+    } else if frame.key == Key::PrivatePart {
         frame.parts.push(Span {
             kind: PRIVATE_KEY,
             ..span
