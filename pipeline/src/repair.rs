@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use casebook_correlate::{CorrelationEngine, CorrelationStats, Repair, RepairRequest};
 use casebook_event::{Alert, Binding, Identifier, Kept, Partition, Source, StartOffset, Timestamp};
 use casebook_store::{CommitError, KeptCommit, KeySpan, Store};
-use fail::fail_point;
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use crate::clock;
@@ -309,7 +308,6 @@ async fn repair_key(
     let told = latest(store.alerts_by_id(&asked).await?, &state.alerts, &asked);
     let mut alerts = Vec::new();
     let repaired = repair.finish(&mut state.engine, told, &mut alerts)?;
-    fail_point!("correlate.repaired");
     pass.repaired += 1;
     pass.revised += repaired.revised;
     pass.retracted += repaired.retracted;
