@@ -155,7 +155,11 @@ impl CorrelateStage {
         let shutdown = self.shutdown.clone();
         loop {
             let deadline = self.deadline();
-            if self.pending >= MAX_PENDING_ALERTS || (!self.checkpoint.is_empty() && Instant::now() >= deadline) {
+            let repairs = self.repairs.next(&self.partitions).map(|at| at.max(self.not_before));
+            if self.pending >= MAX_PENDING_ALERTS
+                || (!self.checkpoint.is_empty() && Instant::now() >= deadline)
+                || repairs.is_some_and(|at| Instant::now() >= at)
+            {
                 self.commit().await?;
                 continue;
             }
@@ -168,6 +172,7 @@ impl CorrelateStage {
                     None => break,
                 },
                 () = tokio::time::sleep_until(deadline.into()), if !self.checkpoint.is_empty() => {}
+                () = tokio::time::sleep_until(repairs.unwrap_or(deadline).into()), if repairs.is_some() => {}
             }
         }
         // Whoever goes on has nothing to read again.
@@ -203,10 +208,9 @@ impl CorrelateStage {
 
     fn deadline(&self) -> Instant {
         let commit = &self.config.commit;
-        let interval = if self.pending > 0 {
-            commit.alert_interval
-        } else {
-            commit.interval
+        let interval = match self.pending {
+            0 => commit.interval,
+            _ => commit.alert_interval,
         };
         (self.since + interval.0).max(self.not_before)
     }
@@ -352,10 +356,9 @@ impl CorrelateStage {
     }
 
     async fn commit(&mut self) -> Result<(), PipelineError> {
-        if self.checkpoint.is_empty() {
-            return Ok(());
-        }
         match self.keep_and_repair().await {
+            // Nothing was read, and nothing repaired.
+            Ok(()) if self.checkpoint.is_empty() => return Ok(()),
             Ok(()) => {}
             Err(PipelineError::Store(error)) => return self.start_over(error).await,
             Err(error) => return Err(error),

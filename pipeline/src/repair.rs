@@ -81,6 +81,11 @@ impl Repairs {
         }
     }
 
+    /// When the next pass may be; `None` where nothing waits for one.
+    pub(crate) fn next(&self, partitions: &BTreeMap<Partition, PartitionState>) -> Option<Instant> {
+        partitions.values().any(is_waiting).then_some(self.pace.not_before)
+    }
+
     /// Puts what is to be kept into its tables, and repairs what came late as far as the time for it goes. Returns the partitions
     /// in which something was repaired, with where the table of alerts stands.
     ///

@@ -38,6 +38,9 @@ fn an_hour_old_file_that_comes_after_idling_raises_what_a_replay_raises() {
     let Some(cluster) = Cluster::of("late", &["auth"], 262_144) else {
         return;
     };
+    // What the state says is what is waited for.
+    let config = std::fs::read_to_string(&cluster.config).unwrap();
+    std::fs::write(&cluster.config, config + "correlation: { interval: 100ms }\n").unwrap();
     let now = std::time::SystemTime::now();
     let now = i64::try_from(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap();
     let producer = Producer::new(&cluster.brokers);
