@@ -27,6 +27,8 @@ pub(crate) struct Standing {
     end: Option<i64>,
     /// When what the consumer tells of its own reading is of this reading.
     settled: Instant,
+    /// Whether it told before that its last record is read, though more offsets follow.
+    is_unsettled: bool,
     /// Whoever has read up to the first has read all that is before the second: behind the last record there may be offsets that
     /// are none.
     last_record: Option<(i64, i64)>,
@@ -58,6 +60,7 @@ impl Standing {
             since: now,
             end: None,
             settled: now + SETTLING,
+            is_unsettled: false,
             last_record: None,
             ends: VecDeque::new(),
             runs: VecDeque::new(),
@@ -74,7 +77,11 @@ impl Standing {
     }
 
     pub(crate) fn since(&self) -> Instant {
-        self.since
+        // What is left may be the mark of a transaction, as the consumer said while it was not to be believed yet.
+        match self.is_unsettled {
+            true => self.since.max(self.settled),
+            false => self.since,
+        }
     }
 
     /// Whether all that is known to be there is committed.
@@ -91,8 +98,10 @@ impl Standing {
     pub(crate) fn ends(&mut self, end: i64, high: i64, now: Instant) {
         if end < high {
             if now < self.settled {
+                self.is_unsettled = true;
                 return;
             }
+            self.is_unsettled = false;
             self.last_record = Some((end, high));
         }
         self.set_end(end, now);
@@ -134,6 +143,7 @@ impl Standing {
     pub(crate) fn restarted(&mut self, next: i64, now: Instant) {
         self.last_record = None;
         self.settled = now + SETTLING;
+        self.is_unsettled = false;
         self.has_committed(next, now);
         // What was read already is still to be committed.
         self.read = self.read.max(next);
@@ -239,6 +249,11 @@ mod tests {
         standing.ends(0, 10, now);
         standing.told(10, at(4), now);
         assert_eq!((standing.lag(), standing.read_to_end_by(0)), (Some(10), None));
+        assert_eq!(
+            standing.since(),
+            now + SETTLING,
+            "no stall before the consumer is to be believed"
+        );
         let now = now + SETTLING;
         standing.ends(8, 10, now);
         standing.has_committed(8, now);
