@@ -27,8 +27,10 @@ pub(crate) struct Standing {
     end: Option<i64>,
     /// When what the consumer tells of its own reading is of this reading.
     settled: Instant,
-    /// Whether it told before that its last record is read, though more offsets follow.
-    is_unsettled: bool,
+    /// The same since the partition is read here at all: one that is read again and again stalls all the same.
+    first_settled: Instant,
+    /// The offset after its last record, as it told before that, where more offsets follow.
+    claimed: Option<i64>,
     /// Whoever has read up to the first has read all that is before the second: behind the last record there may be offsets that
     /// are none.
     last_record: Option<(i64, i64)>,
@@ -60,7 +62,8 @@ impl Standing {
             since: now,
             end: None,
             settled: now + SETTLING,
-            is_unsettled: false,
+            first_settled: now + SETTLING,
+            claimed: None,
             last_record: None,
             ends: VecDeque::new(),
             runs: VecDeque::new(),
@@ -78,8 +81,8 @@ impl Standing {
 
     pub(crate) fn since(&self) -> Instant {
         // What is left may be the mark of a transaction, as the consumer said while it was not to be believed yet.
-        match self.is_unsettled {
-            true => self.since.max(self.settled),
+        match self.claimed == Some(self.committed) {
+            true => self.since.max(self.first_settled),
             false => self.since,
         }
     }
@@ -98,10 +101,10 @@ impl Standing {
     pub(crate) fn ends(&mut self, end: i64, high: i64, now: Instant) {
         if end < high {
             if now < self.settled {
-                self.is_unsettled = true;
+                self.claimed = Some(end);
                 return;
             }
-            self.is_unsettled = false;
+            self.claimed = None;
             self.last_record = Some((end, high));
         }
         self.set_end(end, now);
@@ -143,7 +146,6 @@ impl Standing {
     pub(crate) fn restarted(&mut self, next: i64, now: Instant) {
         self.last_record = None;
         self.settled = now + SETTLING;
-        self.is_unsettled = false;
         self.has_committed(next, now);
         // What was read already is still to be committed.
         self.read = self.read.max(next);
