@@ -31,6 +31,7 @@ pub use correlation::{
 };
 pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;
+pub use entity::limits as entity_limits;
 pub use entity::{
     Attribution, Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind, Step, affected_span,
     bindings_of, identifiers_of,

@@ -279,7 +279,7 @@ impl CorrelateStage {
                 .with_cold_store(store, self.memory_bytes);
             match restore(&self.store, &partition, engine, parts.as_deref().unwrap_or_default()).await {
                 Ok((engine, committed_alerts)) => {
-                    let engine = crate::repair::keeping(engine, &self.config.correlation);
+                    let engine = self.repairs.restored(engine, &self.config.correlation);
                     self.send(&committed_alerts).await?;
                     break engine;
                 }

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use casebook_correlate::entity_limits::{MAX_ID_AGE_NANOS, MAX_STEPS};
 use casebook_correlate::{CorrelationEngine, CorrelationStats, Repair, RepairRequest};
 use casebook_event::{Alert, Binding, Identifier, Kept, Partition, Source, StartOffset, Timestamp};
 use casebook_store::{CommitError, KeptCommit, KeySpan, Store};
@@ -35,11 +36,6 @@ const MAX_ROWS: usize = 100_000;
 const MAX_ENTITY_ROWS: usize = 400_000;
 /// Identifiers that are asked about for one key.
 const MAX_IDENTIFIERS: usize = 50_000;
-/// Bindings between what an event names and the entity it leads to, at most.
-const MAX_STEPS: usize = 6;
-/// How long a binding may hold after it was seen last: as far back as they are asked for.
-const MAX_BINDING_AGE: Duration = Duration::from_secs(30 * 86_400);
-
 /// When the next pass of repairs may be.
 #[derive(Debug)]
 struct RepairPace {
@@ -79,6 +75,19 @@ impl Repairs {
             pace: RepairPace::new(),
             warnings: LateWarnings::default(),
         }
+    }
+
+    /// An engine of a partition that is this worker's now: it keeps what it is told, or does not, as is configured.
+    pub(crate) fn restored(&mut self, engine: CorrelationEngine, config: &StateConfig) -> CorrelationEngine {
+        let engine = match config.keep {
+            true => engine.keeping(as_nanos(config.repair_horizon.0)),
+            false => engine.not_keeping(),
+        };
+        // What came late before is not told of again.
+        let stats = engine.stats();
+        add(&mut self.warnings.late, stats.late_events);
+        add(&mut self.warnings.beyond, stats.repairs.beyond_horizon);
+        engine
     }
 
     /// When the next pass may be; `None` where nothing waits for one.
@@ -123,14 +132,6 @@ impl Repairs {
     /// Says once a minute what came late.
     pub(crate) fn warn(&mut self, engines: impl Iterator<Item = CorrelationStats>, now: Instant) {
         self.warnings.warn(engines, now);
-    }
-}
-
-/// An engine that keeps what it is told, or does not, as is configured.
-pub(crate) fn keeping(engine: CorrelationEngine, config: &StateConfig) -> CorrelationEngine {
-    match config.keep {
-        true => engine.keeping(as_nanos(config.repair_horizon.0)),
-        false => engine.not_keeping(),
     }
 }
 
@@ -369,8 +370,7 @@ async fn bindings_of(store: &Store, all: &KeySpan) -> Result<Option<Vec<Binding>
     }
     let mut asked: BTreeSet<Identifier> = BTreeSet::new();
     let mut next: BTreeSet<Identifier> = signals.signals.into_iter().flat_map(|signal| signal.entity).collect();
-    let age = i64::try_from(MAX_BINDING_AGE.as_nanos()).unwrap_or(i64::MAX);
-    let from = all.from.saturating_add_nanos(-age);
+    let from = all.from.saturating_add_nanos(-MAX_ID_AGE_NANOS);
     let mut found = BTreeMap::new();
     for _ in 0..MAX_STEPS {
         if next.is_empty() || asked.len() + next.len() > MAX_IDENTIFIERS {

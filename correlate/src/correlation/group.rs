@@ -6,7 +6,7 @@ use std::sync::Arc;
 use casebook_event::{AlertStatus, EventId, Timestamp};
 use compact_str::CompactString;
 
-use super::alert::alert_id;
+use super::alert::{alert_id, alert_number};
 use super::codec::{Damaged, Names, Reader, put_number, put_signed, put_u128};
 use super::events::{Entry, Events, Inserted};
 use super::past::Past;
@@ -343,12 +343,11 @@ impl Group {
             .unwrap_or_default();
         let mut old: Vec<Window> = std::mem::take(&mut told.windows).into();
         old.retain(|window| {
-            let id = u128::from_str_radix(&alert_id(&plan.rule.id, &self.key.values, window.anchor), 16);
-            !id.is_ok_and(|id| revisions.is_final(id))
+            let id = alert_number(&plan.rule.id, &self.key.values, window.anchor);
+            !revisions.is_final(id)
         });
         for event in self.events.entries().map(|entry| &entry.event) {
-            let id = u128::from_str_radix(&alert_id(&plan.rule.id, &self.key.values, event.event_id), 16);
-            let last = id.map_or(0, |id| revisions.last(id));
+            let last = revisions.last(alert_number(&plan.rule.id, &self.key.values, event.event_id));
             if last > 0 {
                 let revision = told.revisions.entry((event.time, event.event_id)).or_default();
                 *revision = last.max(*revision);

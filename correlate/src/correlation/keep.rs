@@ -96,11 +96,6 @@ pub(super) fn identity(signal: &Signal) -> u64 {
     hasher.digest()
 }
 
-/// The order of coordinates: an alert cites the lowest.
-pub(super) fn place(position: &Position) -> (&str, i32, i64, u32) {
-    (&position.topic, position.partition, position.offset, position.index)
-}
-
 /// The correlations whose groups change together with those of a rule, by id.
 pub(super) fn family<'a>(plans: &'a Plans, rule_id: &str) -> impl Iterator<Item = &'a Arc<CorrelationPlan>> + use<'a> {
     let name = plans.correlations.get(rule_id).map(|plan| plan.family().to_owned());
@@ -174,13 +169,13 @@ impl LateKey {
         let mut first: BTreeMap<u64, &Position> = BTreeMap::new();
         for signal in kept {
             let known = first.entry(identity(signal)).or_insert(&signal.event.position);
-            if place(&signal.event.position) < place(known) {
+            if signal.event.position < **known {
                 *known = &signal.event.position;
             }
         }
         matches.retain(|late| {
             let known = first.get(&late.what);
-            known.is_none_or(|known| place(known) >= place(&late.position))
+            known.is_none_or(|known| **known >= late.position)
         });
         let left: BTreeSet<EventId> = matches.iter().map(|late| late.event_id).collect();
         self.cited.retain(|(_, event)| left.contains(&event.event_id));
@@ -254,7 +249,7 @@ impl CorrelationEngine {
     }
 
     /// The key that has waited longest for its repair. It is taken off the list: whoever takes it must finish the repair
-    /// ([`super::Repair::finish`]) or put it back.
+    /// ([`super::Repair::finish`]), or go on from the last state.
     pub fn next_repair(&mut self) -> Option<RepairRequest> {
         let plans = self.plans.clone();
         let keeping = self.keeping.as_mut()?;
@@ -275,26 +270,6 @@ impl CorrelationEngine {
                 mark,
             });
         }
-    }
-
-    /// Puts a request back: the key waits for its repair again, with what has come late meanwhile.
-    pub fn put_back(&mut self, request: RepairRequest) {
-        let Some(keeping) = &mut self.keeping else { return };
-        let RepairRequest { key, mut mark, .. } = request;
-        if let Some(newer) = keeping.late.remove(&key) {
-            mark.earliest = mark.earliest.min(newer.earliest);
-            mark.latest = mark.latest.max(newer.latest);
-            mark.matches = match (mark.matches, newer.matches) {
-                (Some(mut all), Some(more)) if all.len() + more.len() <= MAX_LATE_MATCHES_PER_KEY => {
-                    all.extend(more);
-                    Some(all)
-                }
-                _ => None,
-            };
-            mark.cited.extend(newer.cited);
-            mark.cited.truncate(MAX_LATE_CITED);
-        }
-        keeping.late.insert(key, mark);
     }
 
     /// Leaves out of a request what had come before; `kept` has the signals of its key at the times of `late`. `None`: all of it

@@ -356,8 +356,8 @@ fn beyond_the_horizon_nothing_changes_any_more() {
         .unwrap();
 }
 
-/// What a worker reports of a count of three in ten seconds, a line each: the second of the first event, revision, status, events.
-fn told_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertStatus, u64)> {
+/// A worker that was told of events of a rule that counts; with the number of alerts that it had told at the watermark.
+fn run_count(events: &[(i64, i64)], watermark: i64) -> (Worker, usize) {
     let mut worker = Worker::new(i64::MAX);
     let partition = Partition::new("logs", 0);
     let mark = |seconds: i64| {
@@ -399,6 +399,12 @@ fn told_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertS
             worker.commit(usize::MAX, true);
         }
     }
+    (worker, told)
+}
+
+/// What a worker reports of a count of three in ten seconds, a line each: the second of the first event, revision, status, events.
+fn told_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertStatus, u64)> {
+    let (worker, told) = run_count(events, watermark);
     let alerts = worker.alerts[told..].iter();
     alerts
         .map(|alert| {
@@ -406,6 +412,21 @@ fn told_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertS
             (first, alert.alert.revision, alert.alert.status, alert.evidence_total)
         })
         .collect()
+}
+
+#[test]
+fn what_comes_again_late_costs_a_look_and_no_repair() {
+    let events = [(5, 5), (6, 6), (7, 7), (3, 3)];
+    let stats = |events: &[(i64, i64)]| run_count(events, 60).0.engine.stats();
+    let once = stats(&events);
+    assert_eq!((once.repairs.repaired_keys, once.repairs.duplicate_keys), (1, 0));
+    let again = stats(&[&events[..], &[(3, 3), (6, 6)]].concat());
+    assert_eq!((again.repairs.repaired_keys, again.repairs.duplicate_keys), (1, 2));
+    assert_eq!(
+        again.late_events.values().sum::<u64>(),
+        3,
+        "they are counted all the same"
+    );
 }
 
 #[test]

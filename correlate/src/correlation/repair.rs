@@ -12,9 +12,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use casebook_event::{Alert, AlertStatus, Binding, DecidedWindow, EventRef, Retraction, Signal, Timestamp};
-use compact_str::{CompactString, format_compact};
 
-use super::alert::{alert_id, content_of, evidence};
+use super::alert::{alert_number, content_of, evidence, id_text};
 use super::codec::Reader;
 use super::cold::{ColdError, read_key};
 use super::engine::{CorrelationConfig, CorrelationEngine};
@@ -66,16 +65,6 @@ pub struct Repaired {
     pub revised: usize,
     /// Final alerts that were withdrawn.
     pub retracted: usize,
-}
-
-/// The id of the alert that an event begins.
-fn id_of(rule_id: &str, group: &[CompactString], event: &EventRef) -> Option<u128> {
-    u128::from_str_radix(&alert_id(rule_id, group, event.event_id), 16).ok()
-}
-
-/// The id of a window's alert, as text.
-fn id_text(alert_id: u128) -> CompactString {
-    format_compact!("{alert_id:032x}")
 }
 
 impl Repair {
@@ -170,7 +159,7 @@ impl Repair {
             let own = engine.groups.get(key);
             let free = move |event: &&EventRef| !own.is_some_and(|own| own.events().has(event));
             let events = group.events().entries().map(|entry| &entry.event).filter(free);
-            events.filter_map(|event| Some((id_of(&key.rule_id, &key.values, event)?, event.time)))
+            events.map(|event| (alert_number(&key.rule_id, &key.values, event.event_id), event.time))
         });
         let of_known = self.known.values().map(|window| (window.alert_id, window.met));
         let decided = self.engine.decided.iter();
@@ -179,11 +168,6 @@ impl Repair {
         all.sort_unstable();
         all.dedup();
         all
-    }
-
-    /// The request, to put it back where the repair cannot go on.
-    pub fn into_request(self) -> RepairRequest {
-        self.request
     }
 
     /// Takes the place of the groups in the engine, and reports what is to be told otherwise now. `told` has the latest revision of the

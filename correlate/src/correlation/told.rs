@@ -4,7 +4,7 @@
 use casebook_event::{Alert, DecidedWindow, Signal};
 use compact_str::CompactString;
 
-use super::alert::content_of;
+use super::alert::{alert_number, content_of};
 use super::cold::ColdError;
 use super::engine::CorrelationEngine;
 use super::group::GroupKey;
@@ -60,7 +60,7 @@ impl CorrelationEngine {
             rule_id: key.rule_id.clone(),
             rule_version: plan.signals_version.clone(),
             group: key.values.clone(),
-            alert_id: u128::from_str_radix(&alert.alert.id, 16).unwrap_or_default(),
+            alert_id: alert_number(&plan.rule.id, &key.values, window.anchor),
             revision: alert.alert.revision,
             status: alert.alert.status,
             first: window.first,
