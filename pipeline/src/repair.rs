@@ -36,6 +36,7 @@ const MAX_ROWS: usize = 100_000;
 const MAX_ENTITY_ROWS: usize = 400_000;
 /// Identifiers that are asked about for one key.
 const MAX_IDENTIFIERS: usize = 50_000;
+
 /// When the next pass of repairs may be.
 #[derive(Debug)]
 struct RepairPace {
@@ -198,6 +199,8 @@ pub(crate) struct Pass {
     pub(crate) repaired: usize,
     pub(crate) duplicates: usize,
     pub(crate) too_large: usize,
+    /// Of which not all that is needed is kept any more.
+    pub(crate) expired: usize,
     pub(crate) revised: usize,
     pub(crate) retracted: usize,
 }
@@ -257,9 +260,15 @@ async fn keep(store: &Store, group: &str, parts: Vec<(Partition, Kept, i64)>) ->
 async fn repair(store: &Store, state: &mut PartitionState) -> Result<Pass, PipelineError> {
     let begun = Instant::now();
     let mut pass = Pass::default();
+    let since = store.kept_since().await?;
     while begun.elapsed() < PASS
         && let Some(request) = state.engine.next_repair()
     {
+        if request.windows_from < since {
+            state.engine.give_up(&request);
+            pass.expired += 1;
+            continue;
+        }
         repair_key(store, state, request, &mut pass).await?;
         tokio::task::yield_now().await;
     }

@@ -272,6 +272,16 @@ impl CorrelationEngine {
         }
     }
 
+    /// Gives a request up, since what it needs is kept no more: its matches are in no correlation, and counted so.
+    pub fn give_up(&mut self, request: &RepairRequest) {
+        let Some(keeping) = &mut self.keeping else { return };
+        let source = request.mark.cited.first().map(|(_, event)| event.source);
+        let matches = request.mark.matches.as_ref().map_or(1, Vec::len) as u64;
+        if let Some(source) = source {
+            *keeping.stats.beyond_horizon.entry(source).or_default() += matches;
+        }
+    }
+
     /// Leaves out of a request what had come before; `kept` has the signals of its key at the times of `late`. `None`: all of it
     /// had, and there is nothing to repair.
     pub fn without_duplicates(&mut self, mut request: RepairRequest, kept: &[Signal]) -> Option<RepairRequest> {

@@ -356,6 +356,24 @@ fn beyond_the_horizon_nothing_changes_any_more() {
         .unwrap();
 }
 
+/// The matches of a count of three in ten seconds by the `n`th event: its second, and its identity.
+fn matches_of_count(n: usize, (seconds, id): (i64, i64)) -> impl Iterator<Item = SignalMessage> {
+    let happened = super::tests::Happened {
+        id: id as u128,
+        seconds,
+        user: 0,
+        matches: 1,
+    };
+    let position = Position {
+        offset: n as i64,
+        ..nowhere()
+    };
+    let signals = happened.signals(&position).into_iter();
+    signals
+        .filter(|signal| &*signal.rule_id == "count")
+        .map(SignalMessage::Signal)
+}
+
 /// A worker that was told of events of a rule that counts; with the number of alerts that it had told at the watermark.
 fn run_count(events: &[(i64, i64)], watermark: i64) -> (Worker, usize) {
     let mut worker = Worker::new(i64::MAX);
@@ -371,23 +389,8 @@ fn run_count(events: &[(i64, i64)], watermark: i64) -> (Worker, usize) {
         time: Timestamp::MIN,
     }));
     let mut told = 0;
-    for (n, (seconds, id)) in events.iter().enumerate() {
-        let happened = super::tests::Happened {
-            id: *id as u128,
-            seconds: *seconds,
-            user: 0,
-            matches: 1,
-        };
-        let position = Position {
-            offset: n as i64,
-            ..nowhere()
-        };
-        let signals = happened.signals(&position).into_iter();
-        worker.messages.extend(
-            signals
-                .filter(|signal| &*signal.rule_id == "count")
-                .map(SignalMessage::Signal),
-        );
+    for (n, event) in events.iter().enumerate() {
+        worker.messages.extend(matches_of_count(n, *event));
         worker.apply_all();
         if n == 2 {
             worker.messages.push(mark(watermark));
@@ -412,6 +415,20 @@ fn told_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertS
             (first, alert.alert.revision, alert.alert.status, alert.evidence_total)
         })
         .collect()
+}
+
+#[test]
+fn what_cannot_be_repaired_any_more_is_counted() {
+    let (mut worker, _) = run_count(&[(5, 5), (6, 6), (7, 7)], 60);
+    for (n, event) in [(3, (3, 3)), (4, (4, 4))] {
+        worker.messages.extend(matches_of_count(n, event));
+    }
+    worker.apply_all();
+    let request = worker.engine.next_repair().unwrap();
+    worker.engine.give_up(&request);
+    let stats = worker.engine.stats();
+    assert_eq!((stats.repairing, stats.repairs.repaired_keys), (0, 0));
+    assert_eq!(stats.repairs.beyond_horizon.values().sum::<u64>(), 2);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl LateMetrics {
         );
         registry.register(
             "correlate_repairs",
-            "Keys of groups that had late matches, by what became of them: repaired, duplicates (all had come before), too-large",
+            "Keys of groups that had late matches, by what became of them: repaired, duplicates (all had come before), too-large, expired (what it needs is kept no more)",
             self.repairs.clone(),
         );
         registry.register(
@@ -64,6 +64,7 @@ impl LateMetrics {
             ("repaired", pass.repaired),
             ("duplicates", pass.duplicates),
             ("too-large", pass.too_large),
+            ("expired", pass.expired),
         ];
         for (outcome, count) in outcomes {
             self.repairs

@@ -149,7 +149,13 @@ impl Store {
         let add = rewritten.add;
         let made = add.as_ref().map(|add| (add.path.clone(), add.size.unsigned_abs()));
         if !self
-            .replace(table, &files, add.into_iter().collect(), false, clock.now())
+            .replace(
+                table,
+                &files,
+                add.into_iter().collect(),
+                (false, Vec::new()),
+                clock.now(),
+            )
             .await?
         {
             done.overtaken += 1;

@@ -201,7 +201,16 @@ impl Store {
                 expired.rows += partly.iter().map(|(_, rows)| rows).sum::<u64>();
                 return Ok(());
             }
-            let removed = whole.is_empty() || self.replace(table, &whole, Vec::new(), true, clock.now()).await?;
+            let txns = match TableName::KEPT.contains(&table) {
+                true => crate::kept::since_txn(&snapshot, date, clock.now())
+                    .into_iter()
+                    .collect(),
+                false => Vec::new(),
+            };
+            let removed = whole.is_empty()
+                || self
+                    .replace(table, &whole, Vec::new(), (true, txns), clock.now())
+                    .await?;
             if removed {
                 note_removed(expired, date, &whole);
             }
@@ -269,7 +278,10 @@ impl Store {
                 }
             };
             let adds = rewritten.add.into_iter().collect();
-            if self.replace(table, &files, adds, true, clock.now()).await? {
+            if self
+                .replace(table, &files, adds, (true, Vec::new()), clock.now())
+                .await?
+            {
                 expired.note_date(date);
                 expired.files_rewritten += files.len() as u64;
                 expired.rows += rewritten.rows_read - rewritten.rows_written;

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use casebook_event::Timestamp;
 
 use crate::index::bundle_name;
-use crate::table::{Add, DataFile, Proposal, Remove, Snapshot};
+use crate::table::{Add, DataFile, Proposal, Remove, Snapshot, Txn};
 use crate::{CommitError, Store, StoreError, TableName};
 
 impl Store {
     /// Removes `old` from a table and adds `new`, as one entry. `false` where one of `old` belongs to the table no more: then
     /// nothing has changed, and the new files are deleted.
     ///
-    /// `data_change` says whether the rows are others afterwards; a compaction only writes them anew.
+    /// `data_change` says whether the rows are others afterwards; a compaction only writes them anew. `txns` go along.
     pub(super) async fn replace(
         &self,
         table: TableName,
         old: &[Arc<DataFile>],
         mut new: Vec<Add>,
-        data_change: bool,
+        (data_change, txns): (bool, Vec<Txn>),
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         for add in &mut new {
@@ -41,6 +41,7 @@ impl Store {
         let proposal = Proposal {
             adds: new,
             removes,
+            txns,
             now,
             ..Proposal::default()
         };

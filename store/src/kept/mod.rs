@@ -21,6 +21,7 @@ mod identifiers;
 mod keyed_file;
 mod order;
 mod signals;
+mod since;
 mod windows;
 
 pub use commit::{KeptCommit, KeptCommitted};
@@ -30,6 +31,7 @@ pub(crate) use file_ends::FileEnds;
 pub(crate) use keyed_file::may_have_text;
 pub(crate) use order::Order;
 pub use signals::KeptSignals;
+pub(crate) use since::since_txn;
 
 use casebook_event::Timestamp;
 

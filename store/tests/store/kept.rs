@@ -383,10 +383,17 @@ async fn what_is_kept_is_put_together_verified_and_freed() {
         told.len() == 1 && told[0].path.starts_with("signals/signal_date="),
         "{told:?}"
     );
+    assert_eq!(store.kept_since().await.unwrap(), Timestamp::MIN);
     let gone = store.expire_kept(at(86_400), at(86_400)).await.unwrap();
     assert_eq!(
         (gone.files_removed, gone.rows, gone.dates),
         (2, 17, Some(("2024-05-01".into(), "2024-05-01".into())))
+    );
+    let end_of_day = Timestamp::parse_rfc3339("2024-05-02T00:00:00Z").unwrap();
+    assert_eq!(
+        store.kept_since().await.unwrap(),
+        end_of_day,
+        "whoever decides from it knows what went"
     );
     assert_eq!(problems(&store).await, []);
     assert_eq!(counts(&store).await, [0, 0]);
