@@ -33,8 +33,8 @@ pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use engine::Detector;
 pub use entity::limits as entity_limits;
 pub use entity::{
-    Attribution, Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind, Step, affected_span,
-    bindings_of, identifiers_of,
+    Attribution, Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind, Step, bindings_of,
+    identifiers_of,
 };
 pub use explain::Explained;
 pub use rule_set::{Loaded, RuleFile, RuleInfo, RuleKind, RuleSet};

@@ -62,6 +62,9 @@ pub const MAX_SPILLED_AT_ONCE: usize = 4_096;
 pub const SNAPSHOT_PART_BYTES: usize = 4 << 20;
 /// Most late matches of one key that are remembered to find out whether they came before. Beyond it, the key is repaired without.
 pub const MAX_LATE_MATCHES_PER_KEY: usize = 16_384;
+/// Most pairs of an identifier and a key of which it is remembered that the one attributed events of the other. Beyond it, the older
+/// half is forgotten: what is learned late of those identifiers changes no group, and is counted.
+pub const MAX_DEPENDENTS: usize = 100_000;
 /// Late events of one key that a retraction may cite.
 pub const MAX_LATE_CITED: usize = 16;
 /// Most `tests` of one rule. More are refused (`too-many`).

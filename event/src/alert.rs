@@ -7,7 +7,7 @@ use std::str::FromStr;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, EventId, Position, Source, Timestamp};
+use crate::{Binding, Confidence, EventId, Position, Source, Timestamp};
 
 /// How bad a rule's match is (Sigma `level`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -77,6 +77,9 @@ pub struct Retraction {
     /// The late event; of several the earliest of its group. `None` where what came late was a name that stood for something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Evidence>,
+    /// What was learned late of who is who; of several the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Binding>,
     /// Who can write the time of such an event: `server`, `node`, `container`, … (`docs/trust.md`).
     pub time_written_by: CompactString,
 }

@@ -79,6 +79,33 @@ impl How {
     pub fn is_of_earlier(self) -> bool {
         matches!(self, Self::AuditCreated | Self::AuditExisted)
     }
+
+    /// Who can write the time of what is told so, as [`Source::time_written_by`](crate::Source::time_written_by) says it.
+    pub fn time_written_by(self) -> &'static str {
+        match self {
+            Self::AuditCreated
+            | Self::AuditExisted
+            | Self::AuditPod
+            | Self::AuditPodStatus
+            | Self::AuditBinding
+            | Self::AuditDelete
+            | Self::AuditOwner
+            | Self::AuditNode
+            | Self::AuditEndpoints
+            | Self::AuditNodeUser
+            | Self::AuditTokenClaims
+            | Self::AuditTokenRequest
+            | Self::AuditCloudSession
+            | Self::CloudSession
+            | Self::CloudRole
+            | Self::WebIdentity
+            | Self::PodIdentity
+            | Self::CloudInstance => "server",
+            Self::KubernetesEvent => "client",
+            Self::Kubelet | Self::Shipper | Self::Falco | Self::Tetragon | Self::ContainerStats => "node",
+            Self::NameForm => "unknown",
+        }
+    }
 }
 
 /// What one event told.

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use casebook_event::{Attributed, Binding, EntityKind, Identifier, Signal, Timestamp};
 use compact_str::CompactString;
 
+use super::dependents::number_of;
+use crate::entity::limits::MAX_FACTS;
 use crate::entity::{Attribution, Bindings};
 
 /// Event time between two looks for bindings that are of no more use, in nanoseconds: they take a while.
@@ -40,26 +42,37 @@ impl Waiting {
         ready.into_values().flatten()
     }
 
-    /// Forgets what nothing from `watermark` on can ask for.
-    pub(super) fn forget_before(&mut self, watermark: Timestamp) {
-        if watermark > self.forgotten.saturating_add_nanos(FORGET_EVERY_NANOS) && watermark != Timestamp::MAX {
-            self.bindings.forget_before(watermark);
-            self.forgotten = watermark;
+    /// Forgets what nothing can ask for that is later than so long before `watermark`, which may be looked at again. Where the bindings
+    /// would take more than half of their room, that is less long. Returns from when on answers can be relied upon, if that has changed.
+    pub(super) fn forget_before(&mut self, watermark: Timestamp, horizon_nanos: i64) -> Option<Timestamp> {
+        if watermark <= self.forgotten.saturating_add_nanos(FORGET_EVERY_NANOS) || watermark == Timestamp::MAX {
+            return None;
+        }
+        self.forgotten = watermark;
+        let mut behind = horizon_nanos;
+        loop {
+            self.bindings.forget_before(watermark.saturating_add_nanos(-behind));
+            if behind == 0 || self.bindings.len() <= MAX_FACTS / 2 {
+                return Some(self.bindings.floor());
+            }
+            behind = if behind > FORGET_EVERY_NANOS { behind / 2 } else { 0 };
         }
     }
 }
 
 /// The entities that identifiers stood for at `time`, with how that is known. The first identifier that leads to any decides;
-/// where that cannot be told apart, each of the entities counts, and all are said to be ambiguous.
+/// where that cannot be told apart, each of the entities counts, and all are said to be ambiguous. The numbers of those identifiers on
+/// which the answer depends are put behind `asked`.
 pub(super) fn entities(
     bindings: &Bindings,
     identifiers: &[Identifier],
     kind: EntityKind,
     time: Timestamp,
+    asked: &mut Vec<u64>,
 ) -> Vec<Attributed> {
     let resolved = identifiers
         .iter()
-        .map(|identifier| bindings.resolve(identifier, kind, time));
+        .map(|identifier| bindings.resolve_noting(identifier, kind, time, &mut |id| asked.push(number_of(id))));
     let Some((attribution, entity)) = resolved
         .into_iter()
         .find_map(|found| found.entity.clone().map(|e| (found, e)))

@@ -12,6 +12,7 @@ use super::alert::{correlation_alert, detection_alert, event_of};
 use super::attribution::{Waiting, entities};
 use super::codec::{Names, Reader};
 use super::cold::{Cold, ColdError, ColdStore};
+use super::dependents::Dependents;
 use super::events::Entry;
 use super::group::{Group, GroupKey, Weight};
 use super::keep::Keeping;
@@ -126,10 +127,7 @@ impl CorrelationEngine {
         match message {
             SignalMessage::Signal(signal) => self.on_signal(signal, out),
             SignalMessage::Binding(binding) => {
-                self.waiting.learn(&binding);
-                if let Some(keeping) = &mut self.keeping {
-                    keeping.kept.bindings.push((keeping.offset, binding));
-                }
+                self.on_binding(binding);
                 Ok(())
             }
             SignalMessage::Watermark(Watermark { partition, time }) => {
@@ -204,6 +202,7 @@ impl CorrelationEngine {
             memory_bytes: self.memory.used.bytes,
             waiting_signals: self.waiting.signals.values().map(Vec::len).sum(),
             bindings: self.waiting.bindings.len(),
+            late_bindings: self.waiting.bindings.late(),
             buffered_events: self.memory.used.events,
             watermark: self.watermark,
             late_events: self.late_events.clone(),
@@ -290,7 +289,12 @@ impl CorrelationEngine {
             let Some((plan, kind)) = plan.and_then(|plan| Some((plan, plan.entity?))) else {
                 continue;
             };
-            let found = entities(&self.waiting.bindings, &signal.entity, kind, signal.event.time);
+            let mut asked = Vec::new();
+            let time = signal.event.time;
+            let found = entities(&self.waiting.bindings, &signal.entity, kind, time, &mut asked);
+            if let Some(noted) = self.noted() {
+                noted.note((signal.key(), &signal.rule_id), &asked, time);
+            }
             for attributed in found {
                 let mut values = signal.group.clone();
                 values.push(attributed.entity.clone());
@@ -308,8 +312,22 @@ impl CorrelationEngine {
                 self.insert(plan, key, entry, out)?;
             }
         }
-        self.waiting.forget_before(to);
+        let horizon = self.keeping.as_ref().map_or(0, |keeping| keeping.horizon_nanos);
+        if let Some(floor) = self.waiting.forget_before(to, horizon)
+            && let Some(keeping) = &mut self.keeping
+        {
+            keeping.dependents.forget_before(floor);
+        }
         self.spill()
+    }
+
+    /// Where it is noted on what attributions depend; `None` where nobody asks.
+    fn noted(&mut self) -> Option<&mut Dependents> {
+        match (&mut self.keeping, &mut self.begin) {
+            (Some(keeping), _) => Some(&mut keeping.dependents),
+            (None, Some(begin)) => Some(&mut begin.dependents),
+            (None, None) => None,
+        }
     }
 
     fn insert(

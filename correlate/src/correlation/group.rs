@@ -103,6 +103,13 @@ impl Group {
             .map_or((Timestamp::MIN, Timestamp::MIN), |past| past.times())
     }
 
+    /// The time of its last event, as far as it remembers: of one that remembers spans, the end of the last.
+    pub(super) fn latest(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
+        let last = self.events.len().checked_sub(1).and_then(|last| self.events.get(last));
+        let of_past = self.past.as_ref().and_then(|past| past.latest(plan));
+        last.map(|event| event.time).max(of_past)
+    }
+
     /// What it takes.
     pub(crate) fn weight(&self) -> Weight {
         Weight {

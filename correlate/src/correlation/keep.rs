@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use casebook_event::{EventId, EventRef, Kept, Position, Signal, Source, Timestamp};
+use casebook_event::{Binding, EventId, EventRef, Kept, Position, Signal, Source, Timestamp};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::dependents::Dependents;
 use super::engine::CorrelationEngine;
 use super::plan::{CorrelationPlan, Plans};
 use crate::limits::{MAX_LATE_CITED, MAX_LATE_MATCHES_PER_KEY};
@@ -25,6 +26,8 @@ pub(super) struct Keeping {
     /// The offset of the message that is being applied.
     pub offset: i64,
     pub kept: Kept,
+    /// On what events that are attributed depended.
+    pub dependents: Dependents,
     /// By key, what came late.
     pub late: BTreeMap<u64, LateKey>,
     /// The number of the next key that is late: they are repaired in this order.
@@ -41,9 +44,12 @@ pub struct RepairStats {
     pub duplicate_keys: u64,
     /// Matches that came later than the repair horizon, or from before anything was kept: they are in no correlation.
     pub beyond_horizon: BTreeMap<Source, u64>,
+    /// What was learned late of who is who, and may change groups that are known no more: they stay as they were told.
+    #[serde(default)]
+    pub bindings_beyond_horizon: u64,
 }
 
-/// The late matches of one key.
+/// What came late of one key: matches, or what its events are attributed by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LateKey {
     pub order: u64,
@@ -55,6 +61,9 @@ pub(super) struct LateKey {
     pub matches: Option<Vec<LateMatch>>,
     /// Of the first of them, what a retraction cites.
     pub cited: Vec<(CompactString, EventRef)>,
+    /// The first that was learned of who is who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Box<Binding>>,
 }
 
 /// A match that came late, as far as it is needed to find out whether it came before.
@@ -126,23 +135,12 @@ impl Keeping {
     pub(super) fn late(&mut self, plans: &Plans, signal: &Signal, watermark: Timestamp) -> bool {
         let time = signal.event.time;
         let (_, needed) = needed_nanos(plans, &signal.rule_id);
-        let is_kept = time.saturating_add_nanos(-needed) >= self.since || self.since == Timestamp::MIN;
+        let is_kept = self.has_from(time.saturating_add_nanos(-needed));
         if time < watermark.saturating_add_nanos(-self.horizon_nanos) || !is_kept {
             *self.stats.beyond_horizon.entry(signal.event.source).or_default() += 1;
             return false;
         }
-        let order = self.order;
-        let mark = self.late.entry(signal.key()).or_insert_with(|| LateKey {
-            order,
-            rule_id: signal.rule_id.clone(),
-            earliest: time,
-            latest: time,
-            matches: Some(Vec::new()),
-            cited: Vec::new(),
-        });
-        self.order += u64::from(mark.order == order);
-        mark.earliest = mark.earliest.min(time);
-        mark.latest = mark.latest.max(time);
+        let mark = self.mark(signal.key(), &signal.rule_id, (time, time));
         if let Some(matches) = &mut mark.matches {
             if matches.len() < MAX_LATE_MATCHES_PER_KEY {
                 matches.push(LateMatch {
@@ -159,6 +157,29 @@ impl Keeping {
             mark.cited.push(cited);
         }
         true
+    }
+
+    /// Whether all is kept from a time on.
+    pub(super) fn has_from(&self, time: Timestamp) -> bool {
+        time >= self.since || self.since == Timestamp::MIN
+    }
+
+    /// The mark by which a key waits for its repair, which is about these times, both ends included, too.
+    pub(super) fn mark(&mut self, key: u64, rule_id: &Arc<str>, (first, last): (Timestamp, Timestamp)) -> &mut LateKey {
+        let order = self.order;
+        let mark = self.late.entry(key).or_insert_with(|| LateKey {
+            order,
+            rule_id: rule_id.clone(),
+            earliest: first,
+            latest: last,
+            matches: Some(Vec::new()),
+            cited: Vec::new(),
+            learned: None,
+        });
+        self.order += u64::from(mark.order == order);
+        mark.earliest = mark.earliest.min(first);
+        mark.latest = mark.latest.max(last);
+        mark
     }
 }
 
@@ -199,6 +220,7 @@ impl CorrelationEngine {
                     since,
                     offset: 0,
                     kept: Kept::default(),
+                    dependents: Dependents::since(since),
                     late: BTreeMap::new(),
                     order: 0,
                     stats: RepairStats::default(),
@@ -277,6 +299,7 @@ impl CorrelationEngine {
         let Some(keeping) = &mut self.keeping else { return };
         let source = request.mark.cited.first().map(|(_, event)| event.source);
         let matches = request.mark.matches.as_ref().map_or(1, Vec::len) as u64;
+        keeping.stats.bindings_beyond_horizon += u64::from(request.mark.learned.is_some());
         if let Some(source) = source {
             *keeping.stats.beyond_horizon.entry(source).or_default() += matches;
         }

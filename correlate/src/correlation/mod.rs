@@ -13,6 +13,7 @@ mod attribution;
 mod closing;
 mod codec;
 mod cold;
+mod dependents;
 mod engine;
 mod events;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod examples;
 mod front;
 mod group;
 mod keep;
+mod learned;
 mod memory;
 mod past;
 mod pending;
@@ -36,6 +38,10 @@ mod window;
 
 #[cfg(test)]
 mod late_laws;
+#[cfg(test)]
+mod late_worker;
+#[cfg(test)]
+mod learned_laws;
 #[cfg(test)]
 mod tests;
 

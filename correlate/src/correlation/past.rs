@@ -104,6 +104,15 @@ impl Past {
         }
     }
 
+    /// The latest time that it may have had an event at.
+    pub(crate) fn latest(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
+        match self {
+            Self::None => None,
+            Self::Seen(seen) => Some(seen.last),
+            Self::Spans(spans) => Some(plan.span_end(spans.last()?)),
+        }
+    }
+
     /// When nothing of it is of use any more: once the watermark has passed that time.
     pub(crate) fn ends(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
         match (self, &plan.kind) {

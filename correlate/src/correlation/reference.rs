@@ -53,7 +53,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
             };
             // Who was who then, by all that was told: what counts of anything later, the bindings know.
             let bindings: Bindings = told.iter().collect();
-            for attributed in entities(&bindings, &signal.entity, kind, signal.event.time) {
+            for attributed in entities(&bindings, &signal.entity, kind, signal.event.time, &mut Vec::new()) {
                 let mut values = signal.group.clone();
                 values.push(attributed.entity.clone());
                 add(groups, values, entry(Some(attributed.into())));

@@ -16,13 +16,14 @@ use casebook_event::{Alert, AlertStatus, Binding, DecidedWindow, EventRef, Retra
 use super::alert::{alert_number, content_of, evidence, id_text};
 use super::codec::Reader;
 use super::cold::{ColdError, read_key};
+use super::dependents::Dependents;
 use super::engine::{CorrelationConfig, CorrelationEngine};
 use super::group::{Group, GroupKey};
 use super::keep::{RepairRequest, family};
 use super::plan::{CorrelationPlan, Plans};
 
 /// From where on the groups of a repair take events.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Begin {
     /// Of those that build on no other; the others begin later by what they wait.
     at: Timestamp,
@@ -30,6 +31,8 @@ pub(super) struct Begin {
     used_to: HashMap<GroupKey, Timestamp>,
     /// The groups that were given an event.
     pub touched: HashSet<GroupKey>,
+    /// On what the attribution of its events depended.
+    pub dependents: Dependents,
 }
 
 impl Begin {
@@ -87,7 +90,9 @@ impl Repair {
         };
         let mut begin = Begin {
             at: request.signals_from,
-            ..Begin::default()
+            used_to: HashMap::new(),
+            touched: HashSet::new(),
+            dependents: Dependents::since(Timestamp::MIN),
         };
         let mut known: BTreeMap<u128, DecidedWindow> = BTreeMap::new();
         for window in windows {
@@ -272,9 +277,13 @@ impl Repair {
         let cited = &self.request.mark.cited;
         let not_after = cited.iter().filter(|(_, event)| event.time <= before.window.to);
         let by = not_after.max_by_key(|(_, event)| event.time).or(cited.first());
+        let learned = self.request.mark.learned.as_deref();
+        let of_event = by.map(|(_, event)| event.source.time_written_by());
+        let written_by = of_event.or(learned.map(|learned| learned.how.time_written_by()));
         alert.retraction = Some(Box::new(Retraction {
             event: by.map(|(rule, event)| evidence(rule.clone(), EventRef::clone(event))),
-            time_written_by: by.map_or("unknown", |(_, event)| event.source.time_written_by()).into(),
+            learned: learned.cloned(),
+            time_written_by: written_by.unwrap_or("unknown").into(),
         }));
         alert
     }
@@ -317,8 +326,11 @@ impl CorrelationEngine {
         out: &mut Vec<Alert>,
     ) -> Result<(), ColdError> {
         let plans = repaired.plans.clone();
-        let touched = repaired.begin.take().map(|begin| begin.touched).unwrap_or_default();
-        let mut own = self.take_groups_of(request, &plans, &touched)?;
+        let Some(begin) = repaired.begin.take() else {
+            return Ok(());
+        };
+        let touched = &begin.touched;
+        let mut own = self.take_groups_of(request, &plans, touched)?;
         let mut keys: Vec<Arc<GroupKey>> = repaired.groups.keys().cloned().collect();
         keys.extend(
             own.keys()
@@ -332,10 +344,12 @@ impl CorrelationEngine {
                 continue;
             };
             let before = own.remove(&key);
-            // What a group remembers of events that are decided is longer than a repair goes back, where none came since.
+            // What a group remembers of events that are decided is longer than a repair goes back, where none came since. One that
+            // remembers later ones has lost them to another group.
             if let Some(group) = &before
                 && !plan.uses_up()
                 && !touched.contains(&*key)
+                && group.latest(plan).is_none_or(|latest| latest < begin.of(plan))
             {
                 self.adopt(plan, group.clone());
                 continue;
@@ -355,6 +369,9 @@ impl CorrelationEngine {
                 super::alert::correlation_alert(plan, events, &key.values, report)
             }));
             self.adopt(plan, group);
+        }
+        if let Some(keeping) = &mut self.keeping {
+            keeping.dependents.merge(&begin.dependents);
         }
         self.settle()
     }

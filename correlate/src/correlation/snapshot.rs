@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{Damaged, Names, Reader, put_bytes, put_number};
 use super::cold::{ColdError, put_key, read_key};
+use super::dependents::Dependents;
 use super::engine::CorrelationEngine;
 use super::group::{Group, GroupKey};
 use super::keep::{Keeping, LateKey, RepairStats};
@@ -30,6 +31,8 @@ const WITHOUT_CLUSTERS: u32 = 2;
 const GROUPS: u8 = 0x02;
 /// The first byte of the part about who is who.
 const BINDINGS: u8 = 0x03;
+/// The first byte of the part about what attributions depended on.
+const DEPENDENTS: u8 = 0x04;
 
 /// A match of a base rule; without its event where it was raised already.
 type RaisedState = (Arc<str>, EventId, Option<EventRef>);
@@ -93,6 +96,7 @@ pub struct SnapshotParts<'a> {
     engine: &'a CorrelationEngine,
     head: bool,
     bindings: bool,
+    dependents: bool,
     groups: hash_map::Iter<'a, Arc<GroupKey>, Group>,
     /// The key of the last spilled group that was given out.
     cold: Vec<u8>,
@@ -114,6 +118,13 @@ impl SnapshotParts<'_> {
         if !std::mem::replace(&mut self.bindings, true) {
             let mut part = vec![BINDINGS];
             part.extend(serde_json::to_vec(&self.engine.waiting.bindings).unwrap_or_default());
+            return Ok(Some(part));
+        }
+        if !std::mem::replace(&mut self.dependents, true)
+            && let Some(keeping) = &self.engine.keeping
+        {
+            let mut part = vec![DEPENDENTS];
+            keeping.dependents.encode(&mut part);
             return Ok(Some(part));
         }
         let mut groups = Vec::new();
@@ -169,6 +180,15 @@ impl Restoring {
             self.take_head(serde_json::from_slice(part)?)?;
         } else if let Some((&BINDINGS, bindings)) = part.split_first() {
             self.engine.waiting.bindings = serde_json::from_slice(bindings)?;
+        } else if let Some((&DEPENDENTS, dependents)) = part.split_first() {
+            let dependents =
+                Dependents::decode(&mut Reader::new(dependents)).map_err(|damaged| SnapshotError::Damaged {
+                    part: self.parts,
+                    at: damaged.at,
+                })?;
+            if let Some(keeping) = &mut self.engine.keeping {
+                keeping.dependents = dependents;
+            }
         } else {
             self.take_groups(part).map_err(|damaged| SnapshotError::Damaged {
                 part: self.parts,
@@ -220,6 +240,8 @@ impl Restoring {
                 since: Timestamp::from_nanos(state.since),
                 offset: 0,
                 kept: Kept::default(),
+                // What a state has to say of it is in a part of its own.
+                dependents: Dependents::since(Timestamp::from_nanos(head.watermark)),
                 late: state.late.into_iter().collect(),
                 order: state.order,
                 stats: state.stats,
@@ -304,6 +326,7 @@ impl CorrelationEngine {
             engine: self,
             head: false,
             bindings: self.waiting.bindings.is_empty(),
+            dependents: self.keeping.is_none(),
             groups: self.groups.iter(),
             cold: Vec::new(),
             names: self.names().clone(),

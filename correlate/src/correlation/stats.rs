@@ -20,6 +20,8 @@ pub struct CorrelationStats {
     pub waiting_signals: usize,
     /// Facts about who is who.
     pub bindings: usize,
+    /// What was told of who is who about times that were forgotten: it is not learned.
+    pub late_bindings: u64,
     /// What the groups in memory take, in bytes, about.
     pub memory_bytes: usize,
     /// The watermark.

@@ -145,11 +145,10 @@ pub(super) fn rule_file(correlations: &[(&str, &str)]) -> RuleFile {
             }
         }
         text += &format!("title: {id}\nid: {id}\nlevel: high\ncorrelation: {{ {section} }}\n");
-        if by_pod {
-            text += "casebook: { group-by: { entity: pod } }\n";
-        }
-        if let Some(of_house) = of_house.strip_prefix(", ") {
-            text += &format!("casebook: {{ {of_house} }}\n");
+        let by_pod = by_pod.then_some("group-by: { entity: pod }");
+        let of_house: Vec<&str> = by_pod.into_iter().chain(of_house.strip_prefix(", ")).collect();
+        if !of_house.is_empty() {
+            text += &format!("casebook: {{ {} }}\n", of_house.join(", "));
         }
         text += "---\n";
     }
@@ -161,28 +160,30 @@ pub(super) fn rule_file(correlations: &[(&str, &str)]) -> RuleFile {
 
 fn rules() -> Arc<RuleSet> {
     static RULES: OnceLock<Arc<RuleSet>> = OnceLock::new();
-    let make = || {
-        let with_aliases = |correlation: &str| {
-            let members = ["a", "b", "c"].into_iter().filter(|name| {
-                let list = correlation.split(['[', ']']).nth(1).unwrap_or_default();
-                list.split(", ").any(|member| member == *name)
-            });
-            let fields: Vec<String> = members.map(|name| format!("{name}: value-{name}")).collect();
-            let aliases = format!("aliases: {{ value: {{ {} }} }}, condition", fields.join(", "));
-            match correlation.contains("field: value") {
-                true => correlation.replacen("condition", &aliases, 1),
-                false => correlation.to_owned(),
-            }
-        };
-        let all: Vec<_> = CORRELATIONS
-            .iter()
-            .map(|(id, text)| (*id, with_aliases(text)))
-            .collect();
-        let all: Vec<_> = all.iter().map(|(id, text)| (*id, text.as_str())).collect();
-        let loaded = RuleSet::load([rule_file(&all)]);
-        Arc::new(loaded.rules.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics)))
+    RULES.get_or_init(|| rules_of(CORRELATIONS)).clone()
+}
+
+/// A rule set of such correlations, in which `value` is what their members call `value-a`, `value-b` and `value-c`.
+pub(super) fn rules_of(correlations: &[(&str, &str)]) -> Arc<RuleSet> {
+    let with_aliases = |correlation: &str| {
+        let members = ["a", "b", "c"].into_iter().filter(|name| {
+            let list = correlation.split(['[', ']']).nth(1).unwrap_or_default();
+            list.split(", ").any(|member| member == *name)
+        });
+        let fields: Vec<String> = members.map(|name| format!("{name}: value-{name}")).collect();
+        let aliases = format!("aliases: {{ value: {{ {} }} }}, condition", fields.join(", "));
+        match correlation.contains("field: value") {
+            true => correlation.replacen("condition", &aliases, 1),
+            false => correlation.to_owned(),
+        }
     };
-    RULES.get_or_init(make).clone()
+    let all: Vec<_> = correlations
+        .iter()
+        .map(|(id, text)| (*id, with_aliases(text)))
+        .collect();
+    let all: Vec<_> = all.iter().map(|(id, text)| (*id, text.as_str())).collect();
+    let loaded = RuleSet::load([rule_file(&all)]);
+    Arc::new(loaded.rules.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics)))
 }
 
 pub(super) fn plans() -> Arc<Plans> {
@@ -203,7 +204,7 @@ pub(super) struct Happened {
 }
 
 impl Happened {
-    fn event(self, position: &Position) -> Event {
+    pub(super) fn event(self, position: &Position) -> Event {
         let kinds = ["a", "b", "c"].into_iter().enumerate();
         let kinds: Value = kinds
             .filter(|(n, _)| self.matches & (1 << n) != 0)

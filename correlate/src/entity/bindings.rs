@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use casebook_event::Timestamp;
 
+use super::ending::Ending;
 use super::history::{History, Sighting, Taken};
 use super::limits::{MAX_FACTS, MAX_FACTS_PER_IDENTIFIER, MAX_ID_AGE_NANOS, MAX_IDENTIFIER_BYTES};
 use super::relation::Relation;
@@ -38,6 +39,8 @@ pub struct Bindings {
     pub(super) entries: HashMap<Arc<Identifier>, Entry>,
     /// By the beginning of a grain of time, the identifiers that have facts of it: what goes first is found here.
     pub(super) by_start: BTreeMap<i64, HashSet<Arc<Identifier>>>,
+    /// Who stands for what no longer once it has ended.
+    pub(super) ending: Ending,
     pub(super) limits: Limits,
     pub(super) facts: usize,
     pub(super) text_bytes: usize,
@@ -70,6 +73,7 @@ impl Bindings {
         Self {
             entries: HashMap::new(),
             by_start: BTreeMap::new(),
+            ending: Ending::default(),
             limits,
             facts: 0,
             text_bytes: 0,
@@ -143,6 +147,11 @@ impl Bindings {
         all
     }
 
+    /// From when on answers can be relied upon, as far as nothing was dropped for want of room.
+    pub(crate) fn floor(&self) -> Timestamp {
+        self.floor
+    }
+
     /// How many facts are kept: sightings of bindings, and ends.
     pub fn len(&self) -> usize {
         self.facts
@@ -159,7 +168,11 @@ impl Bindings {
         let fact = size_of::<Sighting>() + 2 * size_of::<Arc<Identifier>>();
         let pair = size_of::<(Identifier, History)>();
         let entry = size_of::<(Arc<Identifier>, Entry)>() + size_of::<Identifier>();
-        self.facts * fact + self.pairs * pair + self.entries.len() * entry * 8 / 7 + self.text_bytes
+        self.facts * fact
+            + self.pairs * pair
+            + self.entries.len() * entry * 8 / 7
+            + self.text_bytes
+            + self.ending.approximate_bytes()
     }
 
     /// How many bindings were left out since they were earlier than what was forgotten.
@@ -232,6 +245,7 @@ impl Bindings {
         self.pairs += 1;
         *text_bytes += text_bytes_of(to);
         entry.pairs.insert(at, (to.clone(), History::default()));
+        self.ending.note(from, to);
         // Just put there.
         &mut entry.pairs[at].1
     }
@@ -239,6 +253,7 @@ impl Bindings {
     /// Removes what is empty, and counts what is left.
     fn count_anew(&mut self) {
         self.by_start.clear();
+        self.ending = Ending::default();
         (self.facts, self.pairs, self.text_bytes) = (0, 0, 0);
         for (from, entry) in &mut self.entries {
             entry.pairs.retain(|(_, history)| history.len() > 0);
@@ -247,6 +262,7 @@ impl Bindings {
             self.pairs += entry.pairs.len();
             for (to, history) in &entry.pairs {
                 self.text_bytes += text_bytes_of(to);
+                self.ending.note(from, to);
                 let Some(relation) = relation(from, to) else { continue };
                 let times = history.seen.iter().map(|s| &s.time).chain(&history.ends);
                 for time in times {

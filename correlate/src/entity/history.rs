@@ -69,6 +69,14 @@ impl History {
         taken
     }
 
+    /// Whether a sighting says nothing that is not kept: its grain of time has an earlier one as sure.
+    pub(super) fn has_seen(&self, what: (Timestamp, How), confidence: Confidence, relation: &Relation) -> bool {
+        let grain = relation.grain_start(what.0.as_nanos());
+        let start = self.seen.partition_point(|s| s.time.as_nanos() < grain);
+        let mut of_grain = self.seen.iter().skip(start).take_while(|s| s.time <= what.0);
+        of_grain.any(|s| s.confidence == confidence && (s.time, s.how) <= what)
+    }
+
     /// Takes in an end.
     pub(super) fn end(&mut self, time: Timestamp) -> Taken {
         match self.ends.binary_search(&time) {

@@ -1,5 +1,6 @@
 //! Which bindings hold at a time: passing on, ending, growing old.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -10,13 +11,29 @@ use super::history::History;
 use super::limits::{LINGER_NANOS, MAX_REACH_NANOS};
 use super::relation::Relation;
 use super::resolve::{self, Attribution, Held, Known};
-use super::{Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind};
+use super::{Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind};
 
 impl Bindings {
     /// What `identifier` stood for at `at`, by what was told of that time and before, and of a pod's name, by the uid that is told
     /// next.
     pub fn resolve(&self, identifier: &Identifier, kind: EntityKind, at: Timestamp) -> Attribution {
         resolve::resolve(self, identifier, kind, at)
+    }
+
+    /// The same, and calls `asked` with each identifier of which it was looked what it stood for: of what others stood for, the answer
+    /// does not depend.
+    pub(crate) fn resolve_noting(
+        &self,
+        identifier: &Identifier,
+        kind: EntityKind,
+        at: Timestamp,
+        asked: &mut dyn FnMut(&Identifier),
+    ) -> Attribution {
+        let noting = Noting {
+            known: self,
+            asked: RefCell::new(asked),
+        };
+        resolve::resolve(&noting, identifier, kind, at)
     }
 
     /// What of kind `to` the identifier stood for directly at `at`: the images of a pod, the instance of a node. The one to
@@ -29,6 +46,19 @@ impl Bindings {
     /// The first end of what `id` names, from `last` on and not after `at`.
     fn end_of(&self, id: &Identifier, last: Timestamp, at: Timestamp) -> Option<Timestamp> {
         self.own_ends(id)?.end_between(last, at)
+    }
+}
+
+/// Bindings that note what they are asked for.
+struct Noting<'a> {
+    known: &'a Bindings,
+    asked: RefCell<&'a mut dyn FnMut(&Identifier)>,
+}
+
+impl Known for Noting<'_> {
+    fn held(&self, from: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Held> {
+        (self.asked.borrow_mut())(from);
+        Known::held(self.known, from, to, at)
     }
 }
 
@@ -131,10 +161,15 @@ impl Bindings {
         Some(&pairs.get(place)?.1)
     }
 
-    /// Whether that end of what an identifier names is known.
-    pub(super) fn has_end(&self, id: &Identifier, time: Timestamp) -> bool {
-        self.own_ends(id)
-            .is_some_and(|own| own.ends.binary_search(&time).is_ok())
+    /// Whether learning a binding changes nothing that is kept.
+    pub(super) fn knows(&self, new: &Binding) -> bool {
+        let (Some(history), Some(relation)) = (self.history(&new.from, &new.to), relation(&new.from, &new.to)) else {
+            return false;
+        };
+        match new.ends {
+            true => history.ends.binary_search(&new.time).is_ok(),
+            false => history.has_seen((new.time, new.how), new.confidence, &relation),
+        }
     }
 
     /// What is known of an identifier and of the ends of what it stood for, by itself.

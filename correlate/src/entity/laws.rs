@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::bindings::{Limits, relation};
+use super::reach::affected_span;
 use super::reference::Reference;
 use super::*;
 
@@ -185,6 +186,32 @@ proptest! {
             let until = learned(bindings.iter().filter(|binding| binding.time <= at));
             for &kind in EntityKind::ALL {
                 prop_assert_eq!(until.resolve(&identifier, kind, at), all.resolve(&identifier, kind, at));
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_changes_only_where_it_depends_on_one_of_the_affected(
+        Case { bindings, later, questions, .. } in case(),
+    ) {
+        let known = learned(&bindings);
+        for new in later.iter().take(6) {
+            let affected = affected(&known, new);
+            let mut after = known.clone();
+            after.learn(new);
+            for (identifier, at) in &questions {
+                for &kind in EntityKind::ALL {
+                    let mut asked = Vec::new();
+                    let before = known.resolve_noting(identifier, kind, *at, &mut |id| asked.push(id.clone()));
+                    let depends = affected.iter().any(|(id, (from, to))| from <= at && at <= to && asked.contains(id));
+                    if !depends {
+                        prop_assert_eq!(
+                            unseen(after.resolve(identifier, kind, *at)),
+                            unseen(before),
+                            "{} {:?} at {}, affected {:?} of {:?}", identifier, kind, at, affected, new
+                        );
+                    }
+                }
             }
         }
     }

@@ -8,6 +8,7 @@
 
 mod bindings;
 mod cluster;
+mod ending;
 mod history;
 mod hold;
 mod learn;
@@ -26,7 +27,7 @@ pub use casebook_event::{Binding, Confidence, EntityKind, How, Identifier, Ident
 pub(crate) use cluster::{cluster_of_group, is_of_cloud};
 pub use learn::bindings_of;
 pub use named::identifiers_of;
-pub use reach::affected_span;
+pub(crate) use reach::{affected, reaches_back};
 pub use resolve::{Attribution, Step};
 pub use told::Told;
 

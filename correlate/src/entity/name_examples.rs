@@ -3,6 +3,7 @@
 use casebook_event::{Event, FieldId, Source, Timestamp};
 
 use super::examples::{HOUR, answer, at, gone, id, known};
+use super::reach::affected_span;
 use super::samples::{audit, event};
 use super::*;
 

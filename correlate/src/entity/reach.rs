@@ -10,45 +10,50 @@ use super::relation::Relation;
 use super::resolve::Known;
 use super::{Binding, Bindings, Confidence, How, Identifier, IdentifierKind};
 
-/// The span of event time, both ends included, in which what identifiers stand for may be another once `new` is learned beside
-/// `known`; `None` where it says nothing new. Nothing outside of it changes: neither an entity, nor what it may as well have been,
-/// nor how surely or by what that is known (but for [`Step::seen`](super::Step::seen), which no alert shows).
+/// The identifiers of which it may be another what they stand for once `new` is learned beside `known`, each with the span of event
+/// time, both ends included; none where it says nothing new. Nothing else changes: neither an entity, nor what it may as well have
+/// been, nor how surely or by what that is known (but for [`Step::seen`](super::Step::seen), which no alert shows).
 ///
-/// The span is exact, up to identifiers with more than 512 facts, of which the outermost bound is told: from seven days before the
+/// The spans are exact, up to identifiers with more than 512 facts, of which the outermost bound is told: from seven days before the
 /// binding to the longest age behind the last sighting that it joins.
-pub fn affected_span(known: &Bindings, new: &Binding) -> Option<(Timestamp, Timestamp)> {
-    let mut span: Option<(Timestamp, Timestamp)> = None;
+pub(crate) fn affected(known: &Bindings, new: &Binding) -> Vec<(Identifier, (Timestamp, Timestamp))> {
+    let mut found = Vec::new();
     for (from, kinds) in asked_about(known, new) {
         let (before, mut after) = (known.about(&from), known.about(&from));
         after.learn(new);
-        for to in kinds {
-            let Some((first, last)) = changed(&before, &after, &from, to, new) else {
-                continue;
-            };
-            span = Some(span.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
-        }
+        let spans = kinds
+            .into_iter()
+            .filter_map(|to| changed(&before, &after, &from, to, new));
+        let span = spans.reduce(|(a, b), (first, last)| (a.min(first), b.max(last)));
+        found.extend(span.map(|span| (from, span)));
     }
-    span
+    found
+}
+
+/// Whether a binding can say anything of times before its own.
+pub(crate) fn reaches_back(new: &Binding) -> bool {
+    relation(&new.from, &new.to).is_some_and(|relation| relation.reaches_back)
+}
+
+/// The span around all that is affected.
+#[cfg(test)]
+pub(super) fn affected_span(known: &Bindings, new: &Binding) -> Option<(Timestamp, Timestamp)> {
+    let spans = affected(known, new).into_iter().map(|(_, span)| span);
+    spans.reduce(|(a, b), (first, last)| (a.min(first), b.max(last)))
 }
 
 /// The identifiers that the binding says something about, with the kinds of what they stand for.
 fn asked_about(known: &Bindings, new: &Binding) -> Vec<(Identifier, Vec<IdentifierKind>)> {
+    if known.knows(new) {
+        return Vec::new();
+    }
     if new.from != new.to {
         return vec![(new.from.clone(), vec![new.to.kind])];
     }
-    if known.has_end(&new.from, new.time) {
-        return Vec::new();
-    }
     // What is called so ends: so does what it stood for, and what stood for it.
     let mut found = vec![(new.from.clone(), IdentifierKind::ALL.to_vec())];
-    for (from, entry) in &known.entries {
-        let leads = entry.pairs.iter().any(|(to, _)| {
-            *to == new.to && **from != new.from && relation(from, to).is_some_and(|relation| relation.ends_with_to)
-        });
-        if leads {
-            found.push((Identifier::clone(from), vec![new.to.kind]));
-        }
-    }
+    let leading = known.ending.of(&new.to);
+    found.extend(leading.map(|from| (from.clone(), vec![new.to.kind])));
     found
 }
 

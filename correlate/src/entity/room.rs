@@ -35,6 +35,7 @@ impl Bindings {
         if history.len() == 0 {
             self.pairs -= 1;
             self.text_bytes -= text_bytes_of(to);
+            self.ending.forget(from, to);
             entry.pairs.remove(at);
         }
         let holds = |(to, history): &(Identifier, History)| has_of(from, to, history, start);
@@ -68,12 +69,13 @@ impl Bindings {
             let before = entry.facts;
             entry.facts = entry.pairs.iter().map(|(_, history)| history.len()).sum();
             self.facts -= before - entry.facts;
-            let (pairs, text_bytes) = (&mut self.pairs, &mut self.text_bytes);
+            let (pairs, text_bytes, ending) = (&mut self.pairs, &mut self.text_bytes, &mut self.ending);
             entry.pairs.retain(|(to, history)| {
                 let keeps = history.len() > 0;
                 if !keeps {
                     *pairs -= 1;
                     *text_bytes -= text_bytes_of(to);
+                    ending.forget(&from, to);
                 }
                 keeps
             });
