@@ -5,12 +5,14 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use casebook_event::{Binding, Confidence, How, Identifier, IdentifierKind, Signal, SignalMessage, Timestamp};
+use casebook_event::{
+    AlertStatus, Binding, Confidence, How, Identifier, IdentifierKind, Signal, SignalMessage, Timestamp,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::late_worker::{Happening, Worker, check_law, position, steps};
+use super::late_worker::{Happening, Step, Worker, check_law, position, steps};
 use super::plan::Plans;
 use super::reference::final_alerts;
 use super::tests::{Happened, arrivals, cases, rules_of};
@@ -164,4 +166,115 @@ fn every_correlation_of_the_law_raises_alerts_and_repairs() {
     }
     assert!(silent.is_empty(), "never an alert of {silent:?}");
     assert!(repaired > 2_000, "{repaired} repairs");
+}
+
+/// A pod has an address since a second.
+fn has_address(address: &str, uid: &str, seconds: i64) -> Binding {
+    Binding {
+        from: Identifier::new(IdentifierKind::PodIp, address).unwrap(),
+        to: Identifier::new(IdentifierKind::PodUid, uid).unwrap(),
+        time: Timestamp::from_seconds(1_000 + seconds),
+        ends: false,
+        how: How::AuditPodStatus,
+        confidence: Confidence::Certain,
+    }
+}
+
+#[test]
+fn a_group_that_loses_its_events_forgets_them() {
+    const B: u8 = 2;
+    let event = |n: usize, id: u128, seconds: i64| Happening {
+        time: Timestamp::from_seconds(1_000 + seconds),
+        signals: signals(
+            Happened {
+                id,
+                seconds,
+                user: 0,
+                matches: B,
+            },
+            n,
+        ),
+        bindings: Vec::new(),
+    };
+    let told = |bindings: &[Binding]| Happening {
+        time: Timestamp::from_seconds(1_000),
+        signals: Vec::new(),
+        bindings: bindings.to_vec(),
+    };
+    // What the first pod is thought to have done at 10 would make the other value at 16 a new one of a pod that is known.
+    let happenings = [
+        told(&[has_address("10.0.0.1", "uid-0", 0), has_address("10.0.0.2", "uid-0", 0)]),
+        event(1, 3, 10),
+        told(&[has_address("10.0.0.1", "uid-1", 5)]),
+        event(3, 4, 16),
+    ];
+    let steps = [
+        (1, Step::Watermark(12)),
+        (2, Step::Commit(usize::MAX)),
+        (3, Step::Watermark(60)),
+    ];
+    check_law(&plans(), &happenings, &steps, i64::MAX).unwrap();
+}
+
+#[test]
+fn what_is_learned_late_is_cited_by_what_it_retracts() {
+    let mut worker = Worker::new(&plans(), i64::MAX);
+    let count = |n: usize, seconds: i64| {
+        let happened = Happened {
+            id: 3 * n as u128 + 3,
+            seconds,
+            user: 0,
+            matches: 1,
+        };
+        let signals = signals(happened, n).into_iter();
+        signals
+            .filter(|signal| &*signal.rule_id == "count")
+            .map(SignalMessage::Signal)
+    };
+    let first = has_address("10.0.0.1", "uid-0", 0);
+    worker.messages.push(SignalMessage::Binding(first.clone()));
+    worker.messages.extend((0..3).flat_map(|n| count(n, 10 + n as i64)));
+    worker.watermark(60);
+    worker.apply_all();
+    worker.commit(usize::MAX, true);
+    assert_eq!(
+        worker
+            .alerts
+            .iter()
+            .filter(|a| a.alert.status == AlertStatus::Final)
+            .count(),
+        1
+    );
+    let told = worker.alerts.len();
+    // Nothing new is said: no group is looked at again.
+    worker.messages.push(SignalMessage::Binding(first));
+    worker.apply_all();
+    assert_eq!(worker.engine.repairing(), 0);
+    let late = has_address("10.0.0.1", "uid-1", 5);
+    worker.messages.push(SignalMessage::Binding(late.clone()));
+    worker.apply_all();
+    assert_eq!(worker.engine.repairing(), 1);
+    worker.commit(usize::MAX, true);
+    let anew: Vec<_> = worker.alerts[told..]
+        .iter()
+        .map(|alert| {
+            (
+                alert.alert.status,
+                alert.group["entity.pod"].as_str(),
+                alert.retraction.as_deref(),
+            )
+        })
+        .collect();
+    let [
+        (AlertStatus::Retracted, "uid-0", Some(retraction)),
+        (AlertStatus::Final, "uid-1", None),
+    ] = anew[..]
+    else {
+        panic!("{anew:?}");
+    };
+    assert_eq!(retraction.learned, Some(late));
+    assert_eq!(
+        (retraction.event.is_none(), retraction.time_written_by.as_str()),
+        (true, "server")
+    );
 }
