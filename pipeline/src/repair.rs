@@ -16,6 +16,7 @@ use casebook_correlate::entity_limits::{MAX_ID_AGE_NANOS, MAX_STEPS};
 use casebook_correlate::{CorrelationEngine, CorrelationStats, Repair, RepairRequest};
 use casebook_event::{Alert, Binding, Identifier, Kept, Partition, Source, StartOffset, Timestamp};
 use casebook_store::{CommitError, KeptCommit, KeySpan, Store};
+use fail::fail_point;
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use crate::clock;
@@ -86,6 +87,7 @@ impl Repairs {
         };
         // What came late before is not told of again.
         let stats = engine.stats();
+        self.warnings.bindings_beyond += bindings_beyond(&stats);
         add(&mut self.warnings.late, stats.late_events);
         add(&mut self.warnings.beyond, stats.repairs.beyond_horizon);
         engine
@@ -124,6 +126,9 @@ impl Repairs {
         }
         let kept = kept_of(partitions.iter_mut(), self.signals_partitions);
         keep(store, group, kept).await?;
+        if !repaired.is_empty() {
+            fail_point!("repair.kept");
+        }
         let state_took = partitions.values().map(|state| state.state_took).max();
         let took = begun.elapsed() + state_took.unwrap_or_default();
         self.pace.took(Instant::now(), took);
@@ -145,6 +150,14 @@ struct LateWarnings {
     last: Option<Instant>,
     late: BTreeMap<Source, u64>,
     beyond: BTreeMap<Source, u64>,
+    bindings_beyond: u64,
+}
+
+/// What was learned too late of who is who to change the groups that it is about.
+pub(crate) fn bindings_beyond(stats: &CorrelationStats) -> u64 {
+    stats
+        .late_bindings
+        .saturating_add(stats.repairs.bindings_beyond_horizon)
 }
 
 impl LateWarnings {
@@ -153,9 +166,11 @@ impl LateWarnings {
         if self.last.is_some_and(|last| now.duration_since(last) < WARN_EVERY) {
             return;
         }
-        let (mut late, mut beyond, mut repairing) = (BTreeMap::new(), BTreeMap::new(), 0);
+        let (mut late, mut beyond) = (BTreeMap::new(), BTreeMap::new());
+        let (mut bindings, mut repairing) = (0, 0);
         for stats in engines {
             repairing += stats.repairing;
+            bindings += bindings_beyond(&stats);
             add(&mut late, stats.late_events);
             add(&mut beyond, stats.repairs.beyond_horizon);
         }
@@ -180,10 +195,17 @@ impl LateWarnings {
                 "matches came later than the repair horizon (correlation.repair_horizon), or are older than all that is kept: their events are stored and searchable, and in no correlation"
             );
         }
-        if !new_late.is_empty() || !new_beyond.is_empty() {
+        let new_bindings = bindings.saturating_sub(self.bindings_beyond);
+        if new_bindings > 0 {
+            warn!(
+                bindings = new_bindings,
+                "what was told of who is who is older than what is known of the groups that it may change: their events stay with whom they were taken for"
+            );
+        }
+        if !new_late.is_empty() || !new_beyond.is_empty() || new_bindings > 0 {
             self.last = Some(now);
         }
-        (self.late, self.beyond) = (late, beyond);
+        (self.late, self.beyond, self.bindings_beyond) = (late, beyond, bindings);
     }
 }
 
@@ -317,6 +339,7 @@ async fn repair_key(
         return Ok(());
     };
     let mut repair = Repair::new(&state.engine, request, windows, &bindings);
+    fail_point!("repair.begun");
     let watermark = state.engine.watermark();
     feed(store, &mut repair, all, watermark).await?;
     let asked = repair.asks_for(&state.engine);
@@ -329,6 +352,7 @@ async fn repair_key(
     state.alerts.append(&mut alerts);
     state.caused.resize(state.alerts.len(), clock::now());
     state.state_is_due = true;
+    fail_point!("repair.finished");
     Ok(())
 }
 

@@ -362,7 +362,7 @@ impl Metrics {
     pub(crate) fn correlation<'a>(&self, engines: impl Iterator<Item = (&'a Partition, CorrelationStats)>) {
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let mut late: BTreeMap<&'static str, u64> = BTreeMap::new();
-        let (mut repairing, mut beyond) = (0, BTreeMap::new());
+        let (mut repairing, mut beyond, mut bindings_beyond) = (0, BTreeMap::new(), 0);
         for (partition, stats) in engines {
             let of_partition = label(partition);
             for (place, count) in [
@@ -390,6 +390,7 @@ impl Metrics {
             let foreign = i64::try_from(stats.foreign_signals).unwrap_or(i64::MAX);
             self.foreign_signals.get_or_create(&of_partition).set(foreign);
             repairing += stats.repairing;
+            bindings_beyond += crate::repair::bindings_beyond(&stats);
             for (source, count) in stats.repairs.beyond_horizon {
                 *beyond.entry(source).or_default() += count;
             }
@@ -397,7 +398,7 @@ impl Metrics {
                 *late.entry(source.name()).or_default() += count;
             }
         }
-        self.late.standing(repairing, &beyond);
+        self.late.standing(repairing, &beyond, bindings_beyond);
         // A partition that went to another worker took its count along.
         self.late_events.clear();
         for (source, count) in late {

@@ -179,14 +179,21 @@ fn print_head(alert: &Alert) -> Result<()> {
 
 /// What withdrew a final alert, and who can have written it.
 fn print_retraction(out: &mut impl Write, retraction: &Retraction) -> Result<()> {
-    let by = match &retraction.event {
-        Some(event) => format!(
-            "event {} of {} at {} ({})",
-            event.event_id, event.source, event.time, event.position
-        ),
-        None => "what was learned later of who is who".to_owned(),
-    };
-    writeln!(out, "retracted by {}, which came late", escape(&by))?;
+    if let Some(event) = &retraction.event {
+        let (id, source, time, position) = (&event.event_id, event.source, event.time, &event.position);
+        let by = format!("event {id} of {source} at {time} ({position})");
+        writeln!(out, "retracted by {}, which came late", escape(&by))?;
+    }
+    if let Some(learned) = &retraction.learned {
+        let (from, to, time) = (&learned.from, &learned.to, learned.time);
+        let what = match (learned.ends, from == to) {
+            (true, true) => format!("that {from} ended at {time}"),
+            (true, false) => format!("that {from} was {to} no more at {time}"),
+            (false, _) => format!("that {from} was {to} at {time}"),
+        };
+        let by = format!("{what} ({:?}, {:?})", learned.how, learned.confidence);
+        writeln!(out, "retracted by what was learned late: {}", escape(&by))?;
+    }
     writeln!(
         out,
         "         its time can be written by: {}; look at both before you believe either",

@@ -23,6 +23,8 @@ pub struct Settings {
     pub idle: &'static str,
     /// Memory for groups.
     pub memory_bytes: usize,
+    /// Where the rules are.
+    pub rules: String,
     /// More lines.
     pub more: String,
 }
@@ -33,6 +35,7 @@ impl Default for Settings {
             commit_bytes: 65_536,
             idle: "2s",
             memory_bytes: 1 << 20,
+            rules: pack(),
             more: String::new(),
         }
     }
@@ -73,6 +76,7 @@ impl Deployment {
             commit_bytes,
             idle,
             memory_bytes,
+            rules,
             more,
         } = settings;
         let text = format!(
@@ -83,7 +87,6 @@ impl Deployment {
              correlation: {{ memory_bytes: {memory_bytes}, spill_directory: {spill}, interval: 500ms }}\n\
              lateness: {{ idle: {idle} }}\n{more}",
             url = store.url,
-            rules = pack(),
             brokers = topics.brokers,
             listed = topics.listed(),
             spill = spill.display(),

@@ -6,6 +6,8 @@ use std::path::Path;
 use casebook_corpus::{CorpusConfig, CorpusRecord, Mix, demo, story};
 use casebook_event::{Source, Timestamp};
 
+use serde_json::Value;
+
 use crate::support::kafka::{self, Producer};
 use crate::support::{json_lines, run};
 
@@ -61,12 +63,21 @@ impl Topics {
         self.replayed_but(|_| true)
     }
 
+    /// The alerts that `casebook replay` finds by these rules.
+    pub fn replayed_by(&self, rules: &str) -> Vec<Value> {
+        self.replay(rules, |_| true)
+    }
+
     /// The same of the records that `keep` keeps.
     pub fn replayed_but(&self, keep: impl Fn(&[u8]) -> bool) -> BTreeSet<String> {
+        let alerts = self.replay(&pack(), keep);
+        let ids = alerts.iter().map(|alert| alert["alert"]["id"].as_str().unwrap());
+        ids.map(str::to_owned).collect()
+    }
+
+    fn replay(&self, rules: &str, keep: impl Fn(&[u8]) -> bool) -> Vec<Value> {
         let directory = tempfile::tempdir().unwrap();
-        let pack = pack();
-        let mut ids = BTreeSet::new();
-        let mut args = vec!["replay".to_owned(), "--rules".into(), pack];
+        let mut args = vec!["replay".to_owned(), "--rules".into(), rules.to_owned()];
         for (source, topic) in &self.topics {
             let file = directory.path().join(format!("{}.log", source.name()));
             let mut text = Vec::new();
@@ -81,10 +92,7 @@ impl Topics {
             args.push(file.to_str().unwrap().to_owned());
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        for alert in json_lines(&run(&args)) {
-            ids.insert(alert["alert"]["id"].as_str().unwrap().to_owned());
-        }
-        ids
+        json_lines(&run(&args))
     }
 
     /// Writes a harmless record of that time to every partition: after it, all that was before is over.
@@ -99,6 +107,7 @@ impl Topics {
                     Source::CloudTrail => format!(
                         r#"{{"eventVersion":"1.08","eventTime":"{time}","eventSource":"s3.amazonaws.com","eventName":"GetBucketAcl","awsRegion":"eu-central-1","eventID":"end-{partition}","eventType":"AwsApiCall","recipientAccountId":"111122223333","readOnly":true,"userIdentity":{{"type":"AWSService","invokedBy":"config.amazonaws.com"}}}}"#
                     ),
+                    Source::WebAccess => web_line(time, "203.0.113.1", "/the/end"),
                     Source::Auth => format!("{time} node-{partition} systemd-logind[1]: New seat seat0."),
                     _ => format!(r#"{{"time":"{time}","level":"info","message":"the end {partition}"}}"#),
                 };
@@ -116,6 +125,20 @@ impl Topics {
         let partition = partition.rem_euclid(PARTITIONS.unsigned_abs()).cast_signed();
         producer.write(self.of(record.source), partition, &record.payload);
     }
+}
+
+/// A request as nginx and Apache write it (the common log format of Apache's mod_log_config).
+pub fn web_line(time: Timestamp, address: &str, path: &str) -> String {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let text = time.to_string();
+    let month: usize = text[5..7].parse().unwrap();
+    let (year, month, day, clock) = (
+        &text[..4],
+        &MONTHS[3 * month - 3..3 * month],
+        &text[8..10],
+        &text[11..19],
+    );
+    format!(r#"{address} - - [{day}/{month}/{year}:{clock} +0000] "GET {path} HTTP/1.1" 200 5"#)
 }
 
 /// When the logs begin: long enough ago that all of them are in the past.

@@ -15,6 +15,7 @@ mod object_store;
 mod operations;
 mod outcome;
 mod oversized;
+mod repair;
 mod scale;
 mod secrets;
 mod secure;

@@ -24,6 +24,7 @@ pub(crate) struct LateMetrics {
     repaired_alerts: Family<StatusLabel, Counter>,
     repairing: Gauge,
     beyond: Family<SourceLabel, Gauge>,
+    bindings_beyond: Gauge,
 }
 
 impl LateMetrics {
@@ -53,6 +54,11 @@ impl LateMetrics {
             "Late matches that are in no correlation, since they are older than the repair horizon or than all that is kept, by source",
             self.beyond.clone(),
         );
+        registry.register(
+            "correlate_late_bindings_beyond_horizon",
+            "What was learned of who is who too late to change the groups that it is about",
+            self.bindings_beyond.clone(),
+        );
     }
 
     pub(crate) fn kept(&self, rows: u64) {
@@ -78,7 +84,9 @@ impl LateMetrics {
         }
     }
 
-    pub(super) fn standing(&self, repairing: usize, beyond: &BTreeMap<Source, u64>) {
+    pub(super) fn standing(&self, repairing: usize, beyond: &BTreeMap<Source, u64>, bindings_beyond: u64) {
+        self.bindings_beyond
+            .set(i64::try_from(bindings_beyond).unwrap_or(i64::MAX));
         self.repairing.set(i64::try_from(repairing).unwrap_or(i64::MAX));
         // A partition that went to another worker took its count along.
         self.beyond.clear();

@@ -1,0 +1,206 @@
+//! A worker killed with SIGKILL within a repair of what came late, and again while it recovers: the alerts are those of a replay that
+//! had everything in time.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use casebook_event::{Source, Timestamp};
+use serde_json::Value;
+
+use crate::deployment::{Deployment, Settings};
+use crate::input::{Topics, web_line};
+use crate::outcome::try_sql;
+use crate::support::kafka::{self, Producer};
+use crate::support::worker::Worker;
+use crate::support::{run, say};
+
+/// Every step of a repair at which a worker may die, in the order of the flow.
+pub const PLACES: &[&str] = &["repair.begun", "repair.finished", "repair.kept"];
+
+/// Longest time until something is there.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A group by address, and one by what the address was of.
+const RULES: &str = "\
+title: A failed login\nid: failed\nlogsource: { product: linux, service: sshd }\ndetection: { s: { event.outcome: failure }, condition: s }\n---
+title: Failed logins\nid: many-failed\nlevel: high\n\
+correlation: { type: event_count, rules: [failed], group-by: [source.ip], timespan: 1m, condition: { gte: 5 } }\n---
+title: A request\nid: request\nlogsource: { category: webserver }\ndetection: { s: { url.path: /admin }, condition: s }\n---
+title: Requests of a pod\nid: many-requests\nlevel: high\n\
+correlation: { type: event_count, rules: [request], group-by: [url.path], timespan: 1m, condition: { gte: 3 } }\n\
+casebook: { group-by: { entity: pod } }\n";
+
+/// An hour ago, and so many seconds behind it.
+#[derive(Clone, Copy)]
+struct HourAgo(i64);
+
+impl HourAgo {
+    fn at(self, seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(self.0 + seconds)
+    }
+
+    /// A line by which its shipper tells which pod has the address.
+    fn pod_line(self, uid: &str, seconds: i64) -> String {
+        let time = self.at(seconds);
+        format!(
+            r#"{{"time":"{time}","log":"ready","stream":"stdout","kubernetes":{{"pod_id":"{uid}","pod_name":"web-{seconds}","namespace_name":"shop","container_name":"web","pod_ip":"10.0.0.7"}}}}"#
+        )
+    }
+
+    fn request(self, seconds: i64) -> String {
+        web_line(self.at(seconds), "10.0.0.7", "/admin")
+    }
+
+    fn failed_login(self, seconds: i64) -> String {
+        let time = self.at(seconds);
+        format!("{time} node-1 sshd[{seconds}]: Failed password for root from 203.0.113.9 port 4022 ssh2")
+    }
+}
+
+/// What an alert says, without its revision and where its events were read.
+fn said(alert: &Value) -> String {
+    let evidence = alert["evidence"].as_array().unwrap().iter();
+    let events: Vec<&str> = evidence.map(|event| event["event_id"].as_str().unwrap()).collect();
+    format!(
+        "{} {} {} {} {events:?}",
+        alert["alert"]["status"], alert["group"], alert["window"], alert["evidence_total"]
+    )
+}
+
+/// The last revision of each alert that holds or was retracted.
+fn alerts(deployment: &Deployment) -> BTreeMap<String, Value> {
+    let mut last: BTreeMap<String, (i64, Value)> = BTreeMap::new();
+    for row in try_sql(&deployment.store, "SELECT id, revision, alert FROM alerts").unwrap_or_default() {
+        let (id, revision) = (row["id"].as_str().unwrap(), row["revision"].as_i64().unwrap());
+        if last.get(id).is_none_or(|(known, _)| *known < revision) {
+            let alert = serde_json::from_str(row["alert"].as_str().unwrap()).unwrap();
+            last.insert(id.to_owned(), (revision, alert));
+        }
+    }
+    let last = last.into_iter().map(|(id, (_, alert))| (id, alert));
+    last.filter(|(_, alert)| alert["alert"]["status"] != "withdrawn")
+        .collect()
+}
+
+/// Those that hold, as `replay` tells them.
+fn holding(alerts: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    let holding = alerts
+        .iter()
+        .filter(|(_, alert)| alert["alert"]["status"] != "retracted");
+    holding.map(|(id, alert)| (id.clone(), said(alert))).collect()
+}
+
+fn wait(worker: &mut Worker, what: &str, mut is_there: impl FnMut(&mut Worker) -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_there(worker) {
+        assert!(Instant::now() < deadline, "{what} did not come\n{}", worker.log());
+        while worker.next_line(Duration::from_millis(100)).is_some() {}
+    }
+}
+
+/// Has a worker repair what comes late, and kills it at `place`, and again, until it gets through. Returns the kills.
+fn kill_at(brokers: &str, rules: &str, place: &str) -> u32 {
+    let sources = [Source::Auth, Source::WebAccess, Source::ContainerLog];
+    let topics = Topics::of_sources(brokers, &format!("late-{place}-{}", std::process::id()), &sources);
+    let settings = Settings {
+        rules: rules.to_owned(),
+        ..Settings::default()
+    };
+    let deployment = Deployment::new(&topics, "repairs", &settings);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = i64::try_from(now).unwrap();
+    let hour_ago = HourAgo(now - 3_600);
+    let producer = Producer::new(brokers);
+    let write = |source: Source, line: String| producer.write(topics.of(source), 0, line.as_bytes());
+    write(Source::ContainerLog, hour_ago.pod_line("uid-a", 0));
+    (10..13).for_each(|n| write(Source::WebAccess, hour_ago.request(n)));
+    topics.write_end(&producer, Timestamp::from_seconds(now));
+    producer.flush();
+    let mut worker = deployment.worker("all", &format!("{place}=kill@1"));
+    wait(&mut worker, "the alert of the requests", |_| {
+        alerts(&deployment)
+            .values()
+            .any(|alert| alert["alert"]["status"] == "final")
+    });
+    let first = alerts(&deployment);
+    assert_eq!(first.len(), 1, "{place}: {first:?}");
+
+    // All of it is late now: who had the address, and who failed to log in.
+    write(Source::ContainerLog, hour_ago.pod_line("uid-b", 5));
+    (20..30).for_each(|n| write(Source::Auth, hour_ago.failed_login(n)));
+    producer.flush();
+    let want: BTreeMap<String, String> = topics
+        .replayed_by(rules)
+        .iter()
+        .map(|alert| (alert["alert"]["id"].as_str().unwrap().to_owned(), said(alert)))
+        .collect();
+    assert_eq!(want.len(), 2, "{place}: {want:?}");
+    assert!(first.keys().all(|id| !want.contains_key(id)), "{place}: {want:?}");
+    let mut kills = 0;
+    for _ in 0..2 {
+        wait(&mut worker, place, |worker| {
+            worker.ended().is_some() || holding(&alerts(&deployment)) == want
+        });
+        if worker.ended().is_none() {
+            break;
+        }
+        worker.assert_killed_at(place);
+        kills += 1;
+        let again = if kills == 1 {
+            format!("{place}=kill@1")
+        } else {
+            String::new()
+        };
+        worker = deployment.worker("all", &again);
+    }
+    assert!(kills > 0, "{place}: no worker came by");
+    wait(&mut worker, "the alerts of what came late", |_| {
+        holding(&alerts(&deployment)) == want
+    });
+    match worker.ended() {
+        None if kills == 1 => worker.kill(),
+        _ => worker.stop(),
+    }
+    let last = alerts(&deployment);
+    assert_eq!(holding(&last), want, "{place}");
+    for id in first.keys() {
+        let alert = &last[id];
+        assert_eq!(alert["alert"]["status"], "retracted", "{place}: {alert}");
+        assert_eq!(
+            alert["retraction"]["learned"]["to"]["value"], "uid-b",
+            "{place}: {alert}"
+        );
+        let shown = run(&["alert", "show", id, "--store", &deployment.store.url]);
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("uid-b") && shown.contains("retracted by"), "{shown}");
+    }
+    let revisions = "SELECT id, revision, count(*) AS n FROM alerts GROUP BY id, revision HAVING count(*) > 1";
+    assert_eq!(
+        try_sql(&deployment.store, revisions).unwrap(),
+        Vec::<Value>::new(),
+        "{place}"
+    );
+    kills
+}
+
+#[test]
+fn a_worker_killed_within_a_repair_tells_what_a_replay_tells() {
+    let Some(brokers) = kafka::brokers("repair") else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("rules.yml"), RULES).unwrap();
+    let rules = directory.path().to_str().unwrap();
+    let kills: u32 = std::thread::scope(|scope| {
+        let brokers = &brokers;
+        let all: Vec<_> = PLACES
+            .iter()
+            .map(|place| scope.spawn(move || kill_at(brokers, rules, place)))
+            .collect();
+        all.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    say(&format!(
+        "repairs: {} places, {kills} kills, each with the alerts of a replay",
+        PLACES.len()
+    ));
+}
