@@ -13,6 +13,7 @@ use crate::input::{PARTITIONS, Topics, write_demo};
 use crate::operations::{free_address, get};
 use crate::outcome::try_sql;
 use crate::support::kafka::{self, Producer};
+use crate::support::worker::Worker;
 
 /// Longest time until everything is committed.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -130,7 +131,7 @@ fn check(name: &str, limits: [usize; 3]) {
     assert_eq!(value_of(&metrics, "casebook_dead_letter_topic_cut_total"), 3);
     assert_eq!(value_of(&metrics, "casebook_dead_letter_topic_passed_total"), 0);
     // They are sent and counted after they are committed.
-    wait_for_alerts(&deployment, || {
+    wait_for_alerts(&deployment, &mut worker, || {
         let (_, metrics) = get(http, "/metrics").unwrap();
         value_of(&metrics, "casebook_alerts_topic_without_evidence_total")
     });
@@ -210,7 +211,7 @@ fn is_least_form(alert: &Value) -> bool {
 }
 
 /// Waits until every committed revision is sent, and those without their evidence are counted.
-fn wait_for_alerts(deployment: &Deployment, counted: impl Fn() -> u64) {
+fn wait_for_alerts(deployment: &Deployment, worker: &mut Worker, counted: impl Fn() -> u64) {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let (rows, sent) = told(deployment);
@@ -223,7 +224,7 @@ fn wait_for_alerts(deployment: &Deployment, counted: impl Fn() -> u64) {
             Instant::now() < deadline,
             "{counted} are counted, {least} found; {missing:?} were not sent"
         );
-        std::thread::sleep(Duration::from_millis(100));
+        while worker.next_line(Duration::from_millis(100)).is_some() {}
     }
 }
 

@@ -9,10 +9,9 @@ use casebook_event::{
 use compact_str::{CompactString, format_compact};
 
 use super::alert::{correlation_alert, detection_alert, event_of};
-use super::attribution::{Waiting, entities};
+use super::attribution::Waiting;
 use super::codec::{Names, Reader};
 use super::cold::{Cold, ColdError, ColdStore};
-use super::dependents::Dependents;
 use super::events::Entry;
 use super::group::{Group, GroupKey, Weight};
 use super::keep::Keeping;
@@ -281,56 +280,7 @@ impl CorrelationEngine {
         self.spill()
     }
 
-    /// Takes the signals that waited to know which entity they are about, as far as that is known now.
-    fn attribute(&mut self, to: Timestamp, out: &mut Vec<Alert>) -> Result<(), ColdError> {
-        let plans = self.plans.clone();
-        for signal in self.waiting.take_before(to) {
-            let plan = plans.correlations.get(&signal.rule_id);
-            let Some((plan, kind)) = plan.and_then(|plan| Some((plan, plan.entity?))) else {
-                continue;
-            };
-            let mut asked = Vec::new();
-            let time = signal.event.time;
-            let found = entities(&self.waiting.bindings, &signal.entity, kind, time, &mut asked);
-            if let Some(noted) = self.noted() {
-                noted.note((signal.key(), &signal.rule_id), &asked, time);
-            }
-            for attributed in found {
-                let mut values = signal.group.clone();
-                values.push(attributed.entity.clone());
-                let key = GroupKey {
-                    rule_id: signal.rule_id.clone(),
-                    values,
-                };
-                let entry = Entry {
-                    members: plan.member_bits(&signal.matched_rule_id),
-                    value: signal.value.clone(),
-                    event: signal.event.clone(),
-                    told: None,
-                    attributed: Some(attributed.into()),
-                };
-                self.insert(plan, key, entry, out)?;
-            }
-        }
-        let horizon = self.keeping.as_ref().map_or(0, |keeping| keeping.horizon_nanos);
-        if let Some(floor) = self.waiting.forget_before(to, horizon)
-            && let Some(keeping) = &mut self.keeping
-        {
-            keeping.dependents.forget_before(floor);
-        }
-        self.spill()
-    }
-
-    /// Where it is noted on what attributions depend; `None` where nobody asks.
-    fn noted(&mut self) -> Option<&mut Dependents> {
-        match (&mut self.keeping, &mut self.begin) {
-            (Some(keeping), _) => Some(&mut keeping.dependents),
-            (None, Some(begin)) => Some(&mut begin.dependents),
-            (None, None) => None,
-        }
-    }
-
-    fn insert(
+    pub(super) fn insert(
         &mut self,
         plan: &CorrelationPlan,
         key: GroupKey,
