@@ -488,6 +488,9 @@ pub struct BenchArgs {
     /// Run without rules
     #[arg(long)]
     pub no_rules: bool,
+    /// Run without the tables by which what comes late is correlated (`correlation.keep: false`)
+    #[arg(long)]
+    pub no_repairs: bool,
     /// Keep the store in this directory instead of a temporary one
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

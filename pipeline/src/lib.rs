@@ -32,6 +32,7 @@ mod error;
 mod flood;
 mod health;
 mod kafka_config;
+mod kept_retention;
 mod letter_topic;
 mod progress;
 mod repair;

@@ -24,6 +24,7 @@ use crate::config::StateConfig;
 use crate::correlate_state::PartitionState;
 use crate::duration::as_nanos;
 use crate::error::PipelineError;
+use crate::kept_retention::KeptRetention;
 use crate::telemetry::Metrics;
 
 /// How long repairs of one commit may take before the next one is begun: those under way are finished.
@@ -66,6 +67,7 @@ impl RepairPace {
 #[derive(Debug)]
 pub(crate) struct Repairs {
     signals_partitions: i32,
+    retention: KeptRetention,
     pace: RepairPace,
     warnings: LateWarnings,
 }
@@ -74,6 +76,7 @@ impl Repairs {
     pub(crate) fn new(signals_partitions: i32) -> Self {
         Self {
             signals_partitions,
+            retention: KeptRetention::default(),
             pace: RepairPace::new(),
             warnings: LateWarnings::default(),
         }
@@ -112,6 +115,11 @@ impl Repairs {
     ) -> Result<Vec<(Partition, StartOffset)>, PipelineError> {
         let kept = kept_of(partitions.iter_mut(), self.signals_partitions);
         metrics.late.kept(keep(store, group, kept).await?);
+        // One worker for all: the watermarks of the partitions move together.
+        let first = partitions.iter().find(|(partition, _)| partition.partition == 0);
+        if let Some(from) = first.and_then(|(_, state)| state.engine.kept_from()) {
+            self.retention.run(store, from, clock::now()).await;
+        }
         let mut repaired = Vec::new();
         if !self.pace.is_due(Instant::now()) {
             return Ok(repaired);

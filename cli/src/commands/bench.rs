@@ -51,7 +51,8 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
     };
     let rule_count = rule_set.rules().count();
     let store = Arc::new(Store::open(&directory.path.to_string_lossy(), StoreConfig::default()).await?);
-    let config = config(&brokers, &run, &topics, &directory.path, args.commit_size);
+    let mut config = config(&brokers, &run, &topics, &directory.path, args.commit_size);
+    config.correlation.keep = !args.no_repairs;
     let names: Vec<&str> = topics.iter().map(|(name, _)| name.as_str()).collect();
     let ends = Feed::new(&brokers)?.ends(&names)?;
 

@@ -94,7 +94,7 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
 
 /// The groups as rows for a table.
 pub fn rows(groups: &[PendingGroup]) -> Rows {
-    let mut rows = Rows::new(&["rule", "group", "from", "to", "events", "has", "lacks"]);
+    let mut rows = Rows::new(&["rule", "group", "state", "from", "to", "events", "has", "lacks"]);
     for group in groups {
         let of_group: Vec<String> = group
             .group
@@ -109,6 +109,7 @@ pub fn rows(groups: &[PendingGroup]) -> Rows {
         rows.rows.push(vec![
             Value::str(&group.title),
             Value::from(of_group.join(" ")),
+            Value::str(if group.repairing { "repairing" } else { "open" }),
             Value::from(group.from.to_string()),
             Value::from(group.to.to_string()),
             Value::Int(i64::try_from(group.events).unwrap_or(i64::MAX)),

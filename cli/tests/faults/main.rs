@@ -22,3 +22,4 @@ mod secure;
 mod soak;
 #[path = "../support/mod.rs"]
 mod support;
+mod upgrade;

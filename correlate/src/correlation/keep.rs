@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::dependents::Dependents;
 use super::engine::CorrelationEngine;
 use super::plan::{CorrelationPlan, Plans};
+use crate::entity::limits::MAX_ID_AGE_NANOS;
 use crate::limits::{MAX_LATE_CITED, MAX_LATE_MATCHES_PER_KEY};
 
 /// What an engine keeps, beside its groups.
@@ -270,6 +271,13 @@ impl CorrelationEngine {
         self.keeping.as_ref().map_or(0, |keeping| keeping.late.len())
     }
 
+    /// Whether a key waits for its repair.
+    pub(super) fn waits_for_repair(&self, key: u64) -> bool {
+        self.keeping
+            .as_ref()
+            .is_some_and(|keeping| keeping.late.contains_key(&key))
+    }
+
     /// The key that has waited longest for its repair. It is taken off the list: whoever takes it must finish the repair
     /// ([`super::Repair::finish`]), or go on from the last state.
     pub fn next_repair(&mut self) -> Option<RepairRequest> {
@@ -317,15 +325,16 @@ impl CorrelationEngine {
         None
     }
 
-    /// From when on kept signals and windows are needed; what is earlier may be forgotten. `None` where nothing is kept.
-    pub fn kept_from(&self) -> Option<Timestamp> {
+    /// From when on what is kept is needed: matches and windows, and bindings, which are asked about earlier times too. What is earlier
+    /// may be forgotten. `None` where nothing is kept, or no time has passed yet.
+    pub fn kept_from(&self) -> Option<(Timestamp, Timestamp)> {
         let horizon = self.keeping.as_ref()?.horizon_nanos;
-        let reaches = self.plans.correlations.keys().map(|id| needed_nanos(&self.plans, id).1);
-        let reach = reaches.max().unwrap_or(0);
-        Some(
-            self.watermark
-                .saturating_add_nanos(-horizon)
-                .saturating_add_nanos(-reach),
-        )
+        let plans = &self.plans.correlations;
+        let reach = plans.keys().map(|id| needed_nanos(&self.plans, id).1).max();
+        let before = |time: Timestamp, nanos: i64| time.saturating_add_nanos(-nanos);
+        let signals = before(before(self.watermark, horizon), reach.unwrap_or(0));
+        let by_entity = plans.values().any(|plan| plan.entity.is_some());
+        let bindings = before(signals, if by_entity { MAX_ID_AGE_NANOS } else { 0 });
+        (self.watermark > Timestamp::MIN).then_some((signals, bindings))
     }
 }

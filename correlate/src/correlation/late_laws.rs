@@ -135,3 +135,19 @@ fn a_late_event_repairs_its_group_and_what_it_withdraws_stays_visible() {
     assert_eq!(after(&[(3, 3), (9, 9)]), [&moved[..], &[(3, 2, Final, 5)]].concat());
     assert_eq!(after(&[(40, 40)]), [], "an event that changes no window");
 }
+
+#[test]
+fn a_group_that_waits_for_its_repair_says_so() {
+    let (mut worker, _) = run_count(&[(5, 5), (6, 6), (20, 20)], 18);
+    let state = |worker: &Worker| -> Vec<(usize, bool)> {
+        let pending = worker.engine.pending();
+        let counts = pending.iter().filter(|group| &*group.rule_id == "count");
+        counts.map(|group| (group.events, group.repairing)).collect()
+    };
+    assert_eq!(state(&worker), [(1, false)]);
+    worker.messages.extend(matches_of_count(3, (17, 17)));
+    worker.apply_all();
+    assert_eq!(state(&worker), [(1, true)]);
+    worker.commit(usize::MAX, true);
+    assert_eq!(state(&worker), [(2, false)]);
+}

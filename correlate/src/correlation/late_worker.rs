@@ -30,8 +30,8 @@ pub(super) enum Step {
 pub(super) fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
     let step = prop_oneof![
         4 => (0i64..60).prop_map(Step::Watermark),
-        3 => (0usize..12).prop_map(Step::Commit),
-        1 => (0usize..12).prop_map(Step::HalfCommit),
+        3 => (0usize..4).prop_map(Step::Commit),
+        1 => (0usize..4).prop_map(Step::HalfCommit),
         1 => Just(Step::Crash),
     ];
     prop::collection::vec((0usize..48, step), 0..24)
@@ -227,7 +227,7 @@ impl Worker {
         if repaired > 0 || self.next.is_multiple_of(2) {
             self.state = Some((snapshot(&self.engine), self.next));
         }
-        if let Some(from) = self.engine.kept_from().filter(|_| self.horizon_nanos != i64::MAX) {
+        if let Some((from, _)) = self.engine.kept_from().filter(|_| self.horizon_nanos != i64::MAX) {
             self.signals.retain(|signal| signal.event.time >= from);
             self.windows.retain(|window| window.to >= from);
         }

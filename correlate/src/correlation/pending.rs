@@ -38,6 +38,8 @@ pub struct PendingGroup {
     pub asked: Vec<Asked>,
     /// Whether the condition holds of the events that are there.
     pub holds: bool,
+    /// Whether something of it came late, and it waits to be looked at again: it may have more, or others.
+    pub repairing: bool,
 }
 
 /// One thing that a rule asks of a window.
@@ -58,7 +60,14 @@ impl CorrelationEngine {
         groups.sort_by(|a, b| a.0.cmp(b.0));
         let groups = groups.into_iter();
         groups
-            .filter_map(|(key, group)| Some(pending(self.plans.correlations.get(&key.rule_id)?, group)))
+            .filter_map(|(key, group)| {
+                let plan = self.plans.correlations.get(&key.rule_id)?;
+                let repairing = self.waits_for_repair(plan.key_of(&key.values));
+                Some(PendingGroup {
+                    repairing,
+                    ..pending(plan, group)
+                })
+            })
             .collect()
     }
 }
@@ -93,6 +102,7 @@ fn pending(plan: &CorrelationPlan, group: &Group) -> PendingGroup {
         from,
         to,
         events: inside.len(),
+        repairing: false,
         holds: match &plan.kind {
             CorrelationKind::Temporal(together) | CorrelationKind::Absence(together) => {
                 together.holds(&counts(plan, inside))

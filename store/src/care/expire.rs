@@ -106,12 +106,16 @@ impl Store {
         self.expire_dates(table, before, request, on_progress).await
     }
 
-    /// Takes the dates that ended before that time out of what correlation keeps: matches and bindings by their own time,
-    /// windows by that of their first event. A date goes whole, and no file is written anew.
+    /// Takes the dates that ended before a time out of what correlation keeps: matches by their own time and windows by that of their
+    /// first event before `signals_from`, bindings by their own before `bindings_from`. A date goes whole, and no file is written anew.
     ///
     /// # Errors
     /// As [`Store::expire`].
-    pub async fn expire_kept(&self, before: Timestamp, now: Timestamp) -> Result<Expired, StoreError> {
+    pub async fn expire_kept(
+        &self,
+        (signals_from, bindings_from): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Result<Expired, StoreError> {
         let request = ExpireRequest {
             older_than: Duration::ZERO,
             sources: Vec::new(),
@@ -119,7 +123,7 @@ impl Store {
             now,
         };
         let mut all = Expired::default();
-        for &table in TableName::KEPT {
+        for (table, before) in [(TableName::Signals, signals_from), (TableName::Bindings, bindings_from)] {
             all.add(self.expire_dates(table, before, &request, &mut |_| ()).await?);
         }
         Ok(all)

@@ -384,7 +384,7 @@ async fn what_is_kept_is_put_together_verified_and_freed() {
         "{told:?}"
     );
     assert_eq!(store.kept_since().await.unwrap(), Timestamp::MIN);
-    let gone = store.expire_kept(at(86_400), at(86_400)).await.unwrap();
+    let gone = store.expire_kept((at(86_400), at(86_400)), at(86_400)).await.unwrap();
     assert_eq!(
         (gone.files_removed, gone.rows, gone.dates),
         (2, 17, Some(("2024-05-01".into(), "2024-05-01".into())))

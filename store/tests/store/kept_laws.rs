@@ -201,7 +201,10 @@ impl Naive {
                 }
             }
             Step::Expire(seconds) => {
-                store.expire_kept(at(seconds), at(seconds)).await.unwrap();
+                store
+                    .expire_kept((at(seconds), at(seconds)), at(seconds))
+                    .await
+                    .unwrap();
                 let kept = |time: Timestamp| time.days() >= at(seconds).days();
                 self.signals.retain(|signal| kept(signal.event.time));
                 self.windows.retain(|window| kept(window.first));
