@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::support::worker::Worker;
 use crate::support::{kafka, say};
 
-/// Steps at which the worker that keeps dies for the first time.
+/// Steps at which the worker that keeps dies for the first time: it comes by the middle two only where it has something to keep.
 const PLACES: &[&str] = &[
     "correlate.restored",
     "store.bindings-committed",
@@ -55,8 +55,6 @@ fn upgrade(topics: &Topics, place: &str, want: &Outcome) {
     let mut last = deployment.worker("all", "");
     deployment.wait_for(want, &mut [&mut last]);
     deployment.finish(vec![last], want);
-    let kept = crate::outcome::try_sql(&deployment.store, "SELECT count(*) AS n FROM signals").unwrap();
-    assert!(kept[0]["n"].as_i64() > Some(0), "{place}: {kept:?}");
 }
 
 #[test]
