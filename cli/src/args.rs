@@ -38,7 +38,7 @@ pub enum Command {
     Normalize(NormalizeArgs),
     /// Find events
     Search(crate::commands::search::SearchArgs),
-    /// Query the tables `events`, `alerts` and `dead_letters` with SQL
+    /// Query the tables with SQL: `events`, `alerts`, `dead_letters`, and what correlation keeps
     Sql(SqlArgs),
     /// Care for a store: compaction, retention, verification
     #[command(subcommand)]

@@ -90,7 +90,7 @@ impl Repairs {
         };
         // What came late before is not told of again.
         let stats = engine.stats();
-        self.warnings.bindings_beyond += bindings_beyond(&stats);
+        self.warnings.bindings_beyond = bindings_beyond(&stats).max(self.warnings.bindings_beyond);
         add(&mut self.warnings.late, stats.late_events);
         add(&mut self.warnings.beyond, stats.repairs.beyond_horizon);
         engine
@@ -178,7 +178,8 @@ impl LateWarnings {
         let (mut bindings, mut repairing) = (0, 0);
         for stats in engines {
             repairing += stats.repairing;
-            bindings += bindings_beyond(&stats);
+            // Every partition is told of all bindings.
+            bindings = bindings_beyond(&stats).max(bindings);
             add(&mut late, stats.late_events);
             add(&mut beyond, stats.repairs.beyond_horizon);
         }

@@ -390,7 +390,8 @@ impl Metrics {
             let foreign = i64::try_from(stats.foreign_signals).unwrap_or(i64::MAX);
             self.foreign_signals.get_or_create(&of_partition).set(foreign);
             repairing += stats.repairing;
-            bindings_beyond += crate::repair::bindings_beyond(&stats);
+            // Every partition is told of all bindings.
+            bindings_beyond = crate::repair::bindings_beyond(&stats).max(bindings_beyond);
             for (source, count) in stats.repairs.beyond_horizon {
                 *beyond.entry(source).or_default() += count;
             }

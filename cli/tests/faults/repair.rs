@@ -8,7 +8,7 @@ use casebook_event::{Source, Timestamp};
 use serde_json::Value;
 
 use crate::deployment::{Deployment, Settings};
-use crate::input::{Topics, web_line};
+use crate::input::{PARTITIONS, Topics, web_line};
 use crate::outcome::try_sql;
 use crate::support::kafka::{self, Producer};
 use crate::support::worker::Worker;
@@ -18,7 +18,7 @@ use crate::support::{run, say};
 pub const PLACES: &[&str] = &["repair.begun", "repair.finished", "repair.kept"];
 
 /// Longest time until something is there.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 /// A group by address, and one by what the address was of.
 const RULES: &str = "\
@@ -202,5 +202,72 @@ fn a_worker_killed_within_a_repair_tells_what_a_replay_tells() {
     say(&format!(
         "repairs: {} places, {kills} kills, each with the alerts of a replay",
         PLACES.len()
+    ));
+}
+
+/// How many addresses guess passwords in what comes late.
+fn late_keys() -> usize {
+    let keys = std::env::var("CASEBOOK_LATE_KEYS").ok();
+    keys.and_then(|keys| keys.parse().ok()).unwrap_or(100)
+}
+
+#[test]
+fn many_groups_of_what_comes_late_are_repaired() {
+    let Some(brokers) = kafka::brokers("late-flood") else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("rules.yml"), RULES).unwrap();
+    let rules = directory.path().to_str().unwrap();
+    let topics = Topics::of_sources(&brokers, &format!("late-flood-{}", std::process::id()), &[Source::Auth]);
+    let settings = Settings {
+        rules: rules.to_owned(),
+        ..Settings::default()
+    };
+    let deployment = Deployment::new(&topics, "flood", &settings);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = i64::try_from(now).unwrap();
+    let producer = Producer::new(&brokers);
+    topics.write_end(&producer, Timestamp::from_seconds(now));
+    let write = |partition: usize, line: &str| {
+        let partition = i32::try_from(partition).unwrap() % PARTITIONS;
+        producer.write(topics.of(Source::Auth), partition, line.as_bytes());
+    };
+    let guess = |hour_ago: HourAgo, address: &str, second: i64| {
+        let time = hour_ago.at(second);
+        format!("{time} node-1 sshd[{second}]: Failed password for root from {address} port 4022 ssh2")
+    };
+    // In time: when their alert is final, the watermark has passed what comes then.
+    (0..5).for_each(|n| write(0, &guess(HourAgo(now - 600), "203.0.113.9", n)));
+    producer.flush();
+    let mut worker = deployment.worker("all", "");
+    wait(&mut worker, "the alert of what came in time", |_| {
+        !holding(&alerts(&deployment)).is_empty()
+    });
+    let keys = late_keys();
+    let addresses: Vec<String> = (0..keys).map(|n| format!("10.{}.{}.7", n / 250, n % 250)).collect();
+    for second in 0..6 {
+        for (n, address) in addresses.iter().enumerate() {
+            write(n + second as usize, &guess(HourAgo(now - 3_600), address, second));
+        }
+    }
+    producer.flush();
+    let begun = Instant::now();
+    let want: BTreeMap<String, String> = topics
+        .replayed_by(rules)
+        .iter()
+        .map(|alert| (alert["alert"]["id"].as_str().unwrap().to_owned(), said(alert)))
+        .collect();
+    assert_eq!(want.len(), keys + 1);
+    wait(&mut worker, "the alerts of what came late", |_| {
+        alerts(&deployment).len() > keys
+    });
+    let took = begun.elapsed();
+    worker.stop();
+    assert_eq!(holding(&alerts(&deployment)), want);
+    say(&format!(
+        "late: {keys} keys with {} matches repaired in {:.1} s",
+        keys * 6,
+        took.as_secs_f64()
     ));
 }
