@@ -1,5 +1,5 @@
-//! On what is known of which identifiers attributions depended, and of when: what is learned of one of them later finds the groups that
-//! it may change.
+//! Which keys have events that were attributed by what is known of an identifier, and when these were: what is learned of it later finds
+//! the groups that it may change.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct Dependent {
 }
 
 impl Dependents {
-    /// Nothing, where nothing is known of what was dependents before a time.
+    /// None, where it is not known who depended on what before a time.
     pub(super) fn since(complete_since: Timestamp) -> Self {
         Self {
             by_identifier: HashMap::new(),
@@ -44,7 +44,8 @@ impl Dependents {
 
     /// Takes note of an event at `time` that was attributed by what is known of these identifiers.
     pub(super) fn note(&mut self, (key, rule_id): (u64, &Arc<str>), identifiers: &[u64], time: Timestamp) {
-        if !identifiers.is_empty() && !self.rules.contains_key(&key) {
+        if !identifiers.is_empty() {
+            // The last one: a rule that is gone notes nothing any more.
             self.rules.insert(key, rule_id.clone());
         }
         for identifier in identifiers {
@@ -81,6 +82,7 @@ impl Dependents {
         }
         let rules = other.rules.iter().map(|(key, rule)| (*key, rule.clone()));
         self.rules.extend(rules);
+        self.complete_since = other.complete_since.max(self.complete_since);
         self.make_room();
     }
 
@@ -245,5 +247,8 @@ mod tests {
         );
         assert_eq!(of(&dependents, MAX_DEPENDENTS / 2), []);
         assert_eq!(of(&dependents, MAX_DEPENDENTS / 2 + 1).len(), 1);
+        let mut all = Dependents::since(Timestamp::MIN);
+        all.merge(&dependents);
+        assert_eq!(all.complete_since(), dependents.complete_since());
     }
 }

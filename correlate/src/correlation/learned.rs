@@ -43,8 +43,10 @@ impl CorrelationEngine {
             }
         }
         for (key, rule_id, first, last) in marks {
+            // Of a rule that is gone it is not known which others have its key.
+            let is_known = self.plans.correlations.contains_key(&rule_id);
             let (_, needed) = needed_nanos(&self.plans, &rule_id);
-            if !keeping.has_from(first.saturating_add_nanos(-needed)) {
+            if !is_known || !keeping.has_from(first.saturating_add_nanos(-needed)) {
                 is_beyond = true;
                 continue;
             }
