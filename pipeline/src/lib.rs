@@ -1,81 +1,58 @@
 //! Composition: the stages in one process, the order in which they commit, and how they stop.
 //!
 //! ```text
-//! Consumer ─ConsumerEvent─▶ detect_stage ─Detected─▶ commit_stage ─EventsCommit─▶ events, dead_letters
-//!  (logs)                    decode, match            signals first    │
-//!                                                        ▼             └─ offsets to the group, for lag tools
-//!                                               topic casebook.signals
-//!                                                        │
-//! Consumer ─ConsumerEvent─▶ correlate_stage ─AlertsCommit─▶ alerts + state ─▶ topic casebook.alerts
+//! Consumer ─ConsumerEvent─▶ detect ─Detected─▶ commit ─EventsCommit─▶ events, dead_letters
+//!  (logs)                   decode, match       signals first  │
+//!                                                  ▼           └─ offsets to the group, for lag tools
+//!                                        topic casebook.signals
+//!                                                  │
+//! Consumer ─ConsumerEvent─▶ correlate ─AlertsCommit─▶ alerts + state ─▶ topic casebook.alerts
 //! (signals)
 //! ```
 //!
+//! `worker` starts these stages. Apart from them, `offline` runs the same decoders, detector and engine without Kafka, and `doctor`
+//! examines a deployment before it runs; neither is known to a stage.
+//!
 //! Every channel is bounded, and nothing but an acknowledged commit moves back.
 
-mod alert_topic;
-mod backtest;
-mod broker_watch;
 mod clock;
-mod cold_store;
-mod commit_stage;
-mod commit_task;
+mod commit;
 mod config;
-mod correlate_stage;
-mod correlate_state;
-mod correlation_state;
-mod detect_stage;
+mod correlate;
+mod detect;
 mod doctor;
-mod doctor_peers;
-mod duration;
 mod error;
-#[cfg(test)]
-mod flood;
 mod health;
-mod kafka_config;
-mod kept_retention;
-mod letter_topic;
+mod offline;
 mod progress;
-mod repair;
-mod replay;
-mod role;
-mod rule_files;
-mod rule_reload;
-mod rule_test;
-mod run;
-mod signal_topic;
-mod staged;
-mod stall;
-mod standing;
+mod rules;
 mod telemetry;
-mod topic_checks;
-mod topic_writer;
-#[cfg(test)]
-mod topic_writer_law;
-mod topics;
-mod watermark;
+mod topic;
+mod worker;
 
 /// That of the binary: how much memory is held depends on it.
 #[cfg(test)]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-pub use backtest::{Backtest, BacktestCounts, BacktestReport, Identity, Revived, revive};
 pub use casebook_ingest::read_text_file;
 pub use clock::now;
-pub use config::{
+pub use config::deployment::{
     CommitConfig, Config, ConfigError, DEFAULT_SHUTDOWN_DEADLINE, DEFAULT_STALL_AFTER, LatenessConfig, StateConfig,
 };
-pub use correlation_state::{StateOfPartition, pending_groups, worker_groups};
-pub use doctor::{Finding, Verdict, examine};
-pub use duration::{ConfigDuration, parse_duration};
+pub use config::duration::{ConfigDuration, parse_duration};
+pub use config::kafka::{KafkaConfig, Property, SourceKindConfig, TopicConfig};
+pub use config::role::Role;
+pub use detect::watermark::MAX_CLOCK_SKEW;
+pub use doctor::examination::examine;
+pub use doctor::finding::{Finding, Verdict};
 pub use error::PipelineError;
-pub use kafka_config::{KafkaConfig, Property, SourceKindConfig, TopicConfig};
-pub use progress::{Progress, Snapshot};
-pub use replay::{Replay, ReplayCounts, open_records};
-pub use role::Role;
-pub use rule_files::{load_rules, read_rule_files};
-pub use rule_reload::RuleReload;
-pub use rule_test::{TestFailure, TestOutcome, TestedEvent, run_rule_tests};
-pub use run::Pipeline;
-pub use telemetry::Metrics;
-pub use watermark::MAX_CLOCK_SKEW;
+pub use offline::backtest::{Backtest, BacktestCounts, BacktestReport, Identity, Revived, revive};
+pub use offline::pending::{StateOfPartition, pending_groups, worker_groups};
+pub use offline::replay::{Replay, ReplayCounts, open_records};
+pub use offline::rule_test::{TestFailure, TestOutcome, TestedEvent, run_rule_tests};
+pub use progress::committed::{Progress, Snapshot};
+pub use rules::files::{load_rules, read_rule_files};
+pub use rules::reload::RuleReload;
+pub use telemetry::metrics::Metrics;
+pub use worker::Pipeline;

@@ -178,7 +178,9 @@ fn wait_until_nothing_is_behind(worker: &mut Worker, http: SocketAddr) {
     loop {
         let (_, metrics) = get(http, "/metrics").unwrap();
         let behind = |line: &&str| line.starts_with("casebook_ingest_lag_records{") && !line.ends_with(" 0");
-        let Some(behind) = metrics.lines().find(behind) else { return };
+        let Some(behind) = metrics.lines().find(behind) else {
+            return;
+        };
         assert!(Instant::now() < deadline, "{behind} is left in\n{metrics}");
         worker.next_line(Duration::from_millis(200));
     }

@@ -3,8 +3,8 @@
 use casebook_event::Source;
 use casebook_ingest::SourceKind;
 
-use super::{Findings, Verdict};
-use crate::config::Config;
+use crate::config::deployment::Config;
+use crate::doctor::finding::{Findings, Verdict};
 
 /// Which topics have a name for their cluster.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use casebook_event::Partition;
 use prometheus_client::encoding::EncodeLabelSet;
 
-use crate::stall::Stage;
+use crate::progress::stalls::Stage;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct SourceLabel {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use casebook_correlate::CorrelationStats;
 use casebook_event::Source;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -9,8 +10,26 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::labels::{SourceLabel, StatusLabel};
-use crate::repair::Pass;
+use crate::telemetry::labels::{SourceLabel, StatusLabel};
+
+/// What one pass of repairs came to, in keys and in alerts.
+#[derive(Debug, Default)]
+pub(crate) struct RepairPass {
+    pub(crate) repaired: usize,
+    pub(crate) duplicates: usize,
+    pub(crate) too_large: usize,
+    /// Of which not all that is needed is kept any more.
+    pub(crate) expired: usize,
+    pub(crate) revised: usize,
+    pub(crate) retracted: usize,
+}
+
+/// What was learned too late of who is who to change the groups that it is about.
+pub(crate) fn bindings_beyond(stats: &CorrelationStats) -> u64 {
+    stats
+        .late_bindings
+        .saturating_add(stats.repairs.bindings_beyond_horizon)
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
@@ -65,7 +84,7 @@ impl LateMetrics {
         self.kept_rows.inc_by(rows);
     }
 
-    pub(crate) fn repaired(&self, pass: &Pass) {
+    pub(crate) fn repaired(&self, pass: &RepairPass) {
         let outcomes = [
             ("repaired", pass.repaired),
             ("duplicates", pass.duplicates),
