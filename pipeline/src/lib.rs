@@ -24,6 +24,7 @@ mod doctor;
 mod error;
 mod health;
 mod offline;
+mod ports;
 mod progress;
 mod rules;
 mod telemetry;

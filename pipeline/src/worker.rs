@@ -17,11 +17,13 @@ use crate::commit::stage::CommitStage;
 use crate::config::deployment::Config;
 use crate::config::group::correlate_group;
 use crate::config::role::Role;
+use crate::correlate::cold_store::DiskStore;
 use crate::correlate::stage::{CorrelateParts, CorrelateStage};
 use crate::detect::stage::DetectStage;
 use crate::error::PipelineError;
 use crate::health::broker_watch::BrokerWatch;
 use crate::health::http::Health;
+use crate::ports::runtime::{SharedRuntime, TokioRuntime};
 use crate::progress::committed::Progress;
 use crate::progress::stalls::Stalls;
 use crate::rules::reload::RuleReload;
@@ -91,6 +93,7 @@ impl Pipeline {
             progress: Arc::default(),
             stalls: Arc::default(),
             shutdown: CancellationToken::new(),
+            runtime: Arc::new(TokioRuntime::current()),
             config,
         };
         let health = Health {
@@ -172,6 +175,7 @@ struct Parts {
     progress: Arc<Progress>,
     stalls: Arc<Stalls>,
     shutdown: CancellationToken,
+    runtime: SharedRuntime,
 }
 
 impl Parts {
@@ -185,24 +189,26 @@ impl Parts {
         let (detected_sender, detected_receiver) = mpsc::channel(CHANNEL_BATCHES);
         let topics = kafka.topics.iter().map(|topic| topic.name.clone()).collect();
         let consumer = self.consumer(kafka.group.clone(), topics, false, record_sender)?;
-        let detect = DetectStage::new(&self.config, rules, self.metrics.clone(), self.stalls.clone());
-        let runtime = Handle::current();
+        let (metrics, stalls, runtime) = (self.metrics.clone(), self.stalls.clone(), self.runtime.clone());
+        let detect = DetectStage::new(&self.config, rules, metrics, stalls, runtime);
+        let handle = Handle::current();
         // The thread ends when either of its channels is closed, which the stages beside it see to.
         std::thread::Builder::new()
             .name("detect".into())
-            .spawn(move || detect.run(&runtime, record_receiver, &detected_sender))
+            .spawn(move || handle.block_on(detect.run(record_receiver, detected_sender)))
             .map_err(casebook_ingest::ConsumerError::Thread)?;
         let commit = CommitStage {
             dead_letters: kafka.dead_letters_topic.as_deref().map(LetterTopic::new),
             signals: SignalWriter::new(self.producer.clone(), &kafka.signals_topic, self.signals_partitions),
-            producer: self.producer.clone(),
+            transport: self.producer.clone(),
             config: self.config.clone(),
             store: self.store.clone(),
-            consumer,
+            source: Box::new(consumer),
             metrics: self.metrics.clone(),
             progress: self.progress.clone(),
             stalls: self.stalls.clone(),
             shutdown: self.shutdown.clone(),
+            runtime: self.runtime.clone(),
         };
         Ok(commit.run(detected_receiver))
     }
@@ -218,6 +224,9 @@ impl Parts {
         let (sender, receiver) = mpsc::channel(CHANNEL_BATCHES);
         let topics = vec![kafka.signals_topic.clone()];
         let consumer = self.consumer(correlate_group(&kafka.group), topics, true, sender)?;
+        let spill = self.config.correlation.spill_directory.clone();
+        let spill = spill.unwrap_or_else(std::env::temp_dir);
+        DiskStore::remove_leftovers(&spill);
         let correlate = CorrelateStage::new(CorrelateParts {
             signals_partitions: self.signals_partitions,
             config: self.config.clone(),
@@ -225,12 +234,14 @@ impl Parts {
             reloaded,
             detect_rules,
             store: self.store.clone(),
-            consumer,
-            producer: self.producer.clone(),
+            source: Box::new(consumer),
+            transport: self.producer.clone(),
+            spill: Box::new(move || Box::new(DiskStore::below(&spill))),
             metrics: self.metrics.clone(),
             progress: self.progress.clone(),
             stalls: self.stalls.clone(),
             shutdown: self.shutdown.clone(),
+            runtime: self.runtime.clone(),
         });
         Ok(correlate.run(receiver))
     }

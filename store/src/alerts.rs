@@ -27,7 +27,7 @@ const NANOS_PER_DAY: i64 = 86_400 * 1_000_000_000;
 
 /// What one correlate worker has found, to be committed.
 #[derive(Debug)]
-pub struct AlertsCommit<'a> {
+pub struct AlertsCommit<'a, P = StatePart> {
     /// The consumer group of the signals topic.
     pub group: &'a str,
     /// The alerts: new ones, and new revisions of earlier ones.
@@ -36,7 +36,7 @@ pub struct AlertsCommit<'a> {
     pub checkpoint: Checkpoint,
     /// The correlation state of partitions of the signals topic, as it is after these offsets, where it was written anew. For
     /// the others the checkpoint says from where on signals are to be read again after the state of an earlier commit.
-    pub states: Vec<(Partition, Vec<StatePart>)>,
+    pub states: Vec<(Partition, Vec<P>)>,
     /// The time to write into the log.
     pub now: Timestamp,
 }

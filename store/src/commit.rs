@@ -27,13 +27,13 @@ use crate::{CommitError, Store, StoreError, TableName, record_batch};
 
 /// What one worker has read, to be committed.
 #[derive(Debug)]
-pub struct EventsCommit<'a> {
+pub struct EventsCommit<'a, P = StagedFiles> {
     /// The consumer group: offsets are kept for each group and partition.
     pub group: &'a str,
     /// The events that are still in memory.
     pub events: Vec<Event>,
     /// Those that were written before, by [`Store::stage_events`].
-    pub staged: Vec<StagedFiles>,
+    pub staged: Vec<P>,
     /// What could not become an event.
     pub dead_letters: Vec<DeadLetter>,
     /// The offsets that all of these came from.

@@ -1,14 +1,13 @@
-//! What is gathered for one commit beyond the batch in memory.
+//! What is gathered for one commit beyond the batch in memory: files that are written ahead of it.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use casebook_event::{Checkpoint, DeadLetter, EventBatch, NotContiguous, Partition};
-use casebook_store::StagedFiles;
 
 /// Batches that are in files already, and in no commit yet.
-pub(crate) struct Staged {
-    pub(crate) files: Vec<StagedFiles>,
+pub(crate) struct Prepared<F> {
+    pub(crate) files: Vec<F>,
     pub(crate) dead_letters: Vec<DeadLetter>,
     /// What all of it came from.
     pub(crate) checkpoint: Checkpoint,
@@ -18,20 +17,19 @@ pub(crate) struct Staged {
     pub(crate) since: Instant,
 }
 
-impl Default for Staged {
-    fn default() -> Self {
+impl<F> Prepared<F> {
+    /// Nothing yet.
+    pub(crate) fn begun(now: Instant) -> Self {
         Self {
             files: Vec::new(),
             dead_letters: Vec::new(),
             checkpoint: Checkpoint::new(),
             input_bytes: 0,
-            since: Instant::now(),
+            since: now,
         }
     }
-}
 
-impl Staged {
-    /// Puts itself behind what was staged before.
+    /// Puts itself after what was prepared before.
     ///
     /// # Errors
     /// It does not begin where that ends.

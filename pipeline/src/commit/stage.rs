@@ -4,33 +4,35 @@
 //! commit names where the log does not take one yet. The order within a commit
 //! is that of the design: the brokers have all signals of the batch, then the tables have its rows and offsets, then the
 //! group's offsets are written for lag tools. A commit that finds other offsets in the table than it started from was
-//! overtaken by another worker; it and the open batch are forgotten, and reading starts again where the table says.
+//! fenced by another worker's; it and the open batch are forgotten, and reading starts again where the table says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casebook_event::{Checkpoint, Event, EventBatch, Partition, SignalMessage, StartOffset, Timestamp};
-use casebook_ingest::Consumer;
-use casebook_store::{ReadToEnd, Store};
+use casebook_store::ReadToEnd;
 use fail::fail_point;
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use crate::commit::prepared::{Staged, remove_partitions};
-use crate::commit::task::{CommitTask, OpenBatch, Outcome, stage};
+use crate::commit::prepared::{Prepared, remove_partitions};
+use crate::commit::task::{CommitTask, OpenBatch, Outcome, prepare};
 use crate::config::deployment::Config;
 use crate::config::duration::as_nanos;
 use crate::detect::stage::Detected;
 use crate::error::PipelineError;
+use crate::ports::runtime::{SharedRuntime, Task};
+use crate::ports::source::RecordSource;
+use crate::ports::tables::Tables;
 use crate::progress::committed::Progress;
 use crate::progress::stalls::{Stage, Stalls};
 use crate::telemetry::metrics::Metrics;
 use crate::topic::letters::LetterTopic;
 use crate::topic::signals::SignalWriter;
-use crate::topic::writer::Producer;
+use crate::topic::writer::Transport;
 
 /// Wait before a commit that the store refused is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -46,64 +48,69 @@ const FIRST_IDLE_SHARE: u32 = 12;
 /// Rows that a batch gathers whatever their size: what is kept of each beyond its bytes is bounded by this.
 const MAX_BATCH_ROWS: usize = 400_000;
 
-pub(crate) struct CommitStage {
+pub(crate) struct CommitStage<S: Tables, T: Transport> {
     pub(crate) config: Config,
-    pub(crate) store: Arc<Store>,
-    pub(crate) consumer: Consumer,
-    pub(crate) signals: SignalWriter,
+    pub(crate) store: Arc<S>,
+    pub(crate) source: Box<dyn RecordSource>,
+    pub(crate) signals: SignalWriter<T>,
     pub(crate) dead_letters: Option<LetterTopic>,
-    pub(crate) producer: Producer,
+    pub(crate) transport: T,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stalls: Arc<Stalls>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) runtime: SharedRuntime,
 }
 
 /// The state of the running stage.
-struct Running {
-    stage: CommitStage,
+struct Running<S: Tables, T: Transport> {
+    stage: CommitStage<S, T>,
     open: Option<OpenBatch>,
-    /// What was gathered before, and is in files already.
-    staged: Option<Box<Staged>>,
-    in_flight: Option<JoinHandle<Outcome>>,
+    /// What was gathered before, and is in files already, written ahead of their commit.
+    prepared: Option<Box<Prepared<S::Prepared>>>,
+    in_flight: Option<Task<Outcome<S::Prepared>>>,
     /// When the next commit may be: the log is shared by all workers, and no worker takes more than a tenth of its time for it.
     not_before: Instant,
-    /// Whether what is staged is to be committed at once, since a partition of it is somebody else's now.
-    hurry: bool,
+    /// Whether what is prepared is to be committed at once, since a partition of it is somebody else's now.
+    force_commit: bool,
     assigned: BTreeSet<Partition>,
     /// Partitions whose records are void until the consumer says that it reads them again.
     awaiting_restart: BTreeSet<Partition>,
     failed_commits: u32,
-    /// Up to when the table says that each partition is read; and when it may next be told of partitions alone.
-    told_ends: BTreeMap<Partition, Option<Timestamp>>,
+    /// Up to when the table says that each partition is read; and when the next commit may be that says nothing else.
+    reported_ends: BTreeMap<Partition, Option<Timestamp>>,
     idle_commit_at: Instant,
     /// Partitions of which a part of a line or event waits for its rest: they are not read to their end.
-    half_read: BTreeSet<Partition>,
+    partial: BTreeSet<Partition>,
 }
 
-impl CommitStage {
+impl<S: Tables, T: Transport> CommitStage<S, T> {
     /// Runs until told to stop, or until it cannot go on. What is open is committed before it returns.
     pub(crate) async fn run(self, mut input: mpsc::Receiver<Detected>) -> Result<(), PipelineError> {
         let shutdown = self.shutdown.clone();
+        let now = self.runtime.instant();
         let mut running = Running {
             stage: self,
             open: None,
-            staged: None,
+            prepared: None,
             in_flight: None,
-            not_before: Instant::now(),
-            hurry: false,
+            not_before: now,
+            force_commit: false,
             assigned: BTreeSet::new(),
             awaiting_restart: BTreeSet::new(),
             failed_commits: 0,
-            told_ends: BTreeMap::new(),
-            idle_commit_at: Instant::now(),
-            half_read: BTreeSet::new(),
+            reported_ends: BTreeMap::new(),
+            idle_commit_at: now,
+            partial: BTreeSet::new(),
         };
         running.idle_commit_at += running.stage.config.commit.idle_interval.0 / FIRST_IDLE_SHARE;
         loop {
             let full = running.is_full();
             running.start_what_is_due().await?;
-            let deadline = running.deadline();
+            let (deadline, idle_at) = (
+                running.sleep_until(running.deadline()),
+                running.sleep_until(running.idle_commit_at),
+            );
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -113,15 +120,15 @@ impl CommitStage {
                     Some(item) => running.on_detected(item).await?,
                     None => break,
                 },
-                () = tokio::time::sleep_until(deadline.into()), if running.has_something() && running.in_flight.is_none() => {}
-                () = tokio::time::sleep_until(running.idle_commit_at.into()), if running.is_idle() => running.start_idle_commit(),
+                () = deadline, if running.has_something() && running.in_flight.is_none() => {}
+                () = idle_at, if running.is_idle() => running.start_idle_commit(),
             }
         }
         running.finish().await
     }
 }
 
-async fn wait_for(in_flight: &mut Option<JoinHandle<Outcome>>) -> Outcome {
+async fn wait_for<F>(in_flight: &mut Option<Task<Outcome<F>>>) -> Outcome<F> {
     match in_flight {
         Some(task) => match task.await {
             Ok(outcome) => outcome,
@@ -131,7 +138,15 @@ async fn wait_for(in_flight: &mut Option<JoinHandle<Outcome>>) -> Outcome {
     }
 }
 
-impl Running {
+impl<S: Tables, T: Transport> Running<S, T> {
+    fn now(&self) -> Instant {
+        self.stage.runtime.instant()
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
+        self.stage.runtime.sleep_until(deadline)
+    }
+
     fn is_full(&self) -> bool {
         self.open.as_ref().is_some_and(|open| {
             open.batch.input_bytes as usize >= self.stage.config.commit.max_bytes
@@ -140,7 +155,7 @@ impl Running {
     }
 
     fn has_something(&self) -> bool {
-        self.open.is_some() || self.staged.is_some()
+        self.open.is_some() || self.prepared.is_some()
     }
 
     fn is_idle(&self) -> bool {
@@ -149,12 +164,12 @@ impl Running {
 
     /// When what is gathered is to be committed.
     fn deadline(&self) -> Instant {
-        let staged = self.staged.as_ref().map(|staged| staged.since);
-        let oldest = staged.or(self.open.as_ref().map(|open| open.since));
+        let prepared = self.prepared.as_ref().map(|prepared| prepared.since);
+        let oldest = prepared.or(self.open.as_ref().map(|open| open.since));
         match oldest {
-            Some(oldest) if self.hurry => oldest,
+            Some(oldest) if self.force_commit => oldest,
             Some(oldest) => (oldest + self.stage.config.commit.interval.0).max(self.not_before),
-            None => Instant::now(),
+            None => self.now(),
         }
     }
 
@@ -163,25 +178,26 @@ impl Running {
         if self.in_flight.is_some() || !self.has_something() {
             return Ok(());
         }
-        let now = Instant::now();
+        let now = self.now();
         let full = self.is_full();
         // Dead letters stay in memory until the commit.
         let heavy = self
-            .staged
+            .prepared
             .as_ref()
-            .is_some_and(|staged| staged.letter_bytes() >= self.stage.config.commit.max_bytes);
+            .is_some_and(|prepared| prepared.letter_bytes() >= self.stage.config.commit.max_bytes);
         if now >= self.deadline() || (full && now >= self.not_before) || heavy {
             return self.start_commit().await;
         }
         if full && let Some(open) = self.open.take() {
             let (store, metrics) = (self.stage.store.clone(), self.stage.metrics.clone());
             let span = info_span!(
-                "stage",
+                "prepare",
                 events = open.batch.events.len(),
                 bytes = open.batch.input_bytes
             );
-            let stalls = self.stage.stalls.clone();
-            self.in_flight = Some(tokio::spawn(stage(store, metrics, stalls, open).instrument(span)));
+            let (stalls, runtime) = (self.stage.stalls.clone(), self.stage.runtime.clone());
+            let prepare = prepare(store, runtime, metrics, stalls, open).instrument(span);
+            self.in_flight = Some(self.stage.runtime.spawn(prepare));
         }
         Ok(())
     }
@@ -193,12 +209,12 @@ impl Running {
                 for partition in &partitions {
                     self.assigned.remove(partition);
                     self.awaiting_restart.remove(partition);
-                    self.told_ends.remove(partition);
-                    self.half_read.remove(partition);
+                    self.reported_ends.remove(partition);
+                    self.partial.remove(partition);
                     self.stage.metrics.forget_partition(partition);
                 }
                 // Whoever has them now reads again what is not in the table.
-                self.hurry = self.staged.is_some() || self.in_flight.is_some();
+                self.force_commit = self.prepared.is_some() || self.in_flight.is_some();
                 self.forget(&partitions.into_iter().collect());
             }
             Detected::Restarted(partitions) => {
@@ -224,9 +240,10 @@ impl Running {
         if batch.checkpoint.is_empty() {
             return Ok(());
         }
+        let since = self.now();
         let open = self.open.get_or_insert_with(|| OpenBatch {
             batch: EventBatch::default(),
-            since: Instant::now(),
+            since,
         });
         if let Err(error) = open.batch.checkpoint.extend(&batch.checkpoint) {
             error!(%error, "records out of order; reading again from the table's positions");
@@ -239,48 +256,51 @@ impl Running {
     }
 
     async fn start_commit(&mut self) -> Result<(), PipelineError> {
-        let mut staged = self.staged.take().unwrap_or_default();
+        let now = self.now();
+        let mut prepared = self.prepared.take().unwrap_or_else(|| Box::new(Prepared::begun(now)));
         let open = self.open.take().map(|open| open.batch).unwrap_or_default();
-        self.hurry = false;
-        if let Err(error) = staged.checkpoint.extend(&open.checkpoint) {
+        self.force_commit = false;
+        if let Err(error) = prepared.checkpoint.extend(&open.checkpoint) {
             error!(%error, "records out of order; reading again from the table's positions");
-            self.stage.store.discard_staged(staged.files).await;
+            self.stage.store.discard_prepared(prepared.files).await;
             return self.restart().await;
         }
-        staged.dead_letters.extend(open.dead_letters);
-        staged.input_bytes += open.input_bytes;
-        let read_to_end = self.ends_due(&staged.checkpoint);
-        self.spawn_commit(*staged, open.events, read_to_end);
+        prepared.dead_letters.extend(open.dead_letters);
+        prepared.input_bytes += open.input_bytes;
+        let read_to_end = self.ends_due(&prepared.checkpoint);
+        self.spawn_commit(*prepared, open.events, read_to_end);
         Ok(())
     }
 
-    fn spawn_commit(&mut self, staged: Staged, events: Vec<Event>, read_to_end: Vec<ReadToEnd>) {
+    fn spawn_commit(&mut self, prepared: Prepared<S::Prepared>, events: Vec<Event>, read_to_end: Vec<ReadToEnd>) {
         let stage = &mut self.stage;
         let commit = CommitTask {
             store: stage.store.clone(),
             group: stage.config.kafka.group.clone(),
-            dead_letters: stage.dead_letters.clone().map(|topic| (topic, stage.producer.clone())),
+            dead_letters: stage.dead_letters.clone().map(|topic| (topic, stage.transport.clone())),
             signals: stage.signals.take_deliveries(),
             events,
-            staged,
+            prepared,
             read_to_end,
             metrics: stage.metrics.clone(),
             stalls: stage.stalls.clone(),
+            runtime: stage.runtime.clone(),
         };
         let span = info_span!(
             "commit",
             events = commit.events.len(),
-            bytes = commit.staged.input_bytes
+            bytes = commit.prepared.input_bytes
         );
-        self.in_flight = Some(tokio::spawn(commit.run().instrument(span)));
+        self.in_flight = Some(stage.runtime.spawn(commit.run().instrument(span)));
     }
 
     /// Tells the table up to when partitions are read of which nothing came: now and then, and only where it does not know.
     fn start_idle_commit(&mut self) {
-        self.idle_commit_at = Instant::now() + self.stage.config.commit.idle_interval.0;
+        self.idle_commit_at = self.now() + self.stage.config.commit.idle_interval.0;
         let read_to_end = self.ends_due(&Checkpoint::new());
         if !read_to_end.is_empty() {
-            self.spawn_commit(Staged::default(), Vec::new(), read_to_end);
+            let now = self.now();
+            self.spawn_commit(Prepared::begun(now), Vec::new(), read_to_end);
         }
     }
 
@@ -295,37 +315,37 @@ impl Running {
                 .iter()
                 .find(|(own, _)| *own == partition)
                 .map(|(_, range)| range);
-            let is_half_read = match range {
+            let is_partial = match range {
                 Some(range) => range.resume < range.end,
-                None => self.half_read.contains(partition),
+                None => self.partial.contains(partition),
             };
-            let is_news = match (self.told_ends.get(partition), at) {
+            let is_news = match (self.reported_ends.get(partition), at) {
                 (None, _) | (Some(None), Some(_)) => true,
-                (Some(Some(told)), Some(at)) if range.is_some() => at > told,
-                (Some(Some(told)), Some(at)) => *at >= told.saturating_add_nanos(idle_nanos),
+                (Some(Some(reported)), Some(at)) if range.is_some() => at > reported,
+                (Some(Some(reported)), Some(at)) => *at >= reported.saturating_add_nanos(idle_nanos),
                 (Some(_), None) => false,
             };
-            self.assigned.contains(partition) && !is_half_read && is_news
+            self.assigned.contains(partition) && !is_partial && is_news
         });
         ends
     }
 
-    async fn on_outcome(&mut self, outcome: Outcome) -> Result<(), PipelineError> {
+    async fn on_outcome(&mut self, outcome: Outcome<S::Prepared>) -> Result<(), PipelineError> {
         self.in_flight = None;
         match outcome {
             Outcome::Idle(read_to_end) => {
-                self.stage.stalls.committed(Stage::Ingest, &[], Instant::now());
-                // Lag tools are told once more too: a rebalance may have refused what they were told with the last commit.
+                self.stage.stalls.committed(Stage::Ingest, &[], self.now());
+                // Once more for lag tools too: a rebalance may have refused the offsets of the last commit.
                 let next = read_to_end.iter().map(|end| (end.partition.clone(), end.next));
-                self.stage.consumer.commit(next.collect());
-                self.told(read_to_end);
+                self.stage.source.commit(next.collect());
+                self.reported(read_to_end);
                 Ok(())
             }
-            // Nothing is lost by it: it is told the next time.
+            // Nothing is lost by it: the next commit says it.
             Outcome::IdleFailed(error) => {
                 self.stage.metrics.commit_failed();
-                self.stage.stalls.failed(Stage::Ingest, &error, Instant::now());
-                warn!(%error, "the table was not told how far partitions are read");
+                self.stage.stalls.failed(Stage::Ingest, &error, self.now());
+                warn!(%error, "how far partitions are read was not committed");
                 Ok(())
             }
             Outcome::Committed {
@@ -334,34 +354,34 @@ impl Running {
                 raw_bytes,
                 read_to_end,
             } => {
-                let (next, half_read) = checkpoint;
-                self.half_read
+                let (next, partial) = checkpoint;
+                self.partial
                     .retain(|partition| next.iter().all(|(own, _)| own != partition));
-                self.half_read.extend(half_read);
-                self.told(read_to_end);
+                self.partial.extend(partial);
+                self.reported(read_to_end);
                 self.failed_commits = 0;
-                self.hurry = false;
+                self.force_commit = false;
                 let pace = (committed.log_time * LOG_TIME_FACTOR).min(self.stage.config.stall_after.0 / PACE_SHARE);
-                self.not_before = Instant::now() + pace;
+                self.not_before = self.now() + pace;
                 fail_point!("events.landed");
-                self.stage.stalls.committed(Stage::Ingest, &next, Instant::now());
+                self.stage.stalls.committed(Stage::Ingest, &next, self.now());
                 self.stage.progress.logs_committed(&next, &committed, raw_bytes);
-                self.stage.consumer.commit(next);
+                self.stage.source.commit(next);
                 Ok(())
             }
-            Outcome::Staged(mut new) => {
+            Outcome::Prepared(mut new) => {
                 self.stage.stalls.goes_on(Stage::Ingest);
-                if let Some(old) = self.staged.take()
+                if let Some(old) = self.prepared.take()
                     && let Err(error) = new.follow(*old)
                 {
                     error!(%error, "records out of order; reading again from the table's positions");
-                    self.stage.store.discard_staged(new.files).await;
+                    self.stage.store.discard_prepared(new.files).await;
                     return self.restart().await;
                 }
-                self.staged = Some(new);
+                self.prepared = Some(new);
                 Ok(())
             }
-            Outcome::Overtaken {
+            Outcome::Fenced {
                 partition,
                 expected,
                 found,
@@ -374,46 +394,46 @@ impl Running {
             Outcome::Failed(error @ PipelineError::Store(_)) if self.failed_commits < MAX_FAILED_COMMITS => {
                 self.failed_commits += 1;
                 self.stage.metrics.commit_failed();
-                self.stage.stalls.failed(Stage::Ingest, &error, Instant::now());
+                self.stage.stalls.failed(Stage::Ingest, &error, self.now());
                 error!(%error, attempt = self.failed_commits, "commit failed; reading again from the table's positions");
-                tokio::time::sleep(RETRY_WAIT).await;
+                self.stage.runtime.sleep(RETRY_WAIT).await;
                 self.restart().await
             }
             Outcome::Failed(error) => Err(error),
         }
     }
 
-    /// The table has been told how far partitions are read.
-    fn told(&mut self, read_to_end: Vec<ReadToEnd>) {
+    /// The table knows now how far partitions are read.
+    fn reported(&mut self, read_to_end: Vec<ReadToEnd>) {
         self.stage.metrics.read_to_end(&read_to_end);
         let own = read_to_end
             .into_iter()
             .filter(|end| self.assigned.contains(&end.partition));
-        self.told_ends.extend(own.map(|end| (end.partition, end.at)));
+        self.reported_ends.extend(own.map(|end| (end.partition, end.at)));
     }
 
     /// Forgets what is not committed and reads again from where the table is.
     async fn restart(&mut self) -> Result<(), PipelineError> {
         self.open = None;
-        self.hurry = false;
-        let mut staged: Vec<Box<Staged>> = self.staged.take().into_iter().collect();
+        self.force_commit = false;
+        let mut prepared: Vec<Box<Prepared<S::Prepared>>> = self.prepared.take().into_iter().collect();
         if let Some(task) = self.in_flight.take()
             // Whatever becomes of it, the table's positions are read after it.
-            && let Ok(Outcome::Staged(files)) = task.await
+            && let Ok(Outcome::Prepared(files)) = task.await
         {
-            staged.push(files);
+            prepared.push(files);
         }
-        for staged in staged {
-            self.stage.store.discard_staged(staged.files).await;
+        for prepared in prepared {
+            self.stage.store.discard_prepared(prepared.files).await;
         }
         let offsets = loop {
             match self.stage.store.start_offsets(&self.stage.config.kafka.group).await {
                 Ok(offsets) => break offsets,
                 Err(error) if self.failed_commits < MAX_FAILED_COMMITS => {
                     self.failed_commits += 1;
-                    self.stage.stalls.failed(Stage::Ingest, &error, Instant::now());
+                    self.stage.stalls.failed(Stage::Ingest, &error, self.now());
                     error!(%error, attempt = self.failed_commits, "the table's positions cannot be read");
-                    tokio::time::sleep(RETRY_WAIT).await;
+                    self.stage.runtime.sleep(RETRY_WAIT).await;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -425,7 +445,7 @@ impl Running {
             .map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(StartOffset::at(0))))
             .collect();
         self.awaiting_restart = self.assigned.clone();
-        self.stage.consumer.seek(to);
+        self.stage.source.seek(to);
         Ok(())
     }
 
@@ -453,10 +473,7 @@ impl Running {
         }
         // Watermarks that belong to no batch may still be on their way.
         self.stage.signals.take_deliveries().confirmed().await?;
-        let consumer = self.stage.consumer;
-        tokio::task::spawn_blocking(move || consumer.stop())
-            .await
-            .map_err(|_| PipelineError::StagePanicked("consumer"))?;
+        self.stage.source.stop().await?;
         info!("ingest stopped");
         Ok(())
     }

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use casebook_event::{Event, EventBatch, Partition};
-use casebook_store::{CommitError, Committed, EventsCommit, ReadToEnd, Store};
+use casebook_store::{CommitError, Committed, EventsCommit, ReadToEnd};
 use fail::fail_point;
 use tracing::{Instrument as _, debug, info_span};
 
-use crate::clock;
-use crate::commit::prepared::Staged;
+use crate::commit::prepared::Prepared;
 use crate::error::PipelineError;
+use crate::ports::runtime::SharedRuntime;
+use crate::ports::tables::Tables;
 use crate::progress::stalls::{Stage, Stalls, Waiting};
 use crate::telemetry::metrics::Metrics;
 use crate::topic::letters::LetterTopic;
-use crate::topic::writer::{Deliveries, Producer};
+use crate::topic::writer::{Deliveries, Transport};
 
 /// What is gathered in memory.
 pub(crate) struct OpenBatch {
@@ -23,21 +24,22 @@ pub(crate) struct OpenBatch {
 }
 
 /// What became of a commit, or of files that are written ahead of one.
-pub(crate) enum Outcome {
+pub(crate) enum Outcome<F> {
     Committed {
-        /// The next offset of each partition, and those of which something is half read.
+        /// The next offset of each partition, and those of which something is a partial record.
         checkpoint: (Vec<(Partition, i64)>, Vec<Partition>),
         committed: Committed,
         raw_bytes: u64,
-        /// What the table was told of how far partitions are read.
+        /// How far partitions are read, as it says.
         read_to_end: Vec<ReadToEnd>,
     },
-    /// The table was told how far partitions are read, and nothing else.
+    /// It says how far partitions are read, and nothing else.
     Idle(Vec<ReadToEnd>),
     /// It was not.
     IdleFailed(PipelineError),
-    Staged(Box<Staged>),
-    Overtaken {
+    Prepared(Box<Prepared<F>>),
+    /// Another worker has committed this partition.
+    Fenced {
         partition: Partition,
         expected: i64,
         found: i64,
@@ -46,80 +48,84 @@ pub(crate) enum Outcome {
 }
 
 /// One commit on its way.
-pub(crate) struct CommitTask {
-    pub(crate) store: Arc<Store>,
+pub(crate) struct CommitTask<S: Tables, T: Transport> {
+    pub(crate) store: Arc<S>,
     pub(crate) group: String,
     /// Where dead letters go beside the table.
-    pub(crate) dead_letters: Option<(LetterTopic, Producer)>,
-    pub(crate) signals: Deliveries,
+    pub(crate) dead_letters: Option<(LetterTopic, T)>,
+    pub(crate) signals: Deliveries<T>,
     pub(crate) events: Vec<Event>,
-    pub(crate) staged: Staged,
-    /// What the table is told of how far partitions are read.
+    pub(crate) prepared: Prepared<S::Prepared>,
+    /// How far partitions are read, as it is to say.
     pub(crate) read_to_end: Vec<ReadToEnd>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stalls: Arc<Stalls>,
+    pub(crate) runtime: SharedRuntime,
 }
 
-impl CommitTask {
-    pub(crate) async fn run(self) -> Outcome {
-        let started = Instant::now();
+impl<S: Tables, T: Transport> CommitTask<S, T> {
+    pub(crate) async fn run(self) -> Outcome<S::Prepared> {
+        let runtime = self.runtime.clone();
+        let started = runtime.instant();
         debug!(
             events = self.events.len(),
-            files = self.staged.files.len(),
-            dead_letters = self.staged.dead_letters.len(),
+            files = self.prepared.files.len(),
+            dead_letters = self.prepared.dead_letters.len(),
             "commit started"
         );
         let metrics = self.metrics.clone();
-        let is_idle = self.staged.checkpoint.is_empty();
+        let is_idle = self.prepared.checkpoint.is_empty();
         let outcome = match self.try_run().await {
             Ok(outcome) => outcome,
             Err(error @ PipelineError::Store(_)) if is_idle => Outcome::IdleFailed(error),
             Err(error) => Outcome::Failed(error),
         };
         if let Outcome::Committed { committed, .. } = &outcome {
-            metrics.committed(committed, started.elapsed());
+            let took = runtime.instant() - started;
+            metrics.committed(committed, took);
             debug!(
                 version = committed.version,
                 rows = committed.rows,
-                took_ms = started.elapsed().as_millis(),
+                took_ms = took.as_millis(),
                 "events committed"
             );
         }
         outcome
     }
 
-    async fn try_run(self) -> Result<Outcome, PipelineError> {
-        self.stalls.waits(Stage::Ingest, Waiting::Brokers, Instant::now());
+    async fn try_run(self) -> Result<Outcome<S::Prepared>, PipelineError> {
+        self.stalls
+            .waits(Stage::Ingest, Waiting::Brokers, self.runtime.instant());
         self.signals.confirmed().instrument(info_span!("signals")).await?;
         fail_point!("signals.confirmed");
         if let Some((topic, producer)) = &self.dead_letters {
-            topic.send(producer, &self.staged.dead_letters, &self.metrics).await?;
+            topic.send(producer, &self.prepared.dead_letters, &self.metrics).await?;
             fail_point!("dead-letters.sent");
         }
-        self.stalls.waits(Stage::Ingest, Waiting::Store, Instant::now());
-        let staged = self.staged;
-        let next: Vec<_> = staged
+        self.stalls.waits(Stage::Ingest, Waiting::Store, self.runtime.instant());
+        let prepared = self.prepared;
+        let next: Vec<_> = prepared
             .checkpoint
             .iter()
             .map(|(partition, range)| (partition.clone(), range.end))
             .collect();
-        let half_read = staged.checkpoint.iter().filter(|(_, range)| range.resume < range.end);
-        let half_read: Vec<Partition> = half_read.map(|(partition, _)| partition.clone()).collect();
+        let partial = prepared.checkpoint.iter().filter(|(_, range)| range.resume < range.end);
+        let partial: Vec<Partition> = partial.map(|(partition, _)| partition.clone()).collect();
         let read_to_end = self.read_to_end;
-        let raw_bytes = staged.input_bytes;
+        let raw_bytes = prepared.input_bytes;
         let commit = EventsCommit {
             group: &self.group,
             events: self.events,
-            staged: staged.files,
-            dead_letters: staged.dead_letters,
-            checkpoint: staged.checkpoint,
+            staged: prepared.files,
+            dead_letters: prepared.dead_letters,
+            checkpoint: prepared.checkpoint,
             read_to_end: read_to_end.clone(),
-            now: clock::now(),
+            now: self.runtime.now(),
         };
         match self.store.commit_events(commit).await {
             Ok(_) if next.is_empty() => Ok(Outcome::Idle(read_to_end)),
             Ok(committed) => Ok(Outcome::Committed {
-                checkpoint: (next, half_read),
+                checkpoint: (next, partial),
                 committed,
                 raw_bytes,
                 read_to_end,
@@ -128,7 +134,7 @@ impl CommitTask {
                 partition,
                 expected,
                 found,
-            }) => Ok(Outcome::Overtaken {
+            }) => Ok(Outcome::Fenced {
                 partition,
                 expected,
                 found,
@@ -139,13 +145,19 @@ impl CommitTask {
 }
 
 /// Writes a batch to files, for a later commit.
-pub(crate) async fn stage(store: Arc<Store>, metrics: Arc<Metrics>, stalls: Arc<Stalls>, open: OpenBatch) -> Outcome {
-    stalls.waits(Stage::Ingest, Waiting::Store, Instant::now());
+pub(crate) async fn prepare<S: Tables>(
+    store: Arc<S>,
+    runtime: SharedRuntime,
+    metrics: Arc<Metrics>,
+    stalls: Arc<Stalls>,
+    open: OpenBatch,
+) -> Outcome<S::Prepared> {
+    stalls.waits(Stage::Ingest, Waiting::Store, runtime.instant());
     let OpenBatch { batch, since } = open;
-    match store.stage_events(batch.events, clock::now()).await {
+    match store.prepare_events(batch.events, runtime.now()).await {
         Ok(files) => {
-            metrics.staged();
-            Outcome::Staged(Box::new(Staged {
+            metrics.prepared();
+            Outcome::Prepared(Box::new(Prepared {
                 files: vec![files],
                 dead_letters: batch.dead_letters,
                 checkpoint: batch.checkpoint,

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::CorrelationEngine;
 use casebook_event::{Alert, Partition, StartOffset, Timestamp};
-use casebook_store::{StatePart, Store};
 use fail::fail_point;
 use serde::{Deserialize, Serialize};
 
 use crate::error::PipelineError;
+use crate::ports::tables::Tables;
 
 /// The first part of a state; the others are the engine's snapshot.
 #[derive(Serialize, Deserialize)]
@@ -37,11 +37,11 @@ pub(crate) struct PartitionState {
 }
 
 /// The engine that a state describes, from an empty one; and the alerts that were committed together with it.
-pub(crate) async fn restore(
-    store: &Store,
+pub(crate) async fn restore<S: Tables>(
+    store: &S,
     partition: &Partition,
     engine: CorrelationEngine,
-    parts: &[StatePart],
+    parts: &[S::Part],
 ) -> Result<(CorrelationEngine, Vec<Alert>), PipelineError> {
     let bad = |reason: String| PipelineError::State {
         partition: partition.clone(),
@@ -68,12 +68,12 @@ pub(crate) async fn restore(
 }
 
 /// Writes the state of a partition.
-pub(crate) async fn write_state(
-    store: &Store,
+pub(crate) async fn write_state<S: Tables>(
+    store: &S,
     partition: &Partition,
     state: &PartitionState,
     committed_alerts: Vec<Alert>,
-) -> Result<Vec<StatePart>, PipelineError> {
+) -> Result<Vec<S::Part>, PipelineError> {
     let head = serde_json::to_vec(&StateHead { committed_alerts }).map_err(|error| PipelineError::State {
         partition: partition.clone(),
         reason: error.to_string(),

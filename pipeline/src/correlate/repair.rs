@@ -15,17 +15,18 @@ use std::time::{Duration, Instant};
 use casebook_correlate::entity_limits::{MAX_ID_AGE_NANOS, MAX_STEPS};
 use casebook_correlate::{CorrelationEngine, CorrelationStats, Repair, RepairRequest};
 use casebook_event::{Alert, Binding, Identifier, Kept, Partition, StartOffset, Timestamp};
-use casebook_store::{CommitError, KeptCommit, KeySpan, Store};
+use casebook_store::{CommitError, KeptCommit, KeySpan};
 use fail::fail_point;
 use tracing::{Instrument as _, debug, error, info_span};
 
-use crate::clock;
 use crate::config::deployment::StateConfig;
 use crate::config::duration::as_nanos;
 use crate::correlate::late_warnings::LateWarnings;
 use crate::correlate::partition::PartitionState;
 use crate::correlate::retention::KeptRetention;
 use crate::error::PipelineError;
+use crate::ports::runtime::{Runtime, SharedRuntime};
+use crate::ports::tables::Tables;
 use crate::telemetry::late::RepairPass;
 use crate::telemetry::metrics::Metrics;
 
@@ -48,10 +49,8 @@ struct RepairPace {
 }
 
 impl RepairPace {
-    fn new() -> Self {
-        Self {
-            not_before: Instant::now(),
-        }
+    fn new(now: Instant) -> Self {
+        Self { not_before: now }
     }
 
     /// Whether a pass may begin.
@@ -66,8 +65,8 @@ impl RepairPace {
 }
 
 /// What a worker needs to keep and to repair, beside its partitions.
-#[derive(Debug)]
 pub(crate) struct Repairs {
+    runtime: SharedRuntime,
     signals_partitions: i32,
     retention: KeptRetention,
     pace: RepairPace,
@@ -75,11 +74,12 @@ pub(crate) struct Repairs {
 }
 
 impl Repairs {
-    pub(crate) fn new(signals_partitions: i32) -> Self {
+    pub(crate) fn new(signals_partitions: i32, runtime: SharedRuntime) -> Self {
         Self {
+            pace: RepairPace::new(runtime.instant()),
+            runtime,
             signals_partitions,
             retention: KeptRetention::default(),
-            pace: RepairPace::new(),
             warnings: LateWarnings::default(),
         }
     }
@@ -104,40 +104,41 @@ impl Repairs {
     ///
     /// # Errors
     /// The store failed: what is not kept comes again with the signals since the last state.
-    pub(crate) async fn run(
+    pub(crate) async fn run<S: Tables>(
         &mut self,
-        store: &Store,
+        store: &S,
         group: &str,
         partitions: &mut BTreeMap<Partition, PartitionState>,
         metrics: &Metrics,
     ) -> Result<Vec<(Partition, StartOffset)>, PipelineError> {
+        let runtime = self.runtime.clone();
         let kept = kept_of(partitions.iter_mut(), self.signals_partitions);
-        metrics.late.kept(keep(store, group, kept).await?);
+        metrics.late.kept(keep(store, group, kept, runtime.now()).await?);
         // One worker for all: the watermarks of the partitions move together.
         let first = partitions.iter().find(|(partition, _)| partition.partition == 0);
         if let Some(from) = first.and_then(|(_, state)| state.engine.kept_from()) {
-            self.retention.run(store, from, clock::now()).await;
+            self.retention.run(store, from, runtime.now()).await;
         }
         let mut repaired = Vec::new();
-        if !self.pace.is_due(Instant::now()) {
+        if !self.pace.is_due(runtime.instant()) {
             return Ok(repaired);
         }
-        let begun = Instant::now();
+        let begun = runtime.instant();
         for (partition, state) in partitions.iter_mut().filter(|(_, state)| is_waiting(state)) {
-            let pass = repair(store, state).await?;
+            let pass = repair(store, &*runtime, state).await?;
             metrics.late.repaired(&pass);
             debug!(%partition, ?pass, "looked again at groups of what came late");
             let start = state.start.filter(|_| pass.repaired > 0);
             repaired.extend(start.map(|start| (partition.clone(), start)));
         }
         let kept = kept_of(partitions.iter_mut(), self.signals_partitions);
-        keep(store, group, kept).await?;
+        keep(store, group, kept, runtime.now()).await?;
         if !repaired.is_empty() {
             fail_point!("repair.kept");
         }
         let state_took = partitions.values().map(|state| state.state_took).max();
-        let took = begun.elapsed() + state_took.unwrap_or_default();
-        self.pace.took(Instant::now(), took);
+        let now = runtime.instant();
+        self.pace.took(now, now - begun + state_took.unwrap_or_default());
         Ok(repaired)
     }
 
@@ -172,16 +173,17 @@ fn kept_of<'a>(
 }
 
 /// Puts what is to be kept into its tables.
-async fn keep(store: &Store, group: &str, parts: Vec<(Partition, Kept, i64)>) -> Result<u64, PipelineError> {
+async fn keep<S: Tables>(
+    store: &S,
+    group: &str,
+    parts: Vec<(Partition, Kept, i64)>,
+    now: Timestamp,
+) -> Result<u64, PipelineError> {
     if parts.is_empty() {
         return Ok(0);
     }
     let rows = parts.iter().map(|(_, kept, _)| kept.len()).sum::<usize>();
-    let commit = KeptCommit {
-        group,
-        parts,
-        now: clock::now(),
-    };
+    let commit = KeptCommit { group, parts, now };
     let span = info_span!("commit_kept", rows);
     match store.commit_kept(commit).instrument(span).await {
         Ok(kept) => Ok(kept.rows),
@@ -199,11 +201,15 @@ async fn keep(store: &Store, group: &str, parts: Vec<(Partition, Kept, i64)>) ->
 }
 
 /// Repairs what waits for it in a partition until the time of a pass is over. All that the engine was told of is kept.
-async fn repair(store: &Store, state: &mut PartitionState) -> Result<RepairPass, PipelineError> {
-    let begun = Instant::now();
+async fn repair<S: Tables>(
+    store: &S,
+    runtime: &dyn Runtime,
+    state: &mut PartitionState,
+) -> Result<RepairPass, PipelineError> {
+    let begun = runtime.instant();
     let mut pass = RepairPass::default();
     let since = store.kept_since().await?;
-    while begun.elapsed() < PASS
+    while runtime.instant() - begun < PASS
         && let Some(request) = state.engine.next_repair()
     {
         if request.windows_from < since {
@@ -211,14 +217,15 @@ async fn repair(store: &Store, state: &mut PartitionState) -> Result<RepairPass,
             pass.expired += 1;
             continue;
         }
-        repair_key(store, state, request, &mut pass).await?;
+        repair_key(store, runtime, state, request, &mut pass).await?;
         tokio::task::yield_now().await;
     }
     Ok(pass)
 }
 
-async fn repair_key(
-    store: &Store,
+async fn repair_key<S: Tables>(
+    store: &S,
+    runtime: &dyn Runtime,
     state: &mut PartitionState,
     request: RepairRequest,
     pass: &mut RepairPass,
@@ -270,14 +277,19 @@ async fn repair_key(
     pass.revised += repaired.revised;
     pass.retracted += repaired.retracted;
     state.alerts.append(&mut alerts);
-    state.caused.resize(state.alerts.len(), clock::now());
+    state.caused.resize(state.alerts.len(), runtime.now());
     state.state_is_due = true;
     fail_point!("repair.finished");
     Ok(())
 }
 
 /// Gives a repair the signals of its key, in the order of time, some at once.
-async fn feed(store: &Store, repair: &mut Repair, all: KeySpan, watermark: Timestamp) -> Result<(), PipelineError> {
+async fn feed<S: Tables>(
+    store: &S,
+    repair: &mut Repair,
+    all: KeySpan,
+    watermark: Timestamp,
+) -> Result<(), PipelineError> {
     let mut from = all.from;
     let mut rows = MAX_ROWS;
     loop {
@@ -316,7 +328,7 @@ fn latest(committed: Vec<Alert>, pending: &[Alert], asked: &[(u128, Timestamp)])
 }
 
 /// What was told about who is who, as far as the signals of a key can lead to it; `None` where they are too many.
-async fn bindings_of(store: &Store, all: &KeySpan) -> Result<Option<Vec<Binding>>, PipelineError> {
+async fn bindings_of<S: Tables>(store: &S, all: &KeySpan) -> Result<Option<Vec<Binding>>, PipelineError> {
     let signals = store.kept_signals(std::slice::from_ref(all), MAX_ENTITY_ROWS).await?;
     if signals.complete_to.is_some() {
         return Ok(None);
@@ -362,7 +374,7 @@ mod tests {
     #[test]
     fn repairs_take_a_quarter_of_the_time_at_most() {
         let begin = Instant::now();
-        let mut pace = RepairPace::new();
+        let mut pace = RepairPace::new(begin);
         let (mut now, mut repairing) = (begin, Duration::ZERO);
         // As many wait as can be: a pass begins whenever it may.
         for pass in 1..200u32 {

@@ -1,8 +1,9 @@
 //! What correlation keeps goes once no repair can need it any more.
 
 use casebook_event::Timestamp;
-use casebook_store::Store;
 use tracing::{info, warn};
+
+use crate::ports::tables::Tables;
 
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
@@ -14,16 +15,24 @@ pub(crate) struct KeptRetention {
 }
 
 impl KeptRetention {
-    /// Takes out what is older than matches and windows, and bindings, are needed for. A day more stays: another partition may be
-    /// behind. What fails is told, and done with the next day: nothing depends on it but room.
-    pub(crate) async fn run(&mut self, store: &Store, (signals, bindings): (Timestamp, Timestamp), now: Timestamp) {
-        let behind = |time: Timestamp| time.saturating_add_nanos(-NANOS_PER_DAY);
-        let day = behind(signals).as_nanos().div_euclid(NANOS_PER_DAY);
+    /// Takes out what is older than matches and windows, and bindings, are needed for. A day more stays: another partition may lag.
+    /// What fails is logged, and done with the next day: nothing depends on it but room.
+    pub(crate) async fn run<S: Tables>(
+        &mut self,
+        store: &S,
+        (signals, bindings): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) {
+        let day_before = |time: Timestamp| time.saturating_add_nanos(-NANOS_PER_DAY);
+        let day = day_before(signals).as_nanos().div_euclid(NANOS_PER_DAY);
         if day <= 0 || self.done.is_some_and(|done| done >= day) {
             return;
         }
         self.done = Some(day);
-        match store.expire_kept((behind(signals), behind(bindings)), now).await {
+        match store
+            .expire_kept((day_before(signals), day_before(bindings)), now)
+            .await
+        {
             Ok(expired) => {
                 for problem in &expired.problems {
                     warn!(path = %problem.path, problem = %problem.problem, remedy = problem.remedy, "a file of what correlation keeps could not be expired");
@@ -41,7 +50,7 @@ impl KeptRetention {
 #[cfg(test)]
 mod tests {
     use casebook_event::{Binding, Confidence, How, Identifier, IdentifierKind, Kept, Partition};
-    use casebook_store::{KeptCommit, StoreConfig};
+    use casebook_store::{KeptCommit, Store, StoreConfig};
 
     use super::*;
 

@@ -6,32 +6,32 @@
 //! so that a crash between commit and sending loses none. They are not committed again.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use casebook_correlate::{CorrelationConfig, CorrelationEngine, RuleSet};
+use casebook_correlate::{ColdStore, CorrelationConfig, CorrelationEngine, RuleSet};
 use casebook_event::{Alert, Checkpoint, Partition, RawRecord, StartOffset};
-use casebook_ingest::{Consumer, ConsumerEvent, EndOffset};
-use casebook_store::{AlertsCommit, CommitError, Store, StoreError};
+use casebook_ingest::{ConsumerEvent, EndOffset};
+use casebook_store::{AlertsCommit, CommitError, StoreError};
 use fail::fail_point;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use crate::clock;
 use crate::config::deployment::Config;
 use crate::config::group::correlate_group;
-use crate::correlate::cold_store::DiskStore;
 use crate::correlate::partition::{PartitionState, restore, write_state};
 use crate::correlate::repair::Repairs;
 use crate::error::PipelineError;
+use crate::ports::runtime::SharedRuntime;
+use crate::ports::source::RecordSource;
+use crate::ports::tables::Tables;
 use crate::progress::committed::Progress;
 use crate::progress::stalls::{Stage, Stalls, Waiting};
 use crate::telemetry::metrics::Metrics;
 use crate::topic::alerts::write_alerts;
 use crate::topic::signals::parse;
-use crate::topic::writer::{Producer, TopicWriter};
+use crate::topic::writer::{TopicWriter, Transport};
 
 /// Wait before a commit that the store refused is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -48,22 +48,23 @@ const LOG_TIME_FACTOR: u32 = 10;
 /// That time at most: alerts wait for it.
 const MAX_PACE: Duration = Duration::from_secs(5);
 
-pub(crate) struct CorrelateStage {
+pub(crate) struct CorrelateStage<S: Tables, T: Transport> {
     config: Config,
     rules: Arc<RuleSet>,
     /// The rules to apply, which may change.
     reloaded: watch::Receiver<Arc<RuleSet>>,
     /// Tells detection of them.
     detect_rules: watch::Sender<Arc<RuleSet>>,
-    store: Arc<Store>,
-    consumer: Consumer,
-    sink: Option<TopicWriter>,
+    store: Arc<S>,
+    source: Box<dyn RecordSource>,
+    sink: Option<TopicWriter<T>>,
     metrics: Arc<Metrics>,
     progress: Arc<Progress>,
     stalls: Arc<Stalls>,
     shutdown: CancellationToken,
+    runtime: SharedRuntime,
     /// Where groups go that do not fit into memory, and how much each engine has.
-    spill_directory: PathBuf,
+    spill: Spill,
     memory_bytes: usize,
     partitions: BTreeMap<Partition, PartitionState>,
     checkpoint: Checkpoint,
@@ -75,24 +76,29 @@ pub(crate) struct CorrelateStage {
     repairs: Repairs,
 }
 
+/// Makes a place for the groups of one partition that do not fit into memory.
+pub(crate) type Spill = Box<dyn Fn() -> Box<dyn ColdStore> + Send + Sync>;
+
 /// What the stage is built from.
-pub(crate) struct CorrelateParts {
+pub(crate) struct CorrelateParts<S: Tables, T: Transport> {
     pub(crate) config: Config,
     pub(crate) signals_partitions: i32,
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) reloaded: watch::Receiver<Arc<RuleSet>>,
     pub(crate) detect_rules: watch::Sender<Arc<RuleSet>>,
-    pub(crate) store: Arc<Store>,
-    pub(crate) consumer: Consumer,
-    pub(crate) producer: Producer,
+    pub(crate) store: Arc<S>,
+    pub(crate) source: Box<dyn RecordSource>,
+    pub(crate) transport: T,
+    pub(crate) spill: Spill,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stalls: Arc<Stalls>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) runtime: SharedRuntime,
 }
 
-impl CorrelateStage {
-    pub(crate) fn new(parts: CorrelateParts) -> Self {
+impl<S: Tables, T: Transport> CorrelateStage<S, T> {
+    pub(crate) fn new(parts: CorrelateParts<S, T>) -> Self {
         let CorrelateParts {
             config,
             signals_partitions,
@@ -100,32 +106,32 @@ impl CorrelateStage {
             reloaded,
             detect_rules,
             store,
-            consumer,
-            producer,
+            source,
+            transport,
+            spill,
             metrics,
             progress,
             stalls,
             shutdown,
+            runtime,
         } = parts;
+        let now = runtime.instant();
         let sink = config
             .kafka
             .alerts_topic
             .as_deref()
-            .map(|topic| TopicWriter::new(producer, topic));
+            .map(|topic| TopicWriter::new(transport, topic));
         // The partitions of the signals may all be this worker's.
         let share = usize::try_from(signals_partitions).unwrap_or(1).max(1);
-        let spill_directory = config.correlation.spill_directory.clone();
-        let spill_directory = spill_directory.unwrap_or_else(std::env::temp_dir);
-        DiskStore::remove_leftovers(&spill_directory);
         Self {
             memory_bytes: config.correlation.memory_bytes / share,
-            spill_directory,
+            spill,
             config,
             rules,
             reloaded,
             detect_rules,
             store,
-            consumer,
+            source,
             sink,
             metrics,
             progress,
@@ -134,10 +140,11 @@ impl CorrelateStage {
             partitions: BTreeMap::new(),
             checkpoint: Checkpoint::new(),
             pending: 0,
-            since: Instant::now(),
-            not_before: Instant::now(),
+            since: now,
+            not_before: now,
             failed_commits: 0,
-            repairs: Repairs::new(signals_partitions),
+            repairs: Repairs::new(signals_partitions, runtime.clone()),
+            runtime,
         }
     }
 
@@ -145,15 +152,17 @@ impl CorrelateStage {
     pub(crate) async fn run(mut self, mut input: mpsc::Receiver<ConsumerEvent>) -> Result<(), PipelineError> {
         let shutdown = self.shutdown.clone();
         loop {
-            let deadline = self.deadline();
+            let (now, deadline) = (self.runtime.instant(), self.deadline());
             let repairs = self.repairs.next(&self.partitions).map(|at| at.max(self.not_before));
             if self.pending >= MAX_PENDING_ALERTS
-                || (!self.checkpoint.is_empty() && Instant::now() >= deadline)
-                || repairs.is_some_and(|at| Instant::now() >= at)
+                || (!self.checkpoint.is_empty() && now >= deadline)
+                || repairs.is_some_and(|at| now >= at)
             {
                 self.commit().await?;
                 continue;
             }
+            let due = self.runtime.sleep_until(deadline);
+            let repairs_due = self.runtime.sleep_until(repairs.unwrap_or(deadline));
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -162,8 +171,8 @@ impl CorrelateStage {
                     Some(event) => self.on_event(event).await?,
                     None => break,
                 },
-                () = tokio::time::sleep_until(deadline.into()), if !self.checkpoint.is_empty() => {}
-                () = tokio::time::sleep_until(repairs.unwrap_or(deadline).into()), if repairs.is_some() => {}
+                () = due, if !self.checkpoint.is_empty() => {}
+                () = repairs_due, if repairs.is_some() => {}
             }
         }
         // Whoever goes on has nothing to read again.
@@ -177,10 +186,7 @@ impl CorrelateStage {
             }
         }
         self.commit().await?;
-        let consumer = self.consumer;
-        tokio::task::spawn_blocking(move || consumer.stop())
-            .await
-            .map_err(|_| PipelineError::StagePanicked("consumer"))?;
+        self.source.stop().await?;
         info!("correlate stopped");
         Ok(())
     }
@@ -212,7 +218,7 @@ impl CorrelateStage {
                 for (partition, start) in partitions {
                     let next = start.map_or(0, |start| start.next);
                     self.stalls
-                        .assigned(Stage::Correlate, partition.clone(), next, Instant::now());
+                        .assigned(Stage::Correlate, partition.clone(), next, self.runtime.instant());
                     self.restore(partition, start).await?;
                 }
             }
@@ -229,7 +235,7 @@ impl CorrelateStage {
             ConsumerEvent::Restarted(partitions) => {
                 for (partition, start) in partitions {
                     self.stalls
-                        .restarted(Stage::Correlate, &partition, start.next, Instant::now());
+                        .restarted(Stage::Correlate, &partition, start.next, self.runtime.instant());
                     self.restore(partition, Some(start)).await?;
                 }
             }
@@ -249,7 +255,7 @@ impl CorrelateStage {
     }
 
     fn on_ends(&mut self, ends: &[EndOffset]) {
-        let now = Instant::now();
+        let now = self.runtime.instant();
         for EndOffset { partition, end, high } in ends {
             self.stalls.ends(Stage::Correlate, partition, *end, *high, now);
         }
@@ -265,10 +271,10 @@ impl CorrelateStage {
                     continue;
                 }
             };
-            let store = Box::new(DiskStore::below(&self.spill_directory));
+            let store = (self.spill)();
             let engine = CorrelationEngine::new(&self.rules, CorrelationConfig::default())
                 .with_cold_store(store, self.memory_bytes);
-            match restore(&self.store, &partition, engine, parts.as_deref().unwrap_or_default()).await {
+            match restore(&*self.store, &partition, engine, parts.as_deref().unwrap_or_default()).await {
                 Ok((engine, committed_alerts)) => {
                     let engine = self.repairs.restored(engine, &self.config.correlation);
                     self.send(&committed_alerts).await?;
@@ -288,7 +294,7 @@ impl CorrelateStage {
             expected: start.map(|start| start.resume),
             start,
             state_is_due: false,
-            state_since: Instant::now(),
+            state_since: self.runtime.instant(),
             state_took: Duration::ZERO,
         };
         self.partitions.insert(partition, state);
@@ -325,7 +331,7 @@ impl CorrelateStage {
         self.pending += state.alerts.len() - before;
         fail_point!("correlate.applied");
         if self.checkpoint.is_empty() {
-            self.since = Instant::now();
+            self.since = self.runtime.instant();
         }
         self.checkpoint.begin(&partition, start);
         self.checkpoint.record(&partition, start.next, offset);
@@ -337,7 +343,7 @@ impl CorrelateStage {
         let group = correlate_group(&self.config.kafka.group);
         let repaired = self
             .repairs
-            .run(&self.store, &group, &mut self.partitions, &self.metrics)
+            .run(&*self.store, &group, &mut self.partitions, &self.metrics)
             .await?;
         for (partition, start) in repaired {
             self.checkpoint.begin(&partition, start);
@@ -372,14 +378,15 @@ impl CorrelateStage {
                 .interval
                 .0
                 .max(state.state_took * STATE_TIME_FACTOR);
-            if state.state_is_due || state.state_since.elapsed() >= interval {
-                let begun = Instant::now();
-                let parts = match write_state(&self.store, &partition, state, committed_alerts).await {
+            if state.state_is_due || self.runtime.instant() - state.state_since >= interval {
+                let begun = self.runtime.instant();
+                let parts = match write_state(&*self.store, &partition, state, committed_alerts).await {
                     Ok(parts) => parts,
                     Err(PipelineError::Store(error)) => return self.start_over(error).await,
                     Err(error) => return Err(error),
                 };
-                (state.state_since, state.state_took) = (Instant::now(), begun.elapsed());
+                let now = self.runtime.instant();
+                (state.state_since, state.state_took) = (now, now - begun);
                 states.push((partition, parts));
             } else {
                 let resume = state.start.map(|start| start.resume);
@@ -395,16 +402,17 @@ impl CorrelateStage {
             alerts: &alerts,
             checkpoint,
             states,
-            now: clock::now(),
+            now: self.runtime.now(),
         };
         let span = info_span!("commit_alerts", alerts = alerts.len());
-        self.stalls.waits(Stage::Correlate, Waiting::Store, Instant::now());
+        self.stalls
+            .waits(Stage::Correlate, Waiting::Store, self.runtime.instant());
         match self.store.commit_alerts(commit).instrument(span).await {
             Ok(committed) => {
-                self.not_before = Instant::now() + (committed.log_time * LOG_TIME_FACTOR).min(MAX_PACE);
+                self.not_before = self.runtime.instant() + (committed.log_time * LOG_TIME_FACTOR).min(MAX_PACE);
                 fail_point!("alerts.landed");
                 self.failed_commits = 0;
-                self.stalls.committed(Stage::Correlate, &next, Instant::now());
+                self.stalls.committed(Stage::Correlate, &next, self.runtime.instant());
                 self.metrics.committed_now(Stage::Correlate);
                 caused.into_iter().for_each(|written| self.metrics.alert_delay(written));
                 for (partition, range) in ranges {
@@ -419,11 +427,11 @@ impl CorrelateStage {
                 self.metrics
                     .correlation(engines.map(|(partition, state)| (partition, state.engine.stats())));
                 let stats = self.partitions.values().map(|state| state.engine.stats());
-                self.repairs.warn(stats, Instant::now());
+                self.repairs.warn(stats, self.runtime.instant());
                 self.send(&alerts).await?;
                 fail_point!("alerts.sent");
                 self.progress.signals_committed(&next, alerts.len());
-                self.consumer.commit(next);
+                self.source.commit(next);
                 Ok(())
             }
             Err(CommitError::Fenced {
@@ -447,9 +455,9 @@ impl CorrelateStage {
         }
         self.failed_commits += 1;
         self.metrics.commit_failed();
-        self.stalls.failed(Stage::Correlate, &error, Instant::now());
+        self.stalls.failed(Stage::Correlate, &error, self.runtime.instant());
         error!(%error, attempt = self.failed_commits, "the alerts table failed; trying again");
-        tokio::time::sleep(RETRY_WAIT).await;
+        self.runtime.sleep(RETRY_WAIT).await;
         Ok(())
     }
 
@@ -476,13 +484,14 @@ impl CorrelateStage {
             .map(|p| (p.clone(), offsets.get(p).copied().unwrap_or(StartOffset::at(0))))
             .collect();
         self.partitions.clear();
-        self.consumer.seek(to);
+        self.source.seek(to);
         Ok(())
     }
 
     async fn send(&mut self, alerts: &[Alert]) -> Result<(), PipelineError> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        self.stalls.waits(Stage::Correlate, Waiting::Brokers, Instant::now());
+        self.stalls
+            .waits(Stage::Correlate, Waiting::Brokers, self.runtime.instant());
         let least_forms = write_alerts(sink, alerts).await?;
         self.stalls.goes_on(Stage::Correlate);
         self.metrics.alerts_without_evidence(least_forms);

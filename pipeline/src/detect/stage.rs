@@ -13,11 +13,11 @@ use fail::fail_point;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
-use crate::clock;
 use crate::config::deployment::Config;
 use crate::config::duration::as_nanos;
 use crate::config::kafka::TopicConfig;
 use crate::detect::watermark::{MAX_CLOCK_SKEW, Watermarks};
+use crate::ports::runtime::SharedRuntime;
 use crate::progress::stalls::{Stage, Stalls};
 use crate::telemetry::metrics::Metrics;
 
@@ -44,7 +44,7 @@ struct Reading {
     decoder: Decoder,
     /// The next offset expected; `None` before the first record of a partition that was never committed.
     expected: Option<i64>,
-    /// Records below this offset are in the table: they only bring back what was half read there.
+    /// Records below this offset are in the table: they only bring back the partial record that follows it there.
     committed: i64,
     /// Where the next batch of this partition begins, as the batch before it ended.
     start: Option<StartOffset>,
@@ -80,7 +80,7 @@ pub(crate) struct DetectStage {
     /// The rules to apply, which may change.
     rules: watch::Receiver<Arc<RuleSet>>,
     watermarks: Watermarks,
-    /// How long a partition must be quiet before what waits in it is given out.
+    /// How long a partition must be quiet before what waits in it is emitted.
     join_wait: Duration,
     /// The partitions read here.
     partitions: BTreeMap<Partition, Reading>,
@@ -88,6 +88,7 @@ pub(crate) struct DetectStage {
     discarded: EventBatch,
     metrics: Arc<Metrics>,
     stalls: Arc<Stalls>,
+    runtime: SharedRuntime,
 }
 
 impl DetectStage {
@@ -96,6 +97,7 @@ impl DetectStage {
         rules: watch::Receiver<Arc<RuleSet>>,
         metrics: Arc<Metrics>,
         stalls: Arc<Stalls>,
+        runtime: SharedRuntime,
     ) -> Self {
         let detector = Detector::new(rules.borrow().clone());
         Self {
@@ -108,19 +110,20 @@ impl DetectStage {
             discarded: EventBatch::default(),
             metrics,
             stalls,
+            runtime,
         }
     }
 
-    /// Runs until either side has gone. Call it on a thread of its own.
-    pub(crate) fn run(
-        mut self,
-        runtime: &tokio::runtime::Handle,
-        mut input: mpsc::Receiver<ConsumerEvent>,
-        output: &mpsc::Sender<Detected>,
-    ) {
-        let mut looked = Instant::now();
+    /// Runs until either side has gone. It computes for long between two waits: give it a thread of its own.
+    pub(crate) async fn run(mut self, mut input: mpsc::Receiver<ConsumerEvent>, output: mpsc::Sender<Detected>) {
+        let mut looked = self.runtime.instant();
         loop {
-            let event = runtime.block_on(async { tokio::time::timeout(TICK, input.recv()).await });
+            let tick = self.runtime.sleep(TICK);
+            let event = tokio::select! {
+                biased;
+                event = input.recv() => Some(event),
+                () = tick => None,
+            };
             // Between two batches: an event is matched by one set, whole. An error says that no further set can come.
             if self.rules.has_changed().unwrap_or(false) {
                 self.detector = Detector::new(self.rules.borrow_and_update().clone());
@@ -129,28 +132,26 @@ impl DetectStage {
                     "detection goes on with the new rules"
                 );
             }
-            let now = Instant::now();
+            let now = self.runtime.instant();
             let mut detected = match event {
-                Ok(None) => return,
-                Ok(Some(event)) => self.on_event(event, now),
-                Err(_) => vec![],
+                Some(None) => return,
+                Some(Some(event)) => self.on_event(event, now),
+                None => vec![],
             };
             if now.duration_since(looked) >= TICK {
                 looked = now;
                 detected.extend(self.flush_quiet(now));
             }
             for item in detected {
-                if output.blocking_send(item).is_err() {
+                if output.send(item).await.is_err() {
                     return;
                 }
             }
-            let moved = self.watermarks.advance(now, clock::now());
+            let moved = self.watermarks.advance(now, self.runtime.now());
             if !moved.is_empty() {
                 let messages = moved.into_iter().map(SignalMessage::Watermark).collect();
-                if output
-                    .blocking_send(Detected::Batch(EventBatch::default(), messages))
-                    .is_err()
-                {
+                let watermarks = Detected::Batch(EventBatch::default(), messages);
+                if output.send(watermarks).await.is_err() {
                     return;
                 }
             }
@@ -212,10 +213,10 @@ impl DetectStage {
         watermark
     }
 
-    /// Gives out what waits in partitions that are read to their end and of which nothing has come for a while: nobody shall
+    /// Emits what waits in partitions that are read to their end and of which nothing has come for a while: nobody shall
     /// wait for the end of a line that never comes.
     fn flush_quiet(&mut self, now: Instant) -> Option<Detected> {
-        let ingested = clock::now();
+        let ingested = self.runtime.now();
         let mut batch = EventBatch::default();
         let mut messages = Vec::new();
         for (partition, reading) in &mut self.partitions {
@@ -223,8 +224,8 @@ impl DetectStage {
             let (Some(start), Some(_)) = (reading.start, reading.decoder.resume()) else {
                 continue;
             };
-            let behind = reading.expected.is_some_and(|expected| expected < reading.committed);
-            if behind || !self.watermarks.is_caught_up(partition) || now.duration_since(*at) < self.join_wait {
+            let is_behind = reading.expected.is_some_and(|expected| expected < reading.committed);
+            if is_behind || !self.watermarks.is_caught_up(partition) || now.duration_since(*at) < self.join_wait {
                 continue;
             }
             let first = batch.events.len();
@@ -242,7 +243,7 @@ impl DetectStage {
     }
 
     fn on_records(&mut self, records: &[RawRecord], bytes: usize, now: Instant) -> Detected {
-        let ingested = clock::now();
+        let ingested = self.runtime.now();
         let mut batch = EventBatch {
             input_bytes: bytes as u64,
             ..EventBatch::default()
@@ -314,12 +315,13 @@ fn detect(
         watermarks.observe(event);
         let first = messages.len();
         detector.messages(event, messages);
-        // What a clock that runs ahead says of who is who would be the last to be forgotten.
+        // A binding by a clock that runs ahead would be the last to be forgotten.
         let horizon = event.ingested.saturating_add_nanos(as_nanos(MAX_CLOCK_SKEW));
-        let told = messages.split_off(first);
-        let is_ahead = |message: &SignalMessage| matches!(message, SignalMessage::Binding(told) if told.time > horizon);
-        messages.extend(told.into_iter().filter(|message| !is_ahead(message)));
-        // Nothing behind this reads native fields: the tables keep the raw record.
+        let new = messages.split_off(first);
+        let is_ahead =
+            |message: &SignalMessage| matches!(message, SignalMessage::Binding(binding) if binding.time > horizon);
+        messages.extend(new.into_iter().filter(|message| !is_ahead(message)));
+        // Nothing after this reads native fields: the tables keep the raw record.
         event.native = Native::NONE;
     }
 }

@@ -43,7 +43,7 @@ pub struct Metrics {
     /// What is kept, and what became of what came late.
     pub(crate) late: LateMetrics,
     commits: Counter,
-    staged: Counter,
+    prepared: Counter,
     commit_failures: Counter,
     commit_seconds: Histogram,
     stored_bytes: Counter,
@@ -86,7 +86,7 @@ impl Default for Metrics {
             late_events: Family::default(),
             late: LateMetrics::default(),
             commits: Counter::default(),
-            staged: Counter::default(),
+            prepared: Counter::default(),
             commit_failures: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 12)),
             stored_bytes: Counter::default(),
@@ -178,9 +178,9 @@ impl Default for Metrics {
         metrics.late.register(registry);
         registry.register("store_commits", "Commits of the events table", metrics.commits.clone());
         registry.register(
-            "store_staged_batches",
+            "store_prepared_batches",
             "Batches that were written to files ahead of their commit, since the log is slow or busy",
-            metrics.staged.clone(),
+            metrics.prepared.clone(),
         );
         registry.register(
             "store_commit_failures",
@@ -347,8 +347,8 @@ impl Metrics {
             .inc_by(records.unsigned_abs());
     }
 
-    pub(crate) fn staged(&self) {
-        self.staged.inc();
+    pub(crate) fn prepared(&self) {
+        self.prepared.inc();
     }
 
     pub(crate) fn commit_failed(&self) {

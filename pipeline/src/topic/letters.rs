@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::error::PipelineError;
 use crate::telemetry::metrics::Metrics;
-use crate::topic::writer::{Outgoing, Producer, Refused, TopicWriter, Transport};
+use crate::topic::writer::{Outgoing, Refused, TopicWriter, Transport};
 
 /// Most payload of a letter in the topic, in bytes; then what is tried where the brokers refuse it: the least form is the key
 /// alone. The first fits into a topic of Kafka's default (1,048,588), key and all.
@@ -111,14 +111,14 @@ impl LetterTopic {
         }
     }
 
-    /// Writes letters by librdkafka, and counts them.
-    pub(crate) async fn send(
+    /// Writes letters, and counts them.
+    pub(crate) async fn send<T: Transport>(
         &self,
-        producer: &Producer,
+        transport: &T,
         letters: &[DeadLetter],
         metrics: &Metrics,
     ) -> Result<(), PipelineError> {
-        let written = self.write(producer.clone(), letters).await?;
+        let written = self.write(transport.clone(), letters).await?;
         metrics.letters_written(written.cut, written.passed);
         Ok(())
     }
