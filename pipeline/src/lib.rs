@@ -27,6 +27,8 @@ mod offline;
 mod ports;
 mod progress;
 mod rules;
+#[cfg(test)]
+mod simulation;
 mod telemetry;
 mod topic;
 mod worker;

@@ -92,6 +92,8 @@ impl Watermarks {
         if let Some(state) = self.partitions.get_mut(partition) {
             state.active = now;
             state.next = Some(next);
+            // More was read than the brokers' end said: it is of before, and there may be more still.
+            state.end = state.end.filter(|end| *end >= next);
         }
     }
 
@@ -156,6 +158,22 @@ mod tests {
             native: Native::NONE,
             raw: "".into(),
         }
+    }
+
+    /// An end that is less than what was read since says nothing of what follows: a line in parts would be cut there.
+    #[test]
+    fn nobody_is_caught_up_by_an_end_of_before() {
+        let now = Instant::now();
+        let partition = Partition::new("t", 0);
+        let mut watermarks = Watermarks::new(LatenessConfig::default());
+        watermarks.assigned(&partition, Some(2), now);
+        watermarks.end_offset(&partition, 2);
+        assert!(watermarks.is_caught_up(&partition));
+        watermarks.read(&partition, 3, now);
+        assert!(!watermarks.is_caught_up(&partition));
+        watermarks.end_offset(&partition, 5);
+        watermarks.read(&partition, 5, now);
+        assert!(watermarks.is_caught_up(&partition));
     }
 
     #[test]
