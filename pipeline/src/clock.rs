@@ -1,4 +1,4 @@
-//! The wall clock: read here and nowhere else, so that everything behind it stays a function of its input.
+//! The wall clock: read here and nowhere else, so that everything after it stays a function of its input.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -85,7 +85,7 @@ struct Running<S: Tables, T: Transport> {
 }
 
 impl<S: Tables, T: Transport> CommitStage<S, T> {
-    /// Runs until told to stop, or until it cannot go on. What is open is committed before it returns.
+    /// Runs until asked to stop, or until it cannot go on. What is open is committed before it returns.
     pub(crate) async fn run(self, mut input: mpsc::Receiver<Detected>) -> Result<(), PipelineError> {
         let shutdown = self.shutdown.clone();
         let now = self.runtime.instant();

@@ -22,7 +22,7 @@ pub struct Config {
     /// Rule files and directories.
     #[serde(default)]
     pub rules: Vec<PathBuf>,
-    /// How often the rule files are looked at for changes; `null` for only when told by SIGHUP.
+    /// How often the rule files are checked for changes; `null` for only on SIGHUP.
     #[serde(default = "default_rules_reload")]
     pub rules_reload: Option<ConfigDuration>,
     /// The cluster that events are of where neither they nor their topic name one.
@@ -46,7 +46,7 @@ pub struct Config {
     #[serde(default = "default_stall_after")]
     pub stall_after: ConfigDuration,
     /// How long a partition that is read to its end must be quiet before what waits in it for the rest of its line or event is
-    /// given out as it is.
+    /// emitted as it is.
     #[serde(default = "default_join_wait")]
     pub join_wait: ConfigDuration,
     /// How long a worker that was asked to stop may take for its last commits.
@@ -96,10 +96,10 @@ pub struct StateConfig {
     /// Where they go: a directory on a local disk, whose content need not outlive the worker. The directory for temporary
     /// files if absent.
     pub spill_directory: Option<PathBuf>,
-    /// Whether matches and what is learned of who is who are kept in tables, so that what comes late is correlated, too. Without it,
-    /// what comes behind the watermark is counted and in no correlation.
+    /// Whether matches and bindings are kept in tables, so that what comes late is correlated, too. Without it,
+    /// what comes after the watermark has passed is counted and in no correlation.
     pub keep: bool,
-    /// How far behind the watermark a match may come and still change alerts. What is older is settled.
+    /// How long after the watermark has passed its time a match may come and still change alerts. What is older is settled.
     pub repair_horizon: ConfigDuration,
     /// How often the state is written at least when there are signals, beside writing it when a worker stops. What came
     /// since is read again from the signals topic after a crash, which must keep it as long.

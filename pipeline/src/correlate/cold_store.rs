@@ -158,8 +158,8 @@ impl ColdStore for DiskStore {
         let Some(tree) = self.tree_of(Some(prefix)) else {
             return Ok(Vec::new());
         };
-        let behind = (std::ops::Bound::Excluded(after.to_vec()), std::ops::Bound::Unbounded);
-        let found = tree.range::<Vec<u8>, _>(behind).take(limit).map(|found| {
+        let later = (std::ops::Bound::Excluded(after.to_vec()), std::ops::Bound::Unbounded);
+        let found = tree.range::<Vec<u8>, _>(later).take(limit).map(|found| {
             let (key, value) = found.into_inner()?;
             Ok((key.to_vec(), value.to_vec()))
         });
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(found("", 1), ["g1"]);
         assert_eq!(files(), 1);
         drop(store);
-        assert_eq!(files(), 0, "nothing stays behind");
+        assert_eq!(files(), 0, "nothing is left");
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl LateWarnings {
         let (mut bindings, mut repairing) = (0, 0);
         for stats in engines {
             repairing += stats.repairing;
-            // Every partition is told of all bindings.
+            // Every partition reads all bindings.
             bindings = bindings_beyond(&stats).max(bindings);
             add(&mut late, stats.late_events);
             add(&mut beyond, stats.repairs.beyond_horizon);
@@ -55,7 +55,7 @@ impl LateWarnings {
             warn!(
                 matches = new_late.join(", "),
                 repairing,
-                "matches came after their time had passed; their groups are looked at again, and alerts that change get a revision"
+                "matches came after their time had passed; their groups are repaired, and alerts that change get a revision"
             );
         }
         if !new_beyond.is_empty() {
@@ -68,7 +68,7 @@ impl LateWarnings {
         if new_bindings > 0 {
             warn!(
                 bindings = new_bindings,
-                "what was told of who is who is older than what is known of the groups that it may change: their events stay with whom they were taken for"
+                "bindings are older than what is known of the groups that it may change: their events stay with whom they were taken for"
             );
         }
         if !new_late.is_empty() || !new_beyond.is_empty() || new_bindings > 0 {

@@ -1,4 +1,4 @@
-//! Keeping what correlation is told, and repairing the groups of what came late, as parts of a commit.
+//! Keeping what correlation reads, and repairing the groups of what came late, as parts of a commit.
 //!
 //! ```text
 //! engine ─ Kept ─▶ tables `bindings`, `signals` ─┐
@@ -7,7 +7,7 @@
 //!
 //! What is kept is in its tables before the alerts are that it led to. Whoever goes on after a crash between the two finds the offsets
 //! in those tables, and writes nothing twice. A commit with a repair always has the state: so no state is ever from before a
-//! repair of which the alerts are told.
+//! repair that the alerts show.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ impl Repairs {
         }
     }
 
-    /// An engine of a partition that is this worker's now: it keeps what it is told, or does not, as is configured.
+    /// An engine of a partition that is this worker's now: it keeps what it reads, or does not, as is configured.
     pub(crate) fn restored(&mut self, engine: CorrelationEngine, config: &StateConfig) -> CorrelationEngine {
         let engine = match config.keep {
             true => engine.keeping(as_nanos(config.repair_horizon.0)),
@@ -148,7 +148,7 @@ impl Repairs {
     }
 }
 
-/// The partition of the signals topic that keeps a binding, which all are told of.
+/// The partition of the signals topic that keeps a binding, which all read.
 fn keeper_of(from: &Identifier, partitions: i32) -> i32 {
     let hash = casebook_event::Signal::shard_of(&from.to_string(), []);
     (hash % partitions.unsigned_abs().max(1) as u64) as i32
@@ -200,7 +200,7 @@ async fn keep<S: Tables>(
     }
 }
 
-/// Repairs what waits for it in a partition until the time of a pass is over. All that the engine was told of is kept.
+/// Repairs what waits for it in a partition until the time of a pass is over. All that the engine has read is kept.
 async fn repair<S: Tables>(
     store: &S,
     runtime: &dyn Runtime,
@@ -260,7 +260,7 @@ async fn repair_key<S: Tables>(
         error!(
             key = request.key,
             rows = MAX_ENTITY_ROWS,
-            "a group by entity has more matches than can be looked at again: what came late is not in it"
+            "a group by entity has more matches than a repair may read: what came late is not in it"
         );
         pass.too_large += 1;
         return Ok(());
@@ -270,9 +270,9 @@ async fn repair_key<S: Tables>(
     let watermark = state.engine.watermark();
     feed(store, &mut repair, all, watermark).await?;
     let asked = repair.asks_for(&state.engine);
-    let told = latest(store.alerts_by_id(&asked).await?, &state.alerts, &asked);
+    let known = latest(store.alerts_by_id(&asked).await?, &state.alerts, &asked);
     let mut alerts = Vec::new();
-    let repaired = repair.finish(&mut state.engine, told, &mut alerts)?;
+    let repaired = repair.finish(&mut state.engine, known, &mut alerts)?;
     pass.repaired += 1;
     pass.revised += repaired.revised;
     pass.retracted += repaired.retracted;
@@ -327,7 +327,7 @@ fn latest(committed: Vec<Alert>, pending: &[Alert], asked: &[(u128, Timestamp)])
     latest.into_values().collect()
 }
 
-/// What was told about who is who, as far as the signals of a key can lead to it; `None` where they are too many.
+/// Bindings, as far as the signals of a key can lead to it; `None` where they are too many.
 async fn bindings_of<S: Tables>(store: &S, all: &KeySpan) -> Result<Option<Vec<Binding>>, PipelineError> {
     let signals = store.kept_signals(std::slice::from_ref(all), MAX_ENTITY_ROWS).await?;
     if signals.complete_to.is_some() {
@@ -359,7 +359,7 @@ async fn bindings_of<S: Tables>(store: &S, all: &KeySpan) -> Result<Option<Vec<B
     Ok(Some(found.into_values().collect()))
 }
 
-/// Whether a partition has something to repair, and has applied all that its table was told.
+/// Whether a partition has something to repair, and has applied all that its table has.
 fn is_waiting(state: &PartitionState) -> bool {
     let caught_up = state
         .start

@@ -62,7 +62,7 @@ mod tests {
             .unwrap();
         let days = |days: i64| Timestamp::from_seconds(20_000 * 86_400 + days * 86_400);
         let name = Identifier::new(IdentifierKind::PodName, "shop/web").unwrap();
-        let told = |day: i64| Binding {
+        let binding = |day: i64| Binding {
             from: name.clone(),
             to: Identifier::new(IdentifierKind::PodUid, "u1").unwrap(),
             time: days(day).saturating_add_nanos(1),
@@ -71,7 +71,7 @@ mod tests {
             confidence: Confidence::Certain,
         };
         let kept = Kept {
-            bindings: (0..4).map(|day| (day, told(day))).collect(),
+            bindings: (0..4).map(|day| (day, binding(day))).collect(),
             ..Kept::default()
         };
         let commit = KeptCommit {
@@ -90,9 +90,9 @@ mod tests {
         };
         let mut retention = KeptRetention::default();
         retention.run(&store, (days(2), days(1)), days(4)).await;
-        assert_eq!(left().await.len(), 4, "the first day is not a day behind");
+        assert_eq!(left().await.len(), 4, "the first day is not a day old");
         retention.run(&store, (days(3), days(2)), days(4)).await;
-        assert_eq!(left().await, [1, 2, 3].map(|day| told(day).time));
+        assert_eq!(left().await, [1, 2, 3].map(|day| binding(day).time));
         assert_eq!(store.kept_since().await.unwrap(), days(1));
         retention.run(&store, (days(3), days(4)), days(4)).await;
         assert_eq!(left().await.len(), 3, "once a day");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casebook_correlate::{ColdStore, CorrelationConfig, CorrelationEngine, RuleSet};
-use casebook_event::{Alert, Checkpoint, Partition, RawRecord, StartOffset};
+use casebook_event::{Alert, Checkpoint, OffsetRange, Partition, RawRecord, StartOffset};
 use casebook_ingest::{ConsumerEvent, EndOffset};
 use casebook_store::{AlertsCommit, CommitError, StoreError};
 use fail::fail_point;
@@ -20,7 +20,8 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::config::deployment::Config;
 use crate::config::group::correlate_group;
-use crate::correlate::partition::{PartitionState, restore, write_state};
+use crate::correlate::gathering::{Gathered, gather};
+use crate::correlate::partition::{PartitionState, restore};
 use crate::correlate::repair::Repairs;
 use crate::error::PipelineError;
 use crate::ports::runtime::SharedRuntime;
@@ -39,9 +40,6 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 const MAX_FAILED_COMMITS: u32 = 30;
 /// Alerts gathered before a commit, whatever the interval.
 const MAX_PENDING_ALERTS: usize = 10_000;
-
-/// Time between two states, as a multiple of what writing the last one took: it takes a tenth of the time at most.
-const STATE_TIME_FACTOR: u32 = 10;
 
 /// Time between two commits, as a multiple of what the log took for the last one.
 const LOG_TIME_FACTOR: u32 = 10;
@@ -148,7 +146,7 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
         }
     }
 
-    /// Runs until told to stop, or until it cannot go on. What is pending is committed before it returns.
+    /// Runs until asked to stop, or until it cannot go on. What is pending is committed before it returns.
     pub(crate) async fn run(mut self, mut input: mpsc::Receiver<ConsumerEvent>) -> Result<(), PipelineError> {
         let shutdown = self.shutdown.clone();
         loop {
@@ -360,42 +358,21 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
             Err(PipelineError::Store(error)) => return self.start_over(error).await,
             Err(error) => return Err(error),
         }
-        let mut checkpoint = std::mem::take(&mut self.checkpoint);
-        let mut alerts = Vec::with_capacity(self.pending);
-        let mut caused = Vec::with_capacity(self.pending);
-        let mut states = Vec::new();
-        let partitions: Vec<Partition> = checkpoint.iter().map(|(partition, _)| partition.clone()).collect();
-        for partition in partitions {
-            let Some(state) = self.partitions.get_mut(&partition) else {
-                continue;
-            };
-            let committed_alerts = std::mem::take(&mut state.alerts);
-            alerts.extend(committed_alerts.iter().cloned());
-            caused.append(&mut state.caused);
-            let interval = self
-                .config
-                .correlation
-                .interval
-                .0
-                .max(state.state_took * STATE_TIME_FACTOR);
-            if state.state_is_due || self.runtime.instant() - state.state_since >= interval {
-                let begun = self.runtime.instant();
-                let parts = match write_state(&*self.store, &partition, state, committed_alerts).await {
-                    Ok(parts) => parts,
-                    Err(PipelineError::Store(error)) => return self.start_over(error).await,
-                    Err(error) => return Err(error),
-                };
-                let now = self.runtime.instant();
-                (state.state_since, state.state_took) = (now, now - begun);
-                states.push((partition, parts));
-            } else {
-                let resume = state.start.map(|start| start.resume);
-                checkpoint.half_read(&partition, resume);
-            }
-        }
+        let checkpoint = std::mem::take(&mut self.checkpoint);
+        let interval = self.config.correlation.interval.0;
+        let gathered = gather(&*self.store, &*self.runtime, &mut self.partitions, checkpoint, interval).await;
         self.pending = 0;
+        let Gathered {
+            alerts,
+            caused,
+            checkpoint,
+            states,
+        } = match gathered {
+            Ok(gathered) => gathered,
+            Err(PipelineError::Store(error)) => return self.start_over(error).await,
+            Err(error) => return Err(error),
+        };
         let ranges: Vec<_> = checkpoint.iter().map(|(p, range)| (p.clone(), range)).collect();
-        let next: Vec<_> = ranges.iter().map(|(p, range)| (p.clone(), range.end)).collect();
         let group = correlate_group(&self.config.kafka.group);
         let commit = AlertsCommit {
             group: &group,
@@ -410,29 +387,8 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
         match self.store.commit_alerts(commit).instrument(span).await {
             Ok(committed) => {
                 self.not_before = self.runtime.instant() + (committed.log_time * LOG_TIME_FACTOR).min(MAX_PACE);
-                fail_point!("alerts.landed");
-                self.failed_commits = 0;
-                self.stalls.committed(Stage::Correlate, &next, self.runtime.instant());
-                self.metrics.committed_now(Stage::Correlate);
                 caused.into_iter().for_each(|written| self.metrics.alert_delay(written));
-                for (partition, range) in ranges {
-                    if let Some(state) = self.partitions.get_mut(&partition) {
-                        let (next, resume) = (range.end, range.resume);
-                        state.state_is_due &= resume < next;
-                        state.start = Some(StartOffset { next, resume });
-                    }
-                }
-                self.metrics.alerts(&alerts);
-                let engines = self.partitions.iter();
-                self.metrics
-                    .correlation(engines.map(|(partition, state)| (partition, state.engine.stats())));
-                let stats = self.partitions.values().map(|state| state.engine.stats());
-                self.repairs.warn(stats, self.runtime.instant());
-                self.send(&alerts).await?;
-                fail_point!("alerts.sent");
-                self.progress.signals_committed(&next, alerts.len());
-                self.source.commit(next);
-                Ok(())
+                self.landed(&alerts, ranges).await
             }
             Err(CommitError::Fenced {
                 partition,
@@ -446,6 +402,33 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
             }
             Err(CommitError::Store(error)) => self.start_over(error).await,
         }
+    }
+
+    /// Takes note of a commit that has landed, and sends its alerts.
+    async fn landed(&mut self, alerts: &[Alert], ranges: Vec<(Partition, OffsetRange)>) -> Result<(), PipelineError> {
+        fail_point!("alerts.landed");
+        let next: Vec<_> = ranges.iter().map(|(p, range)| (p.clone(), range.end)).collect();
+        self.failed_commits = 0;
+        self.stalls.committed(Stage::Correlate, &next, self.runtime.instant());
+        self.metrics.committed_now(Stage::Correlate);
+        for (partition, range) in ranges {
+            if let Some(state) = self.partitions.get_mut(&partition) {
+                let (next, resume) = (range.end, range.resume);
+                state.state_is_due &= resume < next;
+                state.start = Some(StartOffset { next, resume });
+            }
+        }
+        self.metrics.alerts(alerts);
+        let engines = self.partitions.iter();
+        self.metrics
+            .correlation(engines.map(|(partition, state)| (partition, state.engine.stats())));
+        let stats = self.partitions.values().map(|state| state.engine.stats());
+        self.repairs.warn(stats, self.runtime.instant());
+        self.send(alerts).await?;
+        fail_point!("alerts.sent");
+        self.progress.signals_committed(&next, alerts.len());
+        self.source.commit(next);
+        Ok(())
     }
 
     /// Takes note of a failure of the store and waits before the next try; gives up after too many in a row.

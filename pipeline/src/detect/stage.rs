@@ -224,8 +224,8 @@ impl DetectStage {
             let (Some(start), Some(_)) = (reading.start, reading.decoder.resume()) else {
                 continue;
             };
-            let is_behind = reading.expected.is_some_and(|expected| expected < reading.committed);
-            if is_behind || !self.watermarks.is_caught_up(partition) || now.duration_since(*at) < self.join_wait {
+            let is_replayed = reading.expected.is_some_and(|expected| expected < reading.committed);
+            if is_replayed || !self.watermarks.is_caught_up(partition) || now.duration_since(*at) < self.join_wait {
                 continue;
             }
             let first = batch.events.len();

@@ -12,7 +12,7 @@ use crate::config::duration::as_nanos;
 /// with a wrong year must not make everything after it late.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// A watermark that moved by less than this is not told again.
+/// A watermark that moved by less than this is not reported again.
 const STEP: Duration = Duration::from_secs(1);
 
 /// The watermarks of the partitions read here.
@@ -26,8 +26,8 @@ pub struct Watermarks {
 struct State {
     /// Greatest event time seen, less the lateness of its source.
     reached: Timestamp,
-    /// What was told of it last.
-    told: Timestamp,
+    /// What was reported of it last.
+    reported: Timestamp,
     /// When the last record came.
     active: Instant,
     /// Records read so far; the broker's end, where it is known.
@@ -54,7 +54,7 @@ impl Watermarks {
     pub fn assigned(&mut self, partition: &Partition, next: Option<i64>, now: Instant) -> Watermark {
         let state = State {
             reached: Timestamp::MIN,
-            told: Timestamp::MIN,
+            reported: Timestamp::MIN,
             active: now,
             next,
             end: None,
@@ -104,12 +104,12 @@ impl Watermarks {
         }
     }
 
-    /// Whether a partition is read to the end that the brokers told last; `false` where they have not yet.
+    /// Whether a partition is read to the end that the brokers reported last; `false` where they have not yet.
     pub fn is_caught_up(&self, partition: &Partition) -> bool {
         self.partitions.get(partition).is_some_and(State::is_caught_up)
     }
 
-    /// The watermarks that moved since they were told last. A partition that is read to its end and silent for the
+    /// The watermarks that moved since they were reported last. A partition that is read to its end and silent for the
     /// configured time goes along with the clock, `wall`.
     pub fn advance(&mut self, now: Instant, wall: Timestamp) -> Vec<Watermark> {
         let idle = self.lateness.idle();
@@ -123,9 +123,9 @@ impl Watermarks {
             if state.is_caught_up() && now.duration_since(state.active) >= idle {
                 state.reached = state.reached.max(wall.saturating_add_nanos(-as_nanos(idle_lateness)));
             }
-            let due = state.told.saturating_add_nanos(as_nanos(STEP));
-            if state.reached > state.told && (state.told == Timestamp::MIN || state.reached >= due) {
-                state.told = state.reached;
+            let due = state.reported.saturating_add_nanos(as_nanos(STEP));
+            if state.reached > state.reported && (state.reported == Timestamp::MIN || state.reached >= due) {
+                state.reported = state.reached;
                 moved.push(Watermark {
                     partition: partition.clone(),
                     time: state.reached,
@@ -185,9 +185,9 @@ mod tests {
         watermarks.observe(&event(0, 1_000));
         watermarks.observe(&event(0, 900));
         watermarks.observe(&event(7, 99_999));
-        let told = watermarks.advance(start, Timestamp::from_seconds(10_000));
+        let moved = watermarks.advance(start, Timestamp::from_seconds(10_000));
         assert_eq!(
-            told,
+            moved,
             [Watermark {
                 partition: partition.clone(),
                 time: Timestamp::from_seconds(940)

@@ -41,9 +41,9 @@ pub(super) fn named(config: &Config) -> Clusters {
 pub(super) fn look(config: &Config, findings: &mut Findings) {
     let what = "clusters";
     match named(config) {
-        Clusters::Named => findings.add(Verdict::Well, what, "named for every topic"),
+        Clusters::Named => findings.add(Verdict::Ok, what, "named for every topic"),
         Clusters::Unnamed => findings.add(
-            Verdict::Well,
+            Verdict::Ok,
             what,
             "not named: one cluster needs no name, and of several, each event must say its own",
         ),
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_without_a_cluster_beside_those_with_one_are_told_of() {
+    fn topics_without_a_cluster_beside_those_with_one_are_reported() {
         let check = |first: &str, topics: &str, want: Clusters| {
             let text = format!("{first}kafka: {{ brokers: b, topics: [{topics}] }}\n");
             let config = Config::parse(&text, Path::new("")).unwrap();

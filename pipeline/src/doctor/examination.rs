@@ -77,12 +77,12 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
 fn rules(config: &Config, findings: &mut Findings) {
     let what = "rules";
     if config.rules.is_empty() {
-        return findings.add(Verdict::Well, what, "the pack that is built in");
+        return findings.add(Verdict::Ok, what, "the pack that is built in");
     }
     match load_rules(&config.rules) {
         Err(error) => findings.add(Verdict::Failed, what, error.to_string()),
         Ok(loaded) => match loaded.rules {
-            Some(rules) => findings.add(Verdict::Well, what, format!("{} rules", rules.rules().count())),
+            Some(rules) => findings.add(Verdict::Ok, what, format!("{} rules", rules.rules().count())),
             None => {
                 let errors = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error);
                 let listed: Vec<String> = errors.take(MAX_LISTED_ERRORS).map(ToString::to_string).collect();
@@ -103,7 +103,7 @@ fn directories(config: &Config, findings: &mut Findings) {
         .clone()
         .unwrap_or_else(std::env::temp_dir);
     match probe(&spill) {
-        Ok(()) => findings.add(Verdict::Well, "spill directory", spill.display().to_string()),
+        Ok(()) => findings.add(Verdict::Ok, "spill directory", spill.display().to_string()),
         Err(error) => findings.add(
             Verdict::Failed,
             "spill directory",
@@ -115,7 +115,7 @@ fn directories(config: &Config, findings: &mut Findings) {
     }
     if let Some(address) = config.http {
         match std::net::TcpListener::bind(address) {
-            Ok(_) => findings.add(Verdict::Well, "http", address.to_string()),
+            Ok(_) => findings.add(Verdict::Ok, "http", address.to_string()),
             Err(error) => findings.add(
                 Verdict::Warning,
                 "http",
@@ -141,12 +141,12 @@ async fn store(config: &Config, findings: &mut Findings) -> Option<Store> {
     }
     match Store::open_existing(&config.store, StoreConfig::default()).await {
         Ok(store) => {
-            findings.add(Verdict::Well, what, config.store.clone());
+            findings.add(Verdict::Ok, what, config.store.clone());
             Some(store)
         }
         Err(StoreError::NoStore { .. }) => {
             findings.add(
-                Verdict::Well,
+                Verdict::Ok,
                 what,
                 format!("{}: none yet; the first worker creates it", config.store),
             );
@@ -239,7 +239,7 @@ fn brokers(config: &Config, findings: &mut Findings) -> Option<BTreeMap<Partitio
         .map(|broker| format!("{}:{}", broker.host(), broker.port()))
         .collect();
     findings.add(
-        Verdict::Well,
+        Verdict::Ok,
         what,
         format!("{} answer: {}", names.len(), names.join(", ")),
     );
@@ -285,7 +285,7 @@ fn brokers(config: &Config, findings: &mut Findings) -> Option<BTreeMap<Partitio
             Ok((of_topic, newest)) => {
                 let records: i64 = of_topic.values().sum();
                 findings.add(
-                    Verdict::Well,
+                    Verdict::Ok,
                     format!("topic {name}"),
                     format!("{} partitions, readable, ends at {records} in all", of_topic.len()),
                 );
@@ -368,7 +368,7 @@ fn groups(config: &Config, findings: &mut Findings) {
         });
         let what = format!("group {group}");
         match asked {
-            Ok(_) => findings.add(Verdict::Well, what, "may be used"),
+            Ok(_) => findings.add(Verdict::Ok, what, "may be used"),
             Err(error) => findings.add(Verdict::Failed, what, format!("{error}; allow Read on the group")),
         }
     }
@@ -396,7 +396,7 @@ async fn signals_topic(config: &Config, ends: &BTreeMap<Partition, i64>, finding
             let verdict = if policy.contains("compact") {
                 Verdict::Failed
             } else {
-                Verdict::Well
+                Verdict::Ok
             };
             findings.add(
                 verdict,
@@ -448,7 +448,7 @@ fn positions_within(
     }
     let group = &config.kafka.group;
     findings.add(
-        Verdict::Well,
+        Verdict::Ok,
         "positions",
         format!("of {known} partitions are in the tables of group {group}"),
     );

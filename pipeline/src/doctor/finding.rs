@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// As it should be.
-    Well,
+    Ok,
     /// It works, and somebody should know.
     Warning,
     /// A deployment would fail here.
@@ -15,7 +15,7 @@ impl Verdict {
     /// A word for it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Well => "ok",
+            Self::Ok => "ok",
             Self::Warning => "warning",
             Self::Failed => "FAILED",
         }
@@ -25,7 +25,7 @@ impl Verdict {
 /// One check.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub what: String,
     /// How it came out.
     pub verdict: Verdict,

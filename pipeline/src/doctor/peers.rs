@@ -10,11 +10,11 @@ use casebook_store::{SearchRequest, Store, Tally, TallyBy};
 use crate::clock;
 use crate::doctor::finding::{Finding, Verdict};
 
-/// How far back the store is looked at, in nanoseconds.
+/// How far back the store is searched, in nanoseconds.
 const SPAN_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
 /// Fewer requests of a topic than this say nothing.
 const MIN_REQUESTS: u64 = 500;
-/// What share of them one peer sends that is told, in hundredths.
+/// What share of them one peer sends that is reported, in hundredths.
 const DOMINANT_PERCENT: u64 = 80;
 
 /// A peer that sends most requests of a topic.
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn one_peer_before_all_others_is_told_with_what_to_set() {
+    fn one_peer_before_all_others_is_reported_with_what_to_set() {
         let all = counts(&[
             ("a", "10.0.0.9", 900),
             ("a", "10.0.0.1", 100),

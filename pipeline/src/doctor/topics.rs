@@ -35,7 +35,7 @@ fn end(topic: &TopicCoverage, now: Timestamp) -> Finding {
     let seconds = |time: Timestamp| now.as_nanos().saturating_sub(time.as_nanos()).div_euclid(1_000_000_000);
     let (verdict, detail) = match topic.read_to_end {
         Some(at) if at.saturating_add_nanos(STALE_NANOS) >= now => (
-            Verdict::Well,
+            Verdict::Ok,
             format!("{} s ago: what is not in the tables was not sent", seconds(at)),
         ),
         Some(at) => (
@@ -47,7 +47,7 @@ fn end(topic: &TopicCoverage, now: Timestamp) -> Finding {
         ),
         None => (
             Verdict::Warning,
-            "not yet, or not known of each partition: it is behind, or an older version read it".into(),
+            "not yet, or not known of each partition: it lags, or an older version read it".into(),
         ),
     };
     Finding {
@@ -97,7 +97,7 @@ fn size(is_own: bool, bytes: u64, receive: u64) -> Option<(Verdict, String)> {
     }
     if !is_own && bytes > receive {
         let detail = format!(
-            "{bytes}: a record of that size is not fetched, and nothing behind it: set receive.message.max.bytes in \
+            "{bytes}: a record of that size is not fetched, and nothing after it: set receive.message.max.bytes in \
              kafka.properties above it, or lower it"
         );
         return Some((Verdict::Warning, detail));
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_that_nobody_reads_is_told_from_a_quiet_one() {
+    fn a_topic_that_nobody_reads_is_not_a_quiet_one() {
         let topic = |read_to_end: Option<i64>| TopicCoverage {
             topic: "logs.auth".into(),
             partitions: 4,
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(found.verdict, want);
             assert!(found.detail.contains(says), "{}", found.detail);
         };
-        check(Some(9_990), Verdict::Well, "10 s ago");
+        check(Some(9_990), Verdict::Ok, "10 s ago");
         check(Some(1_000), Verdict::Warning, "nobody reads it");
         check(None, Verdict::Warning, "not yet");
     }

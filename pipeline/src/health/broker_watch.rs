@@ -124,7 +124,7 @@ impl BrokerWatch {
             element.error()?;
             if let Offset::Offset(high) = element.offset() {
                 let partition = Partition::new(element.topic(), element.partition());
-                self.stalls.told(&partition, high, at, now);
+                self.stalls.reported_end(&partition, high, at, now);
             }
         }
         Ok(())
@@ -141,7 +141,7 @@ impl BrokerWatch {
                 .consumer
                 .fetch_watermarks(&partition.topic, partition.partition, SINGLE_TIMEOUT);
             match answer {
-                Ok((_, high)) => self.stalls.told(partition, high, at, now),
+                Ok((_, high)) => self.stalls.reported_end(partition, high, at, now),
                 Err(error) => failed.push(format!("{partition}: {error}")),
             }
         }

@@ -56,7 +56,7 @@ impl Health {
     /// Says which partitions stall, when they begin to and again as long as they do, and keeps the metrics of lag and health;
     /// until shutdown.
     pub(crate) async fn watch(self) {
-        let mut told = Told::default();
+        let mut reported = Reported::default();
         let (mut logs, mut signals) = (BTreeSet::new(), BTreeSet::new());
         let mut interval = tokio::time::interval((self.stall_after / LOOKS).min(MAX_LOOK_INTERVAL));
         loop {
@@ -68,9 +68,9 @@ impl Health {
             self.metrics.progress(&self.stalls, &stalled);
             self.lags(Stage::Ingest, &mut logs);
             self.lags(Stage::Correlate, &mut signals);
-            told.readiness(&self.unready());
-            self.metrics.ready(told.is_ready);
-            told.stalls(stalled, self.stall_after, Instant::now());
+            reported.readiness(&self.unready());
+            self.metrics.ready(reported.is_ready);
+            reported.stalls(stalled, self.stall_after, Instant::now());
         }
     }
 
@@ -112,12 +112,12 @@ impl Health {
 }
 
 /// What was said of the worker's health, so that it is said once, and again as long as it holds.
-struct Told {
+struct Reported {
     is_ready: bool,
     stalls: Vec<(Stall, Instant)>,
 }
 
-impl Default for Told {
+impl Default for Reported {
     fn default() -> Self {
         Self {
             is_ready: true,
@@ -126,7 +126,7 @@ impl Default for Told {
     }
 }
 
-impl Told {
+impl Reported {
     fn readiness(&mut self, reasons: &[String]) {
         let is_ready = reasons.is_empty();
         match (self.is_ready, is_ready) {

@@ -5,7 +5,7 @@
 //! the id that it has, or would have had, live.
 //!
 //! But for rows that an older version wrote, whose identity was made of other things (`casebook.identity.version`): these get
-//! the identity that their record has today, or else an event that was delivered before the change and again behind it would
+//! the identity that their record has today, or else an event that was delivered before the change and again after it would
 //! be two. Where that cannot be had, the old one stays, and the report counts such rows.
 
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub struct Backtest {
     detector: Detector,
     engine: CorrelationEngine,
     messages: Vec<SignalMessage>,
-    /// What the engine gets at the end, in the order of the positions: rows come in the order of their times, and what is behind a
+    /// What the engine gets at the end, in the order of the positions: rows come in the order of their times, and what follows a
     /// position that the engine has seen would be taken for delivered twice.
     signals: Vec<Signal>,
     alerts: Vec<Alert>,

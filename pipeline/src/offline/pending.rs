@@ -16,7 +16,7 @@ pub struct StateOfPartition {
     pub start: StartOffset,
     /// Whether there is a state.
     pub written: bool,
-    /// Keys of groups that wait to be looked at again for what came late.
+    /// Keys of groups that wait for their repair.
     pub repairing: usize,
     /// Up to when all that was expected had come.
     pub watermark: Timestamp,

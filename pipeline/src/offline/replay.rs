@@ -73,7 +73,7 @@ impl Replay {
         Ok(&self.batch)
     }
 
-    /// Takes the end of a file: what waited for more of it is given out. Returns what could not be decoded of it.
+    /// Takes the end of a file: what waited for more of it is emitted. Returns what could not be decoded of it.
     ///
     /// # Errors
     /// As [`Replay::push`].

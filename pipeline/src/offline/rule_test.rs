@@ -55,7 +55,7 @@ impl From<String> for TestFailure {
 pub struct TestedEvent {
     /// Its number among the events of the test, from 1.
     pub number: usize,
-    /// What kind of log told of it.
+    /// Which kind of log has it.
     pub source: Source,
     /// The rule looked at, and why it matched or not.
     pub explained: Explained,
@@ -278,7 +278,7 @@ fn explain(rules: &RuleSet, rule: &RuleInfo, events: &[Event], signals: &[Signal
                 })
             })
             .collect();
-        // Of a correlation, what counted says most; an event that no member matched is told with all of them.
+        // Of a correlation, what counted says most; an event that no member matched is listed with all of them.
         let any = all.iter().any(|one| one.explained.holds);
         tested.extend(all.into_iter().filter(|one| match correlates {
             true => one.explained.holds || !any,

@@ -14,7 +14,7 @@ use casebook_store::ReadToEnd;
 
 use crate::progress::standing::Standing;
 
-/// What does not fail but takes long is told after so many times the time of what fails: a commit may be large.
+/// What does not fail but takes long is reported after so many times the time of what fails: a commit may be large.
 const SLOW_FACTOR: u32 = 4;
 
 /// The stages that read partitions.
@@ -43,7 +43,7 @@ pub(crate) struct Stall {
     /// The next offset to commit, and the end.
     pub(crate) committed: i64,
     pub(crate) end: i64,
-    /// Why, as far as can be told.
+    /// Why, as far as is known.
     pub(crate) why: String,
     /// Whether that is outside of the worker, so that a restart does not mend it.
     pub(crate) is_outside: bool,
@@ -149,9 +149,9 @@ impl Stalls {
     }
 
     /// The brokers answered, when they were asked for the end of a partition.
-    pub(crate) fn told(&self, partition: &Partition, high: i64, at: Timestamp, now: Instant) {
+    pub(crate) fn reported_end(&self, partition: &Partition, high: i64, at: Timestamp, now: Instant) {
         for stage in [Stage::Ingest, Stage::Correlate] {
-            self.change(stage, partition, |standing| standing.told(high, at, now));
+            self.change(stage, partition, |standing| standing.reported_end(high, at, now));
         }
     }
 
@@ -319,7 +319,7 @@ impl State {
         }
         let why = if standing.read() > standing.committed() {
             format!(
-                "records up to {} are read and not committed: the stage behind it is busy, or hangs",
+                "records up to {} are read and not committed: the stage after it is busy, or hangs",
                 standing.read()
             )
         } else {
@@ -375,14 +375,14 @@ mod tests {
 
     /// A restart mends what hangs in the worker, and nothing outside of it.
     #[test]
-    fn an_outage_is_told_from_a_stage_that_hangs() {
+    fn an_outage_is_not_a_stage_that_hangs() {
         let stalls = Stalls::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let (after, soon) = (Duration::from_secs(60), Duration::from_secs(15));
         let partition = Partition::new("logs", 0);
         stalls.assigned(Stage::Ingest, partition.clone(), 0, start);
-        stalls.told(&partition, 5, Timestamp::from_seconds(1), start);
+        stalls.reported_end(&partition, 5, Timestamp::from_seconds(1), start);
         let look = |seconds: u64| {
             let found = stalls.look(after, at(seconds));
             found.first().map(|stall| (stall.why.clone(), stall.is_outside))
@@ -394,8 +394,8 @@ mod tests {
         stalls.brokers_failed("connection refused".into(), at(70));
         assert!(look(70).is_some_and(|(why, outside)| why.contains("connection refused") && outside));
         assert!(stalls.outages(soon, at(75)).is_empty(), "it may pass");
-        let told = stalls.outages(soon, at(76));
-        assert_eq!(told, ["the brokers do not answer for 15 s: connection refused"]);
+        let outages = stalls.outages(soon, at(76));
+        assert_eq!(outages, ["the brokers do not answer for 15 s: connection refused"]);
         // They are back: the partition has all its time again.
         stalls.brokers_answered(at(200));
         assert!(stalls.outages(soon, at(200)).is_empty());
@@ -403,8 +403,8 @@ mod tests {
 
         stalls.failed(Stage::Ingest, "no space left on device", at(300));
         assert!(look(300).is_some_and(|(_, outside)| outside));
-        let told = stalls.outages(soon, at(330));
-        assert_eq!(told, ["ingest: the store fails for 30 s: no space left on device"]);
+        let outages = stalls.outages(soon, at(330));
+        assert_eq!(outages, ["ingest: the store fails for 30 s: no space left on device"]);
         stalls.committed(Stage::Ingest, &[], at(400));
         assert!(stalls.outages(soon, at(400)).is_empty());
         assert!(look(459).is_none(), "the store failed until then");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use casebook_event::Timestamp;
 
-/// Most marks that are kept of what was told; beyond it every second one is forgotten, the newest never.
+/// Most marks that are kept of what was reported; beyond it every second one is forgotten, the newest never.
 const MAX_MARKS: usize = 64;
 
 /// After reading has begun somewhere, the consumer may tell for so long what it knew from before.
@@ -23,18 +23,18 @@ pub(crate) struct Standing {
     committed: i64,
     /// When it last made progress.
     since: Instant,
-    /// The offset after its last record, where the brokers have told.
+    /// The offset after its last record, where the brokers have reported it.
     end: Option<i64>,
     /// When what the consumer tells of its own reading is of this reading.
     settled: Instant,
     /// The same since the partition is read here at all: one that is read again and again stalls all the same.
     first_settled: Instant,
-    /// The offset after its last record, as it told before that, where more offsets follow.
+    /// The offset after its last record, as it reported before that, where more offsets follow.
     claimed: Option<i64>,
-    /// Whoever has read up to the first has read all that is before the second: behind the last record there may be offsets that
+    /// Whoever has read up to the first has read all that is before the second: after the last record there may be offsets that
     /// are none.
     last_record: Option<(i64, i64)>,
-    /// The ends that the brokers told, and when they did.
+    /// The ends that the brokers reported, and when.
     ends: VecDeque<Mark>,
     /// The first record of each run that was read, and when it was written.
     runs: VecDeque<Mark>,
@@ -110,8 +110,8 @@ impl Standing {
         self.set_end(end, now);
     }
 
-    /// The end that the brokers told at `at`, when they were asked.
-    pub(crate) fn told(&mut self, high: i64, at: Timestamp, now: Instant) {
+    /// The end that the brokers reported at `at`, when they were asked.
+    pub(crate) fn reported_end(&mut self, high: i64, at: Timestamp, now: Instant) {
         let end = match self.last_record {
             Some((end, known)) if high <= known => end,
             _ => high,
@@ -133,7 +133,7 @@ impl Standing {
         self.end = Some(end);
     }
 
-    /// Takes note of records that were read: the first of them, and the offset behind the last.
+    /// Takes note of records that were read: the first of them, and the offset after the last.
     pub(crate) fn has_read(&mut self, first: Option<Mark>, next: i64) {
         if let Some(first) = first {
             push(&mut self.runs, first);
@@ -184,12 +184,12 @@ impl Standing {
     }
 
     /// Since when the next record waits to be committed, at the latest: when it was written, or, where nothing was read yet,
-    /// when the brokers first told of it.
+    /// when the brokers first reported it.
     pub(crate) fn waits_since(&self) -> Option<Timestamp> {
         let run = self.runs.front().map(|(_, written)| *written);
-        let told = || self.ends.iter().find(|(end, _)| *end > self.committed);
+        let reported = || self.ends.iter().find(|(end, _)| *end > self.committed);
         run.filter(|_| self.read > self.committed)
-            .or_else(|| told().map(|(_, at)| *at))
+            .or_else(|| reported().map(|(_, at)| *at))
     }
 }
 
@@ -206,9 +206,9 @@ mod tests {
         let now = Instant::now();
         let mut standing = Standing::new(10, now);
         assert_eq!(standing.lag(), None, "its end is not known");
-        standing.told(10, at(1), now);
+        standing.reported_end(10, at(1), now);
         assert_eq!((standing.lag(), standing.waits_since()), (Some(0), None));
-        standing.told(15, at(2), now);
+        standing.reported_end(15, at(2), now);
         assert_eq!((standing.lag(), standing.waits_since()), (Some(5), Some(at(2))));
         // Read, and not committed: it waits since it was written.
         standing.has_read(Some((10, at(-50))), 13);
@@ -221,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_is_read_to_the_end_that_it_had_when_the_brokers_told() {
+    fn a_partition_is_read_to_the_end_that_it_had_when_the_brokers_reported_it() {
         let now = Instant::now();
         let mut standing = Standing::new(0, now);
-        standing.told(5, at(1), now);
+        standing.reported_end(5, at(1), now);
         assert_eq!(standing.read_to_end_by(0), None);
-        standing.told(9, at(2), now);
-        standing.told(9, at(3), now);
+        standing.reported_end(9, at(2), now);
+        standing.reported_end(9, at(3), now);
         // A commit of the first five has what was there at 1, not what came since.
         assert_eq!(standing.read_to_end_by(5), Some(at(1)));
         assert_eq!(standing.read_to_end_by(8), Some(at(1)));
@@ -236,9 +236,9 @@ mod tests {
         assert_eq!(standing.read_to_end_by(8), Some(at(1)));
         standing.has_committed(9, now);
         // Nothing comes: every answer of the brokers says that all is known still.
-        standing.told(9, at(60), now);
+        standing.reported_end(9, at(60), now);
         assert_eq!(standing.read_to_end_by(9), Some(at(60)));
-        standing.told(12, at(61), now);
+        standing.reported_end(12, at(61), now);
         assert_eq!(standing.read_to_end_by(9), Some(at(60)), "something waits since");
     }
 
@@ -249,7 +249,7 @@ mod tests {
         let mut standing = Standing::new(0, now);
         // It may tell of a reading before this one.
         standing.ends(0, 10, now);
-        standing.told(10, at(4), now);
+        standing.reported_end(10, at(4), now);
         assert_eq!((standing.lag(), standing.read_to_end_by(0)), (Some(10), None));
         assert_eq!(
             standing.since(),
@@ -259,34 +259,34 @@ mod tests {
         let now = now + SETTLING;
         standing.ends(8, 10, now);
         standing.has_committed(8, now);
-        standing.told(10, at(5), now);
+        standing.reported_end(10, at(5), now);
         assert_eq!((standing.lag(), standing.read_to_end_by(8)), (Some(0), Some(at(5))));
         assert!(standing.is_done());
-        standing.told(11, at(6), now);
+        standing.reported_end(11, at(6), now);
         assert_eq!((standing.lag(), standing.read_to_end_by(8)), (Some(3), Some(at(5))));
         assert!(!standing.is_done());
         standing.restarted(8, now);
         standing.ends(0, 11, now);
-        standing.told(11, at(7), now);
+        standing.reported_end(11, at(7), now);
         assert_eq!(standing.read_to_end_by(8), Some(at(5)));
     }
 
     proptest::proptest! {
-        /// Whatever comes in whatever order: what is told is true of the broker's history, and as late as its answers allow but
+        /// Whatever comes in whatever order: what is reported is true of the broker's history, and as late as its answers allow but
         /// for those that were forgotten.
         #[test]
-        fn no_time_is_told_that_is_not_true(steps in proptest::collection::vec((0..3i64, 0..4i64), 1..400)) {
+        fn no_time_is_reported_that_is_not_true(steps in proptest::collection::vec((0..3i64, 0..4i64), 1..400)) {
             let now = Instant::now();
             let mut standing = Standing::new(0, now);
             let (mut end, mut committed, mut history) = (0, 0, Vec::new());
             for (time, (more, commits)) in steps.into_iter().enumerate() {
                 end += more;
                 history.push((end, at(time as i64)));
-                standing.told(end, at(time as i64), now);
+                standing.reported_end(end, at(time as i64), now);
                 committed = (committed + commits).min(end);
                 standing.has_committed(committed, now);
-                if let Some(told) = standing.read_to_end_by(committed) {
-                    let then = history.iter().find(|(_, at)| *at == told).unwrap().0;
+                if let Some(reported) = standing.read_to_end_by(committed) {
+                    let then = history.iter().find(|(_, at)| *at == reported).unwrap().0;
                     proptest::prop_assert!(then <= committed, "not all of {then} is before {committed}");
                 }
                 if committed == end {

@@ -1,4 +1,4 @@
-//! What the metrics are told apart by.
+//! The labels of the metrics.
 
 use casebook_event::Partition;
 use prometheus_client::encoding::EncodeLabelSet;

@@ -24,7 +24,7 @@ pub(crate) struct RepairPass {
     pub(crate) retracted: usize,
 }
 
-/// What was learned too late of who is who to change the groups that it is about.
+/// Bindings that came too late to change the groups that they are about.
 pub(crate) fn bindings_beyond(stats: &CorrelationStats) -> u64 {
     stats
         .late_bindings
@@ -60,7 +60,7 @@ impl LateMetrics {
         );
         registry.register(
             "correlate_repaired_alerts",
-            "Alerts that repairs found or told anew (final), and final alerts that they withdrew (retracted)",
+            "Alerts that repairs found or revised (final), and final alerts that they withdrew (retracted)",
             self.repaired_alerts.clone(),
         );
         registry.register(

@@ -204,7 +204,7 @@ impl Default for Metrics {
         );
         registry.register(
             "ingest_lag_seconds",
-            "How long the next record waits to be committed, since it was written or first told of; 0 where all is committed",
+            "How long the next record waits to be committed, since it was written or first reported by the brokers; 0 where all is committed",
             metrics.lag_seconds.clone(),
         );
         registry.register(
@@ -214,7 +214,7 @@ impl Default for Metrics {
         );
         registry.register(
             "rule_matches",
-            "Matches told to correlation, by the base rule",
+            "Matches written for correlation, by the base rule",
             metrics.rule_matches.clone(),
         );
         registry.register(
@@ -379,7 +379,7 @@ impl Metrics {
             self.waiting_events
                 .get_or_create(&of_partition)
                 .set(gauge(stats.buffered_events));
-            // Before the first watermark there is nothing to be behind of.
+            // Before the first watermark there is no lag.
             if stats.watermark > Timestamp::MIN {
                 let lag = clock::now().as_nanos().saturating_sub(stats.watermark.as_nanos());
                 self.watermark_lag.get_or_create(&of_partition).set(lag / 1_000_000_000);
@@ -387,7 +387,7 @@ impl Metrics {
             let foreign = i64::try_from(stats.foreign_signals).unwrap_or(i64::MAX);
             self.foreign_signals.get_or_create(&of_partition).set(foreign);
             repairing += stats.repairing;
-            // Every partition is told of all bindings.
+            // Every partition gets all bindings.
             bindings_beyond = late::bindings_beyond(&stats).max(bindings_beyond);
             for (source, count) in stats.repairs.beyond_horizon {
                 *beyond.entry(source).or_default() += count;

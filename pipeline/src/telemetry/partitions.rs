@@ -48,15 +48,15 @@ impl Metrics {
     }
 
     /// How far what is committed is from the ends of the partitions read here. `before` has those of the last time, so that
-    /// nothing is told of a partition that is somebody else's now.
+    /// nothing is reported of a partition that is somebody else's now.
     pub(crate) fn lags(&self, stage: Stage, lags: &[Lag], before: &mut BTreeSet<Partition>) {
         let (records, seconds) = match stage {
             Stage::Ingest => (&self.lag, Some(&self.lag_seconds)),
             Stage::Correlate => (&self.signals_lag, None),
         };
         let now = clock::now().as_nanos();
-        let told: BTreeSet<Partition> = lags.iter().map(|lag| lag.partition.clone()).collect();
-        for gone in before.difference(&told).map(label) {
+        let known: BTreeSet<Partition> = lags.iter().map(|lag| lag.partition.clone()).collect();
+        for gone in before.difference(&known).map(label) {
             records.remove(&gone);
             seconds.map(|seconds| seconds.remove(&gone));
         }
@@ -74,6 +74,6 @@ impl Metrics {
                 (_, None) => drop(seconds.remove(&of_partition)),
             }
         }
-        *before = told;
+        *before = known;
     }
 }

@@ -1,4 +1,4 @@
-//! The topics that Casebook itself writes: created where they are missing, looked at where they exist.
+//! The topics that Casebook itself writes: created where they are missing, checked where they exist.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -154,7 +154,7 @@ fn options(timeout: Duration) -> AdminOptions {
         .request_timeout(Some(timeout))
 }
 
-/// The settings of a topic; `None` where they may not be asked for, or are not told in time.
+/// The settings of a topic; `None` where they may not be asked for, or do not come in time.
 pub(crate) async fn topic_settings(kafka: &KafkaConfig, topic: &str) -> Option<BTreeMap<String, String>> {
     let admin = admin(kafka).ok().flatten()?;
     let described = admin
