@@ -10,6 +10,7 @@
 //! `CASEBOOK_SIMULATION_SEED=N CASEBOOK_SIMULATION_SEEDS=1` runs one seed again, step for step, and
 //! `CASEBOOK_SIMULATION_TRACE=1` says what happens in it.
 
+mod agreement;
 mod broker;
 mod executor;
 mod expected;
