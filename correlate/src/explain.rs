@@ -5,7 +5,7 @@
 use casebook_event::{Event, FieldRef, Source, ValueRef};
 
 use crate::compile::Atoms;
-use crate::engine::{answer, counts};
+use crate::detection::{answer, is_decisive};
 use crate::limits::{MAX_EXPLAINED_VALUE_BYTES, MAX_EXPLAINED_VALUES};
 use crate::rule_set::{DetectionRule, RuleSet};
 use crate::sigma::condition::Condition;
@@ -50,7 +50,7 @@ impl RuleSet {
     pub fn explain(&self, id: &str, event: &Event) -> Option<Explained> {
         let rule = self.detection_by_id(id)?;
         let mut parts = vec![logsource(rule, event.source)];
-        if !counts(event) {
+        if !is_decisive(event) {
             let stage = "an answer, and not an earlier stage of a request that is told of again";
             parts.push(Explained::leaf(stage, false));
         }

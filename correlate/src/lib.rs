@@ -13,14 +13,15 @@
 
 mod compile;
 mod correlation;
+mod detection;
 mod diagnostic;
-mod engine;
 mod entity;
 mod explain;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 pub mod limits;
 mod linker;
+mod load;
 mod rule_set;
 mod sigma;
 mod text;
@@ -29,15 +30,16 @@ pub use correlation::{
     Asked, Change, ColdError, ColdStore, CorrelationConfig, CorrelationEngine, CorrelationStats, Found, PendingGroup,
     Repair, RepairRequest, RepairStats, Repaired, Restoring, SnapshotError, SnapshotParts,
 };
+pub use detection::Detector;
 pub use diagnostic::{Diagnostic, LINTS, Severity};
-pub use engine::Detector;
 pub use entity::limits as entity_limits;
 pub use entity::{
     Attribution, Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind, Step, bindings_of,
     identifiers_of,
 };
 pub use explain::Explained;
-pub use rule_set::{Loaded, RuleFile, RuleInfo, RuleKind, RuleSet};
+pub use load::{Loaded, RuleFile};
+pub use rule_set::{RuleInfo, RuleKind, RuleSet};
 pub use sigma::extension::{RuleTest, TestEvent, TestPayload};
 pub use sigma::head::STATUSES;
 pub use sigma::modifier::MODIFIERS;

@@ -23,7 +23,7 @@ fn told<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8
         let mut messages = Vec::new();
         for event in &batch.events {
             // In another order the same would be told by another event.
-            detector.tell_again();
+            detector.emit_bindings_again();
             detector.messages(event, &mut messages);
         }
         let times = || batch.events.iter().map(|event| event.time);

@@ -403,7 +403,7 @@ impl CorrelationEngine {
         };
         let value = match (feed.value.as_slice(), &plan.kind) {
             ([], _) => None,
-            (value, kind) if kind.asks_for_numbers() => match parts(value).concat().parse::<Fixed>() {
+            (value, kind) if kind.requires_numbers() => match parts(value).concat().parse::<Fixed>() {
                 Ok(number) => Some(format_compact!("{number}")),
                 Err(()) => return Ok(()),
             },

@@ -230,7 +230,7 @@ impl Group {
         let from = time.saturating_add_nanos(-plan.timespan_nanos);
         match inserted {
             Inserted::Duplicate => return,
-            Inserted::Members if !plan.kind.asks_for_members() => return,
+            Inserted::Members if !plan.kind.requires_members() => return,
             Inserted::Members | Inserted::Value => return self.look_again(plan, time, from, reports),
             Inserted::New if self.is_settled(time) => return,
             Inserted::New => {}

@@ -16,8 +16,6 @@ mod cold;
 mod dependents;
 mod engine;
 mod events;
-#[cfg(test)]
-mod examples;
 mod front;
 mod group;
 mod keep;
@@ -36,12 +34,6 @@ mod stats;
 mod told;
 mod window;
 
-#[cfg(test)]
-mod late_laws;
-#[cfg(test)]
-mod late_worker;
-#[cfg(test)]
-mod learned_laws;
 #[cfg(test)]
 mod tests;
 

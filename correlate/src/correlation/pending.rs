@@ -13,8 +13,7 @@ use super::group::Group;
 use super::plan::CorrelationPlan;
 use crate::sigma::condition::Condition;
 use crate::sigma::correlation::comparison::Fixed;
-use crate::sigma::correlation::kind::Which;
-use crate::sigma::correlation::{CorrelationKind, Measure, Sequence, Statistic, Together};
+use crate::sigma::correlation::{CorrelationKind, Measure, Sequence, Statistic, Together, Which};
 
 /// Most windows of a group that are looked at: the last ones.
 const MAX_WINDOWS: usize = 256;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use casebook_event::Timestamp;
 
-use super::ending::Ending;
+use super::ending::{Ending, text_bytes_of};
 use super::history::{History, Sighting, Taken};
 use super::limits::{MAX_FACTS, MAX_FACTS_PER_IDENTIFIER, MAX_ID_AGE_NANOS, MAX_IDENTIFIER_BYTES};
-use super::relation::Relation;
+use super::relation::{Relation, relation};
 use super::{Binding, Identifier};
 
 /// Most facts that are kept. See [`MAX_FACTS_PER_IDENTIFIER`] and [`MAX_FACTS`].
@@ -288,19 +288,5 @@ impl<'a> FromIterator<&'a Binding> for Bindings {
         let mut known = Self::new();
         known.extend(bindings);
         known
-    }
-}
-
-/// The bytes of an identifier's texts.
-pub(super) fn text_bytes_of(id: &Identifier) -> usize {
-    id.value.len() + id.cluster.len()
-}
-
-/// The rules for the bindings from `from` to `to`.
-pub(super) fn relation(from: &Identifier, to: &Identifier) -> Option<Relation> {
-    if from == to {
-        Relation::of_ends(from.kind)
-    } else {
-        Relation::of(from.kind, to.kind)
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn is_of_cloud(source: Source) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::samples::event;
+    use crate::entity::tests::samples::event;
 
     #[test]
     fn a_cloud_is_in_no_cluster_and_may_have_the_names_of_one() {

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use casebook_event::Timestamp;
 
-use super::bindings::{Entry, relation};
+use super::bindings::Entry;
 use super::history::History;
 use super::limits::{LINGER_NANOS, MAX_REACH_NANOS};
-use super::relation::Relation;
+use super::relation::{Relation, relation};
 use super::resolve::{self, Attribution, Held, Known};
 use super::{Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind};
 
@@ -93,7 +93,7 @@ impl Known for Bindings {
         debug_assert!(found.iter().all(|(held, _)| relation(from, &held.to).is_some()));
         let is_certain = |(held, _): &(Held, bool)| held.confidence == Confidence::Certain;
         if rules.reaches_back && !found.iter().any(is_certain) {
-            let later = self.told_later(from, to, at);
+            let later = self.observed_later(from, to, at);
             if !later.is_empty() {
                 return later;
             }
@@ -105,7 +105,7 @@ impl Known for Bindings {
 impl Bindings {
     /// What `from` stands for at `at` by what is surely told after it, where nothing surely holds: who had the name before is known
     /// to have ended, and whoever is told of next had it since.
-    fn told_later(&self, from: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Held> {
+    fn observed_later(&self, from: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Held> {
         let Some(entry) = self.entries.get(from) else {
             return Vec::new();
         };

@@ -51,5 +51,5 @@ pub const FINE_GRAIN_NANOS: i64 = 300 * SECOND;
 /// The same for what never passes to another: an hour.
 pub const COARSE_GRAIN_NANOS: i64 = HOUR;
 
-/// Most bindings that are known to have been told. Beyond it, all are forgotten, and told again.
-pub const MAX_TOLD: usize = 200_000;
+/// Most bindings that are remembered as emitted. Beyond it, all are forgotten, and emitted again.
+pub const MAX_EMITTED: usize = 200_000;

@@ -41,7 +41,7 @@ impl Reference {
     }
 
     /// Where nothing surely holds at `at`: whoever is surely told of next, if the one before is known to have ended.
-    fn told_later(&self, from: &Identifier, to: IdentifierKind, rules: &Relation, at: Timestamp) -> Vec<Held> {
+    fn observed_later(&self, from: &Identifier, to: IdentifierKind, rules: &Relation, at: Timestamp) -> Vec<Held> {
         let recent = |time: Timestamp| time <= at && at.as_nanos() - time.as_nanos() <= MAX_REACH_NANOS;
         let certain: Vec<&Binding> = self
             .0
@@ -152,7 +152,7 @@ impl Known for Reference {
         }
         let certain = |held: &Held| held.confidence == Confidence::Certain;
         if rules.reaches_back && !holding.values().flatten().any(certain) {
-            let later = self.told_later(from, to, &rules, at);
+            let later = self.observed_later(from, to, &rules, at);
             if !later.is_empty() {
                 return later;
             }

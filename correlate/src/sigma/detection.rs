@@ -5,9 +5,9 @@
 
 use regex::RegexBuilder;
 
+use super::backtracking::is_catastrophic;
 use super::condition::{self, Condition};
 use super::encoding;
-use super::lint::expression;
 use super::modifier::{Comparison, Encoding, Key};
 use super::pattern::Pattern;
 use super::placeholder::{self, Placeholders};
@@ -437,7 +437,7 @@ fn compile(source: &str, flags: [(bool, char); 3], mark: Mark, report: &mut Repo
         .build();
     match built {
         Ok(regex) => {
-            if expression::is_catastrophic(&source) {
+            if is_catastrophic(&source) {
                 let message = "a repetition within a repetition: engines that backtrack may take forever over it";
                 let help = "it is fast here; `(a+)+` finds what `a+` finds";
                 report.add_help(code::NESTED_REPETITION, mark, message, help);

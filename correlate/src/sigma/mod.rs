@@ -6,6 +6,7 @@
 //!
 //! Specification: Sigma 2.1 (rules, modifiers, correlations).
 
+mod backtracking;
 pub(crate) mod condition;
 pub(crate) mod correlation;
 pub(crate) mod date;

@@ -186,7 +186,7 @@ impl DetectStage {
                     self.partitions.insert(partition.clone(), reading);
                     names.push(partition);
                 }
-                self.detector.tell_again();
+                self.detector.emit_bindings_again();
                 vec![Detected::Restarted(names)]
             }
             ConsumerEvent::Records { records, bytes } => vec![self.on_records(&records, bytes, now)],
