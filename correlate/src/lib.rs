@@ -27,8 +27,8 @@ mod sigma;
 mod text;
 
 pub use correlation::{
-    Asked, Change, ColdError, ColdStore, CorrelationConfig, CorrelationEngine, CorrelationStats, Found, PendingGroup,
-    Repair, RepairRequest, RepairStats, Repaired, Restoring, SnapshotError, SnapshotParts,
+    Change, ColdError, ColdStore, CorrelationConfig, CorrelationEngine, CorrelationStats, Found, PendingGroup, Repair,
+    RepairRequest, RepairStats, Repaired, Requirement, Restoring, SnapshotError, SnapshotParts,
 };
 pub use detection::Detector;
 pub use diagnostic::{Diagnostic, LINTS, Severity};

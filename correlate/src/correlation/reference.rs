@@ -7,12 +7,10 @@ use casebook_event::{Alert, Binding, EventId, EventRef, Signal, Timestamp};
 
 use compact_str::CompactString;
 
-use super::alert::{alert_id, correlation_alert, detection_alert, event_of};
-use super::attribution::entities;
-use super::events::{Entry, Events};
-use super::group::Report;
+use super::alert::{correlation_alert, detection_alert, entry_of};
+use super::attribution::attribute;
+use super::group::{Entry, Events, Report, Window, alert_id};
 use super::plan::{CorrelationPlan, Plans};
-use super::window::Window;
 use crate::entity::Bindings;
 use crate::sigma::correlation::comparison::{Comparisons, Fixed};
 use crate::sigma::correlation::{CorrelationKind, Deviation, FirstSeen, Measure, Sequence, Statistic};
@@ -43,7 +41,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
                 members: plan.member_bits(&signal.matched_rule_id),
                 value: signal.value.clone(),
                 event: signal.event.clone(),
-                told: None,
+                evidence: None,
                 attributed,
             };
             let groups = groups.entry(&signal.rule_id).or_default();
@@ -53,7 +51,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
             };
             // Who was who then, by all that was told: what counts of anything later, the bindings know.
             let bindings: Bindings = told.iter().collect();
-            for attributed in entities(&bindings, &signal.entity, kind, signal.event.time, &mut Vec::new()) {
+            for attributed in attribute(&bindings, &signal.entity, kind, signal.event.time, &mut Vec::new()) {
                 let mut values = signal.group.clone();
                 values.push(attributed.entity.clone());
                 add(groups, values, entry(Some(attributed.into())));
@@ -76,7 +74,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
                     let outer = &plans.correlations[&feed.correlation_id];
                     let parts = |parts: &[usize]| parts.iter().map(|&at| values[at].clone()).collect::<Vec<_>>();
                     let value = (!feed.value.is_empty()).then(|| parts(&feed.value).join("\u{1f}").into());
-                    if let Some(entry) = event_of(&alert, outer.member_bits(id), value) {
+                    if let Some(entry) = entry_of(&alert, outer.member_bits(id), value) {
                         add(
                             groups.entry(&feed.correlation_id).or_default(),
                             parts(&feed.group),

@@ -11,7 +11,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleFile, RuleSet};
+use casebook_correlate::{
+    CorrelationConfig, CorrelationEngine, Detector, Restoring, RuleFile, RuleSet, SnapshotParts,
+};
 use casebook_event::{Entities, EventBatch, EventId, EventRef, Partition, Position, RawRecord, Signal, SignalMessage, Source, Timestamp, Watermark};
 use casebook_ingest::{Decoder, SourceKind};
 
@@ -166,11 +168,11 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
     let stats = engine.stats();
     let held = resident_bytes().saturating_sub(before) as f64;
     let begin = Instant::now();
-    let mut snapshot = engine.snapshot();
+    let mut snapshot = SnapshotParts::of(&engine);
     let parts: Vec<Vec<u8>> = std::iter::from_fn(|| snapshot.next_part().unwrap()).collect();
     let written = begin.elapsed();
     let begin = Instant::now();
-    let mut restoring = CorrelationEngine::new(rules, CorrelationConfig::default()).restoring();
+    let mut restoring = Restoring::new(CorrelationEngine::new(rules, CorrelationConfig::default()));
     parts.iter().for_each(|part| restoring.take(part).unwrap());
     let restored = restoring.finish();
     let read = begin.elapsed();

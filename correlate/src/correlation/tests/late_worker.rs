@@ -111,7 +111,7 @@ impl Worker {
             Some(parts) => restore(empty, parts),
             None => empty,
         };
-        engine.keeping(horizon_nanos)
+        engine.with_repairs(horizon_nanos)
     }
 
     /// Time has come so far.
@@ -204,7 +204,7 @@ impl Worker {
             signals = rest;
         }
         repair.feed(signals, self.engine.stats().watermark).unwrap();
-        let told = self.told(&repair.asks_for(&self.engine));
+        let told = self.told(&repair.required_alerts(&self.engine));
         repair.finish(&mut self.engine, told, &mut self.pending).unwrap();
         true
     }

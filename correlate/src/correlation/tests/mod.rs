@@ -4,6 +4,7 @@ mod examples;
 mod late_laws;
 mod late_worker;
 mod learned_laws;
+mod memory_store;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
+use self::memory_store::MemoryStore;
 use crate::correlation::codec::Names;
-use crate::correlation::cold::MemoryStore;
 use crate::correlation::group::GroupKey;
 use crate::correlation::plan::{CorrelationPlan, Plans};
 use crate::correlation::reference::final_alerts;
@@ -477,12 +478,12 @@ fn check_laws(arrival: &Arrival, partitions: usize, run_like: Run) -> Result<(),
 
 /// The parts of a snapshot.
 pub(super) fn snapshot(engine: &CorrelationEngine) -> Vec<Vec<u8>> {
-    let mut snapshot = engine.snapshot();
+    let mut snapshot = SnapshotParts::of(engine);
     std::iter::from_fn(|| snapshot.next_part().unwrap()).collect()
 }
 
 pub(super) fn restore(engine: CorrelationEngine, parts: &[Vec<u8>]) -> CorrelationEngine {
-    let mut restoring = engine.restoring();
+    let mut restoring = Restoring::new(engine);
     parts.iter().for_each(|part| restoring.take(part).unwrap());
     restoring.finish()
 }
@@ -494,8 +495,9 @@ fn restored(engine: &CorrelationEngine, plans: Arc<Plans>) -> CorrelationEngine 
 
 /// The whole state, with the groups in order.
 fn state(engine: &CorrelationEngine) -> (Vec<u8>, Vec<(GroupKey, Vec<u8>)>) {
-    let head = engine.snapshot().next_part().unwrap().unwrap();
+    let head = SnapshotParts::of(engine).next_part().unwrap().unwrap();
     let mut groups: Vec<(GroupKey, Vec<u8>)> = engine
+        .evaluator
         .groups
         .iter()
         .map(|(key, group)| {
@@ -960,7 +962,7 @@ fn a_snapshot_of_before_clusters_is_of_the_unknown_cluster() {
     }
     parts.insert(0, head.into_bytes());
     let empty = CorrelationEngine::with_plans(plans(), CorrelationConfig { provisional: false });
-    let mut restoring = empty.restoring();
+    let mut restoring = Restoring::new(empty);
     parts.iter().for_each(|part| restoring.take(part).unwrap());
     let of_clusters = plans()
         .correlations

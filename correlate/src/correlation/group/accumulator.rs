@@ -1,4 +1,4 @@
-//! What the events at the front of a group come to: kept up as they come and go, so that a window that is decided late need
+//! What the first events of a group come to: kept up as they come and go, so that a window that is decided late need
 //! not be added up anew for each place where it might begin.
 
 use std::collections::HashMap;
@@ -6,15 +6,15 @@ use std::collections::HashMap;
 use casebook_event::Timestamp;
 use compact_str::CompactString;
 
-use super::events::Entry;
+use super::entry::Entry;
 use super::ranks::Ranks;
 use crate::sigma::correlation::comparison::Fixed;
 use crate::sigma::correlation::{CorrelationKind, Statistic};
 
 /// The events up to a time, and what they come to.
 #[derive(Debug, Clone)]
-pub(crate) struct Front {
-    /// Every event up to it is counted, and none behind it.
+pub(crate) struct WindowAccumulator {
+    /// Every event up to it is counted, and none after it.
     to: Timestamp,
     events: usize,
     total: Total,
@@ -29,7 +29,7 @@ enum Total {
     Members(Vec<u32>),
 }
 
-impl Front {
+impl WindowAccumulator {
     /// Nothing yet; `None` for what needs no totals.
     pub(crate) fn new(kind: &CorrelationKind, members: usize) -> Option<Self> {
         let total = match kind {
@@ -79,8 +79,8 @@ impl Front {
         self.events += 1;
         match &mut self.total {
             Total::Values(values) => *values.entry(entry.value.clone().unwrap_or_default()).or_default() += 1,
-            Total::Sum(sum) => *sum += number(entry),
-            Total::Ranks(ranks) => ranks.insert(number(entry)),
+            Total::Sum(sum) => *sum += entry.number(),
+            Total::Ranks(ranks) => ranks.insert(entry.number()),
             Total::Members(counts) => each(counts, entry.members, |count| *count += 1),
         }
     }
@@ -98,8 +98,8 @@ impl Front {
                     }
                 }
             }
-            Total::Sum(sum) => *sum -= number(entry),
-            Total::Ranks(ranks) => ranks.remove(number(entry)),
+            Total::Sum(sum) => *sum -= entry.number(),
+            Total::Ranks(ranks) => ranks.remove(entry.number()),
             Total::Members(counts) => each(counts, entry.members, |count| *count -= 1),
         }
     }
@@ -129,11 +129,6 @@ impl Front {
             _ => false,
         }
     }
-}
-
-pub(super) fn number(entry: &Entry) -> i128 {
-    let number = entry.value.as_deref().and_then(|text| text.parse::<Fixed>().ok());
-    number.unwrap_or_default().units()
 }
 
 fn each(counts: &mut [u32], members: u64, change: impl Fn(&mut u32)) {

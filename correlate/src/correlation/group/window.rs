@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use casebook_event::{EventId, Timestamp};
 
-use super::codec::{Damaged, Reader, put_signed, put_u128};
 use super::events::Events;
-use super::plan::CorrelationPlan;
+use crate::correlation::codec::{Damaged, Reader, put_signed, put_u128};
+use crate::correlation::plan::CorrelationPlan;
 use crate::sigma::correlation::{CorrelationKind, Sequence, Together};
 
 /// A span of event time in which a correlation's condition holds.
@@ -208,8 +208,8 @@ pub(crate) fn decided(plan: &CorrelationPlan, events: &mut Events) -> Option<Win
     let (holds, met) = match &plan.kind {
         CorrelationKind::EventCount(condition) => (condition.holds_of_count(count as u64), met),
         // That something does not come is known at the end.
-        kind @ CorrelationKind::Absence(_) => (events.front_holds(kind, to), to),
-        kind => (events.front_holds(kind, to), met),
+        kind @ CorrelationKind::Absence(_) => (events.accumulated_holds(kind, to), to),
+        kind => (events.accumulated_holds(kind, to), met),
     };
     holds.then_some(Window { first, to, anchor, met })
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use casebook_event::{Identifier, Timestamp};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::codec::{Damaged, Reader, put_bytes, put_number, put_signed};
+use crate::correlation::codec::{Damaged, Reader, put_bytes, put_number, put_signed};
 use crate::limits::MAX_DEPENDENTS;
 
 /// The keys of which events were attributed by what an identifier stood for.
 ///
 /// Bounded: beyond [`MAX_DEPENDENTS`], the older half is forgotten, and [`Dependents::complete_since`] says from when on nothing is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Dependents {
+pub(crate) struct Dependents {
     by_identifier: HashMap<u64, Vec<Dependent>>,
     /// One of the correlations of each key.
     rules: HashMap<u64, Arc<str>>,
@@ -24,7 +24,7 @@ pub(super) struct Dependents {
 
 /// The events of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dependent {
+pub(crate) struct Dependent {
     /// [`casebook_event::Signal::key`].
     pub key: u64,
     pub first: Timestamp,
@@ -33,7 +33,7 @@ pub(super) struct Dependent {
 
 impl Dependents {
     /// None, where it is not known who depended on what before a time.
-    pub(super) fn since(complete_since: Timestamp) -> Self {
+    pub(crate) fn since(complete_since: Timestamp) -> Self {
         Self {
             by_identifier: HashMap::new(),
             rules: HashMap::new(),
@@ -43,7 +43,7 @@ impl Dependents {
     }
 
     /// Takes note of an event at `time` that was attributed by what is known of these identifiers.
-    pub(super) fn note(&mut self, (key, rule_id): (u64, &Arc<str>), identifiers: &[u64], time: Timestamp) {
+    pub(crate) fn note(&mut self, (key, rule_id): (u64, &Arc<str>), identifiers: &[u64], time: Timestamp) {
         if !identifiers.is_empty() {
             // The last one: a rule that is gone notes nothing any more.
             self.rules.insert(key, rule_id.clone());
@@ -74,7 +74,7 @@ impl Dependents {
     }
 
     /// Takes in what another has noted.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (identifier, all) in &other.by_identifier {
             for by in all {
                 self.put(*identifier, *by);
@@ -87,18 +87,18 @@ impl Dependents {
     }
 
     /// Whose events were attributed by what an identifier stood for, each with one of its correlations.
-    pub(super) fn of(&self, identifier: &Identifier) -> impl Iterator<Item = (Dependent, &Arc<str>)> {
+    pub(crate) fn of(&self, identifier: &Identifier) -> impl Iterator<Item = (Dependent, &Arc<str>)> {
         let all = self.by_identifier.get(&number_of(identifier)).into_iter().flatten();
         all.filter_map(|by| Some((*by, self.rules.get(&by.key)?)))
     }
 
     /// From when on nothing is forgotten.
-    pub(super) fn complete_since(&self) -> Timestamp {
+    pub(crate) fn complete_since(&self) -> Timestamp {
         self.complete_since
     }
 
     /// Forgets what was before a time.
-    pub(super) fn forget_before(&mut self, time: Timestamp) {
+    pub(crate) fn forget_before(&mut self, time: Timestamp) {
         let mut keys = BTreeSet::new();
         self.by_identifier.retain(|_, all| {
             all.retain(|by| by.last >= time);
@@ -121,7 +121,7 @@ impl Dependents {
         self.forget_before(since);
     }
 
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_signed(out, self.complete_since.as_nanos());
         let mut rules: Vec<_> = self.rules.iter().collect();
         rules.sort_unstable();
@@ -152,7 +152,7 @@ impl Dependents {
         }
     }
 
-    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, Damaged> {
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Result<Self, Damaged> {
         let mut dependents = Self::since(from.time()?);
         let mut keys = Vec::new();
         for _ in 0..from.count()? {
@@ -177,7 +177,7 @@ impl Dependents {
 }
 
 /// A number for an identifier. Two may have the same: then one group more is looked at.
-pub(super) fn number_of(identifier: &Identifier) -> u64 {
+pub(crate) fn number_of(identifier: &Identifier) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(&[identifier.kind as u8]);
     for text in [&identifier.cluster, &identifier.value] {

@@ -2,44 +2,50 @@
 
 use std::collections::BTreeMap;
 
-use casebook_event::{AlertStatus, EventId, Timestamp};
+use casebook_event::{EventId, Timestamp};
 use compact_str::CompactString;
 
-use super::alert::alert_id;
-use super::events::{Entry, Events};
-use super::front::number;
-use super::group::{Group, Report};
-use super::past::{Past, Seen, Spans};
-use super::plan::CorrelationPlan;
+use super::baseline::{Baseline, SeenValues, SpanTotals};
+use super::entry::Entry;
+use super::events::Events;
+use super::report::Report;
+use super::state::Group;
 use super::window::{Window, decided, first_window};
+use crate::correlation::plan::CorrelationPlan;
 use crate::sigma::correlation::comparison::Fixed;
 use crate::sigma::correlation::{CorrelationKind, Deviation, FirstSeen, Measure};
 
 impl Group {
-    /// Says what can no longer change once no event before `watermark` comes any more, and forgets what is of no more use.
-    /// `say` is called while the events of the report are still there.
+    /// Emits what can no longer change once no event before `watermark` comes any more, and forgets what is of no more use.
+    /// `emit` is called while the events of the report are still there.
     pub(crate) fn close(
         &mut self,
         plan: &CorrelationPlan,
         watermark: Timestamp,
-        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+        emit: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
         match &plan.kind {
-            CorrelationKind::FirstSeen(rule) => self.close_values(plan, *rule, watermark, say),
-            CorrelationKind::Deviation(rule) => self.close_spans(plan, rule, watermark, say),
-            kind if kind.scans() => self.close_scanned(plan, watermark, say),
-            _ => self.close_decided(plan, watermark, say),
+            CorrelationKind::FirstSeen(rule) => self.close_values(plan, *rule, watermark, emit),
+            CorrelationKind::Deviation(rule) => self.close_spans(plan, rule, watermark, emit),
+            kind if kind.scans() => self.close_scanned(plan, watermark, emit),
+            _ => self.close_decided(plan, watermark, emit),
         }
-        let is_past = |ends: Timestamp| ends < watermark || watermark == Timestamp::MAX;
-        if self.events.len() == 0 && self.past.as_ref().and_then(|past| past.ends(plan)).is_some_and(is_past) {
-            self.past = None;
+        let has_passed = |ends: Timestamp| ends < watermark || watermark == Timestamp::MAX;
+        if self.events.len() == 0
+            && self
+                .baseline
+                .as_ref()
+                .and_then(|baseline| baseline.ends(plan))
+                .is_some_and(has_passed)
+        {
+            self.baseline = None;
         }
         // An event that is gone begins no window any more.
-        match (self.events.get(0), &mut self.told) {
-            (Some(first), Some(told)) => {
-                told.revisions = told.revisions.split_off(&(first.time, EventId::from_u128(0)));
+        match (self.events.get(0), &mut self.emitted) {
+            (Some(first), Some(emitted)) => {
+                emitted.revisions = emitted.revisions.split_off(&(first.time, EventId::from_u128(0)));
             }
-            _ => self.told = None,
+            _ => self.emitted = None,
         }
     }
 
@@ -47,18 +53,18 @@ impl Group {
         &mut self,
         plan: &CorrelationPlan,
         watermark: Timestamp,
-        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+        emit: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
         while let Some(window) = first_window(plan, &self.events, 0, Timestamp::MAX) {
             if window.to >= watermark && watermark != Timestamp::MAX {
                 self.forget_before(plan, watermark, Some(window.first));
                 return;
             }
-            self.say_final(plan, window, say);
+            self.emit_final(plan, window, emit);
             self.events.remove_to(window.to);
-            if let Some(told) = &mut self.told {
-                let said = told.windows.partition_point(|pending| pending.first <= window.to);
-                told.windows.drain(..said);
+            if let Some(emitted) = &mut self.emitted {
+                let done = emitted.windows.partition_point(|pending| pending.first <= window.to);
+                emitted.windows.drain(..done);
             }
         }
         self.forget_before(plan, watermark, None);
@@ -79,7 +85,7 @@ impl Group {
         &mut self,
         plan: &CorrelationPlan,
         watermark: Timestamp,
-        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+        emit: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
         while let Some(first) = self.events.get(0).map(|event| event.time) {
             if plan.window_end(first) >= watermark && watermark != Timestamp::MAX {
@@ -87,7 +93,7 @@ impl Group {
             }
             match decided(plan, &mut self.events) {
                 Some(window) => {
-                    self.say_final(plan, window, say);
+                    self.emit_final(plan, window, emit);
                     self.events.remove_to(window.to);
                 }
                 None => self.events.remove_to(first),
@@ -101,14 +107,18 @@ impl Group {
         plan: &CorrelationPlan,
         rule: FirstSeen,
         watermark: Timestamp,
-        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+        emit: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
         while let Some(time) = self.events.get(0).map(|event| event.time) {
             if time >= watermark && watermark != Timestamp::MAX {
                 return;
             }
-            let past = self.past.get_or_insert_with(|| Past::Seen(Seen::from(time)).into());
-            let Past::Seen(seen) = &mut **past else { return };
+            let baseline = self
+                .baseline
+                .get_or_insert_with(|| Baseline::Values(SeenValues::from(time)).into());
+            let Baseline::Values(seen) = &mut **baseline else {
+                return;
+            };
             let mut values: BTreeMap<CompactString, Vec<Entry>> = BTreeMap::new();
             for entry in self.events.between(time, time) {
                 let value = entry.value.clone().unwrap_or_default();
@@ -120,7 +130,7 @@ impl Group {
                 .filter(|value| seen.is_new(value, time, plan, rule))
                 .cloned()
                 .collect();
-            values.keys().for_each(|value| seen.note(value.clone(), time, plan));
+            values.keys().for_each(|value| seen.observe(value.clone(), time, plan));
             self.events.remove_to(time);
             for entries in new.iter().filter_map(|value| values.remove(value)) {
                 let Some(anchor) = entries.first().map(|entry| entry.event.event_id) else {
@@ -137,7 +147,7 @@ impl Group {
                     met: time,
                 };
                 let values = &self.key.values;
-                say(&of_value, values, final_report(plan, values, window, 1));
+                emit(&of_value, values, Report::of_final(plan, values, window, 1));
             }
         }
     }
@@ -148,7 +158,7 @@ impl Group {
         plan: &CorrelationPlan,
         rule: &Deviation,
         watermark: Timestamp,
-        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+        emit: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
         while let Some(first) = self.events.get(0).map(|event| (event.time, event.event_id)) {
             let span = plan.span_of(first.0);
@@ -160,49 +170,43 @@ impl Group {
             let met = entries.clone().next_back().map_or(first.0, |entry| entry.event.time);
             let amount: i128 = match rule.measure {
                 Measure::Events => Fixed::from_count(entries.len() as u64).units(),
-                Measure::Sum => entries.clone().map(number).sum(),
+                Measure::Sum => entries.clone().map(Entry::number).sum(),
             };
             drop(entries);
-            let past = self.past.get_or_insert_with(|| Past::Spans(Spans::default()).into());
-            let Past::Spans(spans) = &mut **past else { return };
-            let is_much = spans.is_much(span, amount, rule);
-            spans.note(span, amount, rule);
-            if is_much {
+            let baseline = self
+                .baseline
+                .get_or_insert_with(|| Baseline::Spans(SpanTotals::default()).into());
+            let Baseline::Spans(spans) = &mut **baseline else {
+                return;
+            };
+            let is_outlier = spans.is_outlier(span, amount, rule);
+            spans.observe(span, amount, rule);
+            if is_outlier {
                 let window = Window {
                     first: first.0,
                     to: end,
                     anchor: first.1,
                     met,
                 };
-                self.say_final(plan, window, say);
+                self.emit_final(plan, window, emit);
             }
             self.events.remove_to(end);
         }
     }
 
-    fn say_final(
+    fn emit_final(
         &mut self,
         plan: &CorrelationPlan,
         window: Window,
-        say: &mut dyn FnMut(&Events, &[CompactString], Report),
+        emit: &mut dyn FnMut(&Events, &[CompactString], Report),
     ) {
-        let told = self.told.as_mut();
-        let revision = told.and_then(|told| told.revisions.remove(&(window.first, window.anchor)));
+        let emitted = self.emitted.as_mut();
+        let revision = emitted.and_then(|emitted| emitted.revisions.remove(&(window.first, window.anchor)));
         let values = &self.key.values;
-        say(
+        emit(
             &self.events,
             values,
-            final_report(plan, values, window, revision.unwrap_or(0) + 1),
+            Report::of_final(plan, values, window, revision.unwrap_or(0) + 1),
         );
-    }
-}
-
-fn final_report(plan: &CorrelationPlan, values: &[CompactString], window: Window, revision: u32) -> Report {
-    Report {
-        id: alert_id(&plan.rule.id, values, window.anchor),
-        revision,
-        status: AlertStatus::Final,
-        superseded_by: None,
-        window,
     }
 }

@@ -6,12 +6,8 @@
 //! ```
 
 use std::fmt;
-use std::sync::Arc;
 
 use casebook_event::Timestamp;
-
-use super::codec::{Damaged, Names, Reader, put_bytes, put_number};
-use super::group::GroupKey;
 
 /// An ordered store of bytes. What is written need not outlive the process: it is a copy of what a snapshot and the signals
 /// since then give again.
@@ -28,7 +24,7 @@ pub trait ColdStore: fmt::Debug + Send + Sync {
     /// The store failed.
     fn write(&mut self, changes: Vec<Change>) -> Result<(), ColdError>;
 
-    /// The first `limit` keys behind `after` that begin with `prefix`, in order, with their values.
+    /// The first `limit` keys after `after` that begin with `prefix`, in order, with their values.
     ///
     /// # Errors
     /// The store failed.
@@ -61,40 +57,27 @@ pub enum ColdError {
 const GROUPS: u8 = b'g';
 const DUE: u8 = b'd';
 
-/// Groups looked at in one go.
+/// Groups read in one go.
 const CHUNK: usize = 1_024;
 
 /// A group in the form in which it is stored.
-pub(super) struct Stored {
+pub(crate) struct Stored {
     pub due: Timestamp,
     pub level: usize,
-    /// As [`put_key`] writes it.
+    /// As [`GroupKey::encode`](crate::correlation::group::GroupKey::encode) writes it.
     pub key: Vec<u8>,
     pub group: Vec<u8>,
 }
 
 /// The spilled groups.
 #[derive(Debug)]
-pub(super) struct Cold {
+pub(crate) struct Cold {
     store: Box<dyn ColdStore>,
     groups: usize,
     /// No spilled group is due before.
     next_due: Timestamp,
     /// Up to this key of what is due, all were taken: a store that marks what is removed need not be waded through again.
     taken_to: Vec<u8>,
-}
-
-pub(super) fn put_key(out: &mut Vec<u8>, key: &GroupKey, names: &mut Names) {
-    put_number(out, names.number(&key.rule_id));
-    put_number(out, key.values.len() as u64);
-    key.values.iter().for_each(|value| put_bytes(out, value.as_bytes()));
-}
-
-pub(super) fn read_key(from: &mut Reader<'_>, names: &Names) -> Result<GroupKey, Damaged> {
-    let rule_id: Arc<str> = names.get(from.number()?).cloned().ok_or(from.damaged())?;
-    let count = from.count()?;
-    let values = (0..count).map(|_| from.text()).collect::<Result<_, _>>()?;
-    Ok(GroupKey { rule_id, values })
 }
 
 fn of_group(key: &[u8]) -> Vec<u8> {
@@ -108,7 +91,7 @@ fn of_due(due: Timestamp, level: usize, key: &[u8]) -> Vec<u8> {
 }
 
 impl Cold {
-    pub(super) fn new(store: Box<dyn ColdStore>) -> Self {
+    pub(crate) fn new(store: Box<dyn ColdStore>) -> Self {
         Self {
             store,
             groups: 0,
@@ -118,17 +101,17 @@ impl Cold {
     }
 
     /// How many groups there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.groups
     }
 
     /// Whether a group is due before `time`, or at the end of time.
-    pub(super) fn is_due(&self, time: Timestamp) -> bool {
+    pub(crate) fn is_due(&self, time: Timestamp) -> bool {
         self.groups > 0 && (self.next_due < time || time == Timestamp::MAX)
     }
 
     /// Takes groups over.
-    pub(super) fn put(&mut self, groups: Vec<Stored>) -> Result<(), ColdError> {
+    pub(crate) fn put(&mut self, groups: Vec<Stored>) -> Result<(), ColdError> {
         let mut changes = Vec::with_capacity(2 * groups.len());
         for stored in &groups {
             self.next_due = self.next_due.min(stored.due);
@@ -148,7 +131,7 @@ impl Cold {
     }
 
     /// Gives a group out, if it is here.
-    pub(super) fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, ColdError> {
+    pub(crate) fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, ColdError> {
         if self.groups == 0 {
             return Ok(None);
         }
@@ -165,7 +148,7 @@ impl Cold {
 
     /// Gives out the groups that are due first, in order: keys and groups. Those that are due at the same time as the last one
     /// may be left.
-    pub(super) fn take_due(&mut self, before: Timestamp) -> Result<Vec<Stored>, ColdError> {
+    pub(crate) fn take_due(&mut self, before: Timestamp) -> Result<Vec<Stored>, ColdError> {
         let found = self.store.scan(DUE, &self.taken_to, CHUNK)?;
         if found.is_empty() {
             self.groups = 0;
@@ -199,8 +182,8 @@ impl Cold {
         Ok(taken)
     }
 
-    /// Keys and groups behind `after`, in the order of keys; `after` is moved on.
-    pub(super) fn read_on(&self, after: &mut Vec<u8>) -> Result<Vec<Found>, ColdError> {
+    /// Keys and groups after `after`, in the order of keys; `after` is moved on.
+    pub(crate) fn read_on(&self, after: &mut Vec<u8>) -> Result<Vec<Found>, ColdError> {
         let found = self.store.scan(GROUPS, after, CHUNK)?;
         if let Some((last, _)) = found.last() {
             after.clone_from(last);
@@ -213,7 +196,7 @@ impl Cold {
     }
 
     /// Removes what `keep` does not want of the keys.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) -> Result<(), ColdError> {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) -> Result<(), ColdError> {
         let mut after = Vec::new();
         loop {
             let found = self.store.scan(GROUPS, &after, CHUNK)?;
@@ -252,35 +235,5 @@ fn no_group() -> ColdError {
     ColdError::Damaged {
         rule_id: "an unknown rule".to_owned(),
         at: 0,
-    }
-}
-
-/// A store in memory, for tests.
-#[cfg(test)]
-#[derive(Debug, Default)]
-pub(super) struct MemoryStore(std::collections::BTreeMap<Vec<u8>, Vec<u8>>);
-
-#[cfg(test)]
-impl ColdStore for MemoryStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ColdError> {
-        Ok(self.0.get(key).cloned())
-    }
-
-    fn write(&mut self, changes: Vec<Change>) -> Result<(), ColdError> {
-        for (key, value) in changes {
-            match value {
-                Some(value) => drop(self.0.insert(key, value)),
-                None => drop(self.0.remove(&key)),
-            }
-        }
-        Ok(())
-    }
-
-    fn scan(&self, prefix: u8, after: &[u8], limit: usize) -> Result<Vec<Found>, ColdError> {
-        let first = [prefix];
-        let from = after.max(&first);
-        let behind = self.0.range(from.to_vec()..).filter(|(key, _)| key.as_slice() > after);
-        let of_prefix = behind.take_while(|(key, _)| key.first() == Some(&prefix));
-        Ok(of_prefix.take(limit).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 }

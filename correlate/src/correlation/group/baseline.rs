@@ -7,24 +7,24 @@ use std::collections::{BTreeMap, VecDeque};
 use casebook_event::Timestamp;
 use compact_str::CompactString;
 
-use super::codec::{Damaged, Reader, put_bytes, put_number, put_signed, put_u128};
-use super::plan::CorrelationPlan;
+use crate::correlation::codec::{Damaged, Reader, put_bytes, put_number, put_signed, put_u128};
+use crate::correlation::plan::CorrelationPlan;
 use crate::sigma::correlation::comparison::Fixed;
 use crate::sigma::correlation::{CorrelationKind, Deviation, FirstSeen};
 
-/// The past of a group; most types have none.
+/// What later events of a group are compared with; most types have none.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) enum Past {
+pub(crate) enum Baseline {
     /// Nothing is remembered.
     #[default]
     None,
     /// Of `first_seen`.
-    Seen(Seen),
+    Values(SeenValues),
     /// Of `deviation`.
-    Spans(Spans),
+    Spans(SpanTotals),
 }
 
-impl Past {
+impl Baseline {
     /// Whether nothing is remembered.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self, Self::None)
@@ -32,11 +32,11 @@ impl Past {
 
     /// The bytes it takes in memory, about.
     pub(crate) fn bytes(&self) -> usize {
-        let of_values = |seen: &Seen| seen.values.keys().map(|value| 48 + value.len()).sum();
+        let of_values = |seen: &SeenValues| seen.values.keys().map(|value| 48 + value.len()).sum();
         size_of::<Self>()
             + match self {
                 Self::None => 0,
-                Self::Seen(seen) => of_values(seen),
+                Self::Values(seen) => of_values(seen),
                 Self::Spans(spans) => spans.all.len() * size_of::<(i64, i128)>(),
             }
     }
@@ -44,7 +44,7 @@ impl Past {
     /// From when to when it is; of spans, the numbers of the first and the last are not times, and are left out.
     pub(crate) fn times(&self) -> (Timestamp, Timestamp) {
         match self {
-            Self::Seen(seen) => (seen.since, seen.last),
+            Self::Values(seen) => (seen.since, seen.last),
             Self::None | Self::Spans(_) => (Timestamp::MIN, Timestamp::MIN),
         }
     }
@@ -52,11 +52,11 @@ impl Past {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::None => out.push(0),
-            Self::Seen(seen) => {
+            Self::Values(seen) => {
                 out.push(1);
                 put_signed(out, seen.since.as_nanos());
                 put_signed(out, seen.last.as_nanos());
-                put_number(out, seen.look_at as u64);
+                put_number(out, seen.prune_at as u64);
                 put_number(out, seen.values.len() as u64);
                 for (value, last) in &seen.values {
                     put_bytes(out, value.as_bytes());
@@ -79,19 +79,19 @@ impl Past {
         match from.byte()? {
             0 => Ok(Self::None),
             1 => {
-                let mut seen = Seen {
+                let mut seen = SeenValues {
                     since: from.time()?,
                     last: from.time()?,
-                    look_at: usize::try_from(from.number()?).map_err(|_| from.damaged())?,
+                    prune_at: usize::try_from(from.number()?).map_err(|_| from.damaged())?,
                     values: BTreeMap::new(),
                 };
                 for _ in 0..from.count()? {
                     seen.values.insert(from.text()?, from.time()?);
                 }
-                Ok(Self::Seen(seen))
+                Ok(Self::Values(seen))
             }
             2 => {
-                let mut spans = Spans {
+                let mut spans = SpanTotals {
                     since: from.signed()?,
                     all: VecDeque::new(),
                 };
@@ -108,7 +108,7 @@ impl Past {
     pub(crate) fn latest(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
         match self {
             Self::None => None,
-            Self::Seen(seen) => Some(seen.last),
+            Self::Values(seen) => Some(seen.last),
             Self::Spans(spans) => Some(plan.span_end(spans.last()?)),
         }
     }
@@ -116,7 +116,7 @@ impl Past {
     /// When nothing of it is of use any more: once the watermark has passed that time.
     pub(crate) fn ends(&self, plan: &CorrelationPlan) -> Option<Timestamp> {
         match (self, &plan.kind) {
-            (Self::Seen(seen), _) => Some(plan.window_end(seen.last)),
+            (Self::Values(seen), _) => Some(plan.window_end(seen.last)),
             (Self::Spans(spans), CorrelationKind::Deviation(deviation)) => {
                 Some(plan.span_end(spans.last()?.saturating_add(deviation.history_spans)))
             }
@@ -127,27 +127,27 @@ impl Past {
 
 /// The values that a group has had, and when it had each last.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct SeenValues {
     /// Since when there was an event at least once in a timespan.
     since: Timestamp,
     /// When the last one was.
     last: Timestamp,
     values: BTreeMap<CompactString, Timestamp>,
-    /// With how many values those that are too old are looked for.
-    look_at: usize,
+    /// At how many values those that are too old are pruned.
+    prune_at: usize,
 }
 
-/// Fewest values at which old ones are looked for.
-const LOOK_AT_LEAST: usize = 16;
+/// Fewest values at which old ones are pruned.
+const MIN_PRUNE_VALUES: usize = 16;
 
-impl Seen {
+impl SeenValues {
     /// The group's first event.
     pub(crate) fn from(time: Timestamp) -> Self {
         Self {
             since: time,
             last: time,
             values: BTreeMap::new(),
-            look_at: LOOK_AT_LEAST,
+            prune_at: MIN_PRUNE_VALUES,
         }
     }
 
@@ -158,38 +158,38 @@ impl Seen {
     }
 
     /// Remembers a value at `time`, which is not before any other.
-    pub(crate) fn note(&mut self, value: CompactString, time: Timestamp, plan: &CorrelationPlan) {
+    pub(crate) fn observe(&mut self, value: CompactString, time: Timestamp, plan: &CorrelationPlan) {
         if plan.window_end(self.last) < time {
             *self = Self::from(time);
         }
         self.last = time;
         self.values.insert(value, time);
-        if self.values.len() >= self.look_at {
+        if self.values.len() >= self.prune_at {
             self.values.retain(|_, last| plan.window_end(*last) >= time);
-            self.look_at = (2 * self.values.len()).max(LOOK_AT_LEAST);
+            self.prune_at = (2 * self.values.len()).max(MIN_PRUNE_VALUES);
         }
     }
 }
 
 /// What the spans of a group came to, by their number since 1970.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Spans {
+pub(crate) struct SpanTotals {
     /// The first span since there was an event at least once in a history.
     since: i64,
     /// Those with events, in order, with what they came to in units of 10⁻⁹.
     all: VecDeque<(i64, i128)>,
 }
 
-impl Spans {
+impl SpanTotals {
     fn last(&self) -> Option<i64> {
         self.all.back().map(|(span, _)| *span)
     }
 
     /// Whether `amount` is too much for `span`, after those before it.
     ///
-    /// With m spans, mean μ and standard deviation σ: amount > μ + factor · σ. Spans without events count as nothing. The
+    /// With m spans, mean μ and standard deviation σ: amount > μ + factor · σ. SpanTotals without events count as nothing. The
     /// amounts are exact and are taken in order, so that the same set of events gives the same answer.
-    pub(crate) fn is_much(&self, span: i64, amount: i128, rule: &Deviation) -> bool {
+    pub(crate) fn is_outlier(&self, span: i64, amount: i128, rule: &Deviation) -> bool {
         let from = self.since.max(span - rule.history_spans);
         let count = span - from;
         if self.last().is_none_or(|last| last < span - rule.history_spans) || span - self.since < rule.learn_spans {
@@ -207,8 +207,8 @@ impl Spans {
             && units(amount) > mean + units(rule.factor.units()) * variance.sqrt()
     }
 
-    /// Remembers what a span came to, which is behind all others.
-    pub(crate) fn note(&mut self, span: i64, amount: i128, rule: &Deviation) {
+    /// Remembers what a span came to, which is after all others.
+    pub(crate) fn observe(&mut self, span: i64, amount: i128, rule: &Deviation) {
         let from = span - rule.history_spans;
         if self.last().is_none_or(|last| last < from) {
             self.since = span;
