@@ -15,6 +15,7 @@ mod encoding;
 pub(crate) mod extension;
 pub(crate) mod filter;
 pub(crate) mod head;
+mod item_value;
 pub(crate) mod lint;
 pub(crate) mod logsource;
 pub(crate) mod mapping;

@@ -81,7 +81,7 @@ impl Together {
 /// Steps that follow one another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sequence {
-    /// The rules of the steps, by their place among the members.
+    /// The rules of the steps, by their index among the members.
     pub(crate) steps: Vec<usize>,
     /// The rules that have no event from the first step to the last, one bit each.
     pub(crate) never: u64,

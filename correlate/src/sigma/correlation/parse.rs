@@ -102,38 +102,7 @@ fn sequence(
     mark: Mark,
     report: &mut Report<'_>,
 ) -> Option<(Sequence, Vec<Reference>)> {
-    let mut wanted = vec![true; rules.len()];
-    let parts = match which {
-        Which::Rules(condition) if *condition == Comparisons::at_least(rules.len() as u64) => Vec::new(),
-        Which::Expression(Condition::All(parts)) => parts.iter().collect(),
-        Which::Expression(only @ (Condition::Selection(_) | Condition::Not(_))) => vec![only],
-        _ => return not_a_sequence(mark, report),
-    };
-    let mut named = vec![parts.is_empty(); rules.len()];
-    for part in parts {
-        let (at, is_wanted) = match part {
-            Condition::Selection(at) => (*at, true),
-            Condition::Not(inner) => match **inner {
-                Condition::Selection(at) => (at, false),
-                _ => return not_a_sequence(mark, report),
-            },
-            _ => return not_a_sequence(mark, report),
-        };
-        for (other, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.rule == rules[at].rule) {
-            if named[other] && wanted[other] != is_wanted {
-                let message = format!("`{}` cannot both come and not come", rule.rule);
-                report.add(code::NEVER_TRUE, mark, message);
-                return None;
-            }
-            (named[other], wanted[other]) = (true, is_wanted);
-        }
-    }
-    if let Some(at) = named.iter().position(|named| !named) {
-        let message = format!("the condition says nothing of `{}`", rules[at].rule);
-        let help = "of a sequence every rule must come, or not come";
-        report.add_help(code::BAD_CONDITION, mark, message, help);
-        return None;
-    }
+    let wanted = wanted_of(which, rules, mark, report)?;
     let (mut steps, mut never, mut members) = (Vec::new(), 0, Vec::new());
     for (at, rule) in rules.iter().enumerate() {
         let times = match (wanted[at], counts[at].is_monotone(), counts[at].first_count()) {
@@ -168,6 +137,43 @@ fn sequence(
         return None;
     }
     Some((Sequence { steps, never }, members))
+}
+
+/// Of each rule, whether it must come, or must not.
+fn wanted_of(which: &Which, rules: &[Reference], mark: Mark, report: &mut Report<'_>) -> Option<Vec<bool>> {
+    let mut wanted = vec![true; rules.len()];
+    let parts = match which {
+        Which::Rules(condition) if *condition == Comparisons::at_least(rules.len() as u64) => Vec::new(),
+        Which::Expression(Condition::All(parts)) => parts.iter().collect(),
+        Which::Expression(only @ (Condition::Selection(_) | Condition::Not(_))) => vec![only],
+        _ => return not_a_sequence(mark, report),
+    };
+    let mut named = vec![parts.is_empty(); rules.len()];
+    for part in parts {
+        let (at, is_wanted) = match part {
+            Condition::Selection(at) => (*at, true),
+            Condition::Not(inner) => match **inner {
+                Condition::Selection(at) => (at, false),
+                _ => return not_a_sequence(mark, report),
+            },
+            _ => return not_a_sequence(mark, report),
+        };
+        for (other, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.rule == rules[at].rule) {
+            if named[other] && wanted[other] != is_wanted {
+                let message = format!("`{}` cannot both come and not come", rule.rule);
+                report.add(code::NEVER_TRUE, mark, message);
+                return None;
+            }
+            (named[other], wanted[other]) = (true, is_wanted);
+        }
+    }
+    if let Some(at) = named.iter().position(|named| !named) {
+        let message = format!("the condition says nothing of `{}`", rules[at].rule);
+        let help = "of a sequence every rule must come, or not come";
+        report.add_help(code::BAD_CONDITION, mark, message, help);
+        return None;
+    }
+    Some(wanted)
 }
 
 fn not_a_sequence<T>(mark: Mark, report: &mut Report<'_>) -> Option<T> {

@@ -61,26 +61,7 @@ impl Correlation {
             );
             return None;
         };
-        let known = [
-            "type",
-            "rules",
-            "group-by",
-            "timespan",
-            "condition",
-            "aliases",
-            "generate",
-        ];
-        for entry in entries {
-            if !known.contains(&entry.key.as_str()) {
-                let message = format!("`correlation` has no key `{}`", entry.key);
-                report.add_help(
-                    code::UNKNOWN_KEY,
-                    entry.mark,
-                    message,
-                    format!("it has {}", known.join(", ")),
-                );
-            }
-        }
+        refuse_unknown_keys(entries, report);
         let rules = references(node, report);
         let timespan_nanos = timespan(node, report);
         let extension = Extension::read(casebook.map(|entry| &entry.value), report);
@@ -89,20 +70,7 @@ impl Correlation {
         let entity = extension.entity(report);
         let clusters = extension.clusters(report);
         let aliases = aliases(node, report);
-        let generate = match node.entry("generate").or(generate).map(|entry| &entry.value) {
-            None => false,
-            Some(Node {
-                data: Data::Bool(flag), ..
-            }) => *flag,
-            Some(other) => {
-                report.add(
-                    code::BAD_VALUE,
-                    other.mark,
-                    format!("`generate` is true or false, not {}", other.kind()),
-                );
-                false
-            }
-        };
+        let generate = generates(node.entry("generate").or(generate), report);
         let is_temporal = |kind: &CorrelationKind| matches!(kind, CorrelationKind::Temporal(_));
         if rules.len() == 1 && parsed.as_ref().is_some_and(|parsed| is_temporal(&parsed.kind)) {
             report.add(
@@ -154,6 +122,39 @@ impl Correlation {
         let alias = self.aliases.iter().find(|alias| alias.name == *name);
         let field = alias.and_then(|alias| alias.fields.iter().find(|(reference, _)| is_rule(&reference.rule)));
         field.map_or(name, |(_, field)| field)
+    }
+}
+
+/// The keys of the section.
+const KEYS: [&str; 7] = [
+    "type",
+    "rules",
+    "group-by",
+    "timespan",
+    "condition",
+    "aliases",
+    "generate",
+];
+
+fn refuse_unknown_keys(entries: &[Entry], report: &mut Report<'_>) {
+    for entry in entries.iter().filter(|entry| !KEYS.contains(&entry.key.as_str())) {
+        let message = format!("`correlation` has no key `{}`", entry.key);
+        let help = format!("it has {}", KEYS.join(", "));
+        report.add_help(code::UNKNOWN_KEY, entry.mark, message, help);
+    }
+}
+
+fn generates(entry: Option<&Entry>, report: &mut Report<'_>) -> bool {
+    match entry.map(|entry| &entry.value) {
+        None => false,
+        Some(Node {
+            data: Data::Bool(flag), ..
+        }) => *flag,
+        Some(other) => {
+            let message = format!("`generate` is true or false, not {}", other.kind());
+            report.add(code::BAD_VALUE, other.mark, message);
+            false
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::sigma::rule::{Body, Rule};
 /// Most selections for which every combination is tried.
 const MAX_TABLE_SELECTIONS: usize = 12;
 
-/// Lints one rule. `alerts` says whether it raises alerts: what only they need is not asked of the others.
+/// Lints one rule. `alerts` says whether it raises alerts: what only they need is not required of the others.
 pub(crate) fn lint(rule: &Rule, alerts: bool, report: &mut Report<'_>) {
     if rule.head.id.is_none() {
         let help = "add `id:` with a new UUID";
