@@ -26,7 +26,7 @@ pub struct Loaded {
 }
 
 impl RuleSet {
-    /// Loads rule files. The order of the files does not matter: rules are ordered by path and place.
+    /// Loads rule files. The order of the files does not matter: rules are ordered by path and line.
     ///
     /// Errors are in the diagnostics, and then there is no rule set: half a rule pack is worse than the old one.
     pub fn load(files: impl IntoIterator<Item = RuleFile>) -> Loaded {

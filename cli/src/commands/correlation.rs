@@ -103,7 +103,9 @@ pub fn rows(groups: &[PendingGroup]) -> Rows {
             .collect();
         let list = |holds: bool| {
             let required = group.requirements.iter().filter(|required| required.holds == holds);
-            let texts: Vec<String> = required.map(|required| format!("{} ({})", required.what, required.has)).collect();
+            let texts: Vec<String> = required
+                .map(|required| format!("{} ({})", required.what, required.has))
+                .collect();
             Value::from(texts.join("; "))
         };
         rows.rows.push(vec![

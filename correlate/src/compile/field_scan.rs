@@ -25,7 +25,7 @@ pub(crate) struct FieldScan {
 enum Texts {
     /// Every place of every text is reported.
     Every(AhoCorasick),
-    /// So many texts end with others (`a`, `aa`, `aaa`, …) that telling every place would take the product of their number
+    /// So many texts end with others (`a`, `aa`, `aaa`, …) that reporting every place would take the product of their number
     /// and the value's length: what a state reports is reported the first time, and at the value's end.
     Once(Box<NFA>),
     /// The automaton would be larger than its library can build: the texts are tried one by one.
@@ -52,7 +52,7 @@ impl Texts {
 }
 
 /// Whether more texts than are bearable end at one place of a value. Wherever a value is, the automaton has seen the
-/// beginning of one of the texts: they alone need to be looked at.
+/// beginning of one of the texts: they alone need to be examined.
 fn is_nested(automaton: &AhoCorasick, texts: &[String]) -> bool {
     texts.iter().any(|text| {
         let (mut end, mut here) = (0, 0);
@@ -219,7 +219,7 @@ mod tests {
         let (atoms, reported) = hits(&scan, &"a".repeat(1 << 20));
         // Every text begins, ends and is in the value; none is it.
         assert_eq!(atoms.len(), 3_000);
-        // Each of a thousand states tells its texts once, and the last one again: not each of a million places.
+        // Each of a thousand states reports its texts once, and the last one again: not each of a million places.
         assert!(reported <= 4 * 1_000 * 1_001, "{reported}");
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Compiles detections. Rule numbers are places in `rules`.
+    /// Compiles detections. Rule numbers are indexes into `rules`.
     pub(crate) fn new<'a>(rules: impl IntoIterator<Item = (&'a RuleLogsource, &'a Detection)>) -> Self {
         let mut atoms = Atoms::default();
         let mut conditions = Vec::new();

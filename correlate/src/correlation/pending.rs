@@ -199,14 +199,14 @@ fn steps(plan: &CorrelationPlan, sequence: &Sequence, inside: &[&Entry]) -> Vec<
     let mut missing = false;
     let mut requirements = Vec::new();
     for (step, &member) in sequence.steps.iter().enumerate() {
-        let fits = |(place, entry): &(usize, &&Entry)| {
-            entry.members >> member & 1 == 1 && entry.event.time >= at && !taken.contains_key(place)
+        let fits = |(index, entry): &(usize, &&Entry)| {
+            entry.members >> member & 1 == 1 && entry.event.time >= at && !taken.contains_key(index)
         };
         let found = inside.iter().enumerate().filter(fits);
         let found = found.min_by_key(|(_, entry)| (entry.event.time, entry.members.count_ones(), entry.event.event_id));
         let found = found.filter(|_| !missing);
-        if let Some((place, entry)) = found {
-            taken.insert(place, step);
+        if let Some((index, entry)) = found {
+            taken.insert(index, step);
             at = entry.event.time;
         }
         missing |= found.is_none();
@@ -219,7 +219,7 @@ fn steps(plan: &CorrelationPlan, sequence: &Sequence, inside: &[&Entry]) -> Vec<
     let first = taken
         .keys()
         .next()
-        .and_then(|&place| inside.get(place))
+        .and_then(|&index| inside.get(index))
         .map(|entry| entry.event.time);
     for member in (0..plan.members.len()).filter(|member| sequence.never >> member & 1 == 1) {
         let in_the_way = inside.iter().filter(|entry| {

@@ -21,8 +21,8 @@ type Group = BTreeMap<(Timestamp, EventId), Entry>;
 /// The groups of a correlation.
 type Groups = BTreeMap<Vec<CompactString>, Group>;
 
-/// The final alerts of a set of signals and of facts about who is who, in order of time and id.
-pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) -> Vec<Alert> {
+/// The final alerts of a set of signals and of bindings, in order of time and id.
+pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], observed: &[Binding]) -> Vec<Alert> {
     let mut alerts = Vec::new();
     let mut raised: BTreeMap<(&str, EventId), &EventRef> = BTreeMap::new();
     let mut groups: BTreeMap<&str, Groups> = BTreeMap::new();
@@ -49,8 +49,8 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
                 add(groups, signal.group.clone(), entry(None));
                 continue;
             };
-            // Who was who then, by all that was told: what counts of anything later, the bindings know.
-            let bindings: Bindings = told.iter().collect();
+            // Resolved as of then, by all that was observed: what counts of anything later, the bindings know.
+            let bindings: Bindings = observed.iter().collect();
             for attributed in attribute(&bindings, &signal.entity, kind, signal.event.time, &mut Vec::new()) {
                 let mut values = signal.group.clone();
                 values.push(attributed.entity.clone());
@@ -63,7 +63,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
             .into_iter()
             .map(|((rule_id, _), event)| detection_alert(&plans.detections[rule_id], event.clone())),
     );
-    // What others build on is told before them.
+    // What others build on is emitted before them.
     let mut in_order: Vec<_> = plans.correlations.values().collect();
     in_order.sort_by_key(|plan| plan.level);
     for plan in in_order {

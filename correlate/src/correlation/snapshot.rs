@@ -94,7 +94,7 @@ pub enum SnapshotError {
     /// A part of groups is damaged.
     #[error("correlation snapshot: part {part} is damaged at byte {at}")]
     Damaged {
-        /// Its place in the list, from 0.
+        /// Its index in the list, from 0.
         part: usize,
         /// Where reading stopped.
         at: usize,
@@ -267,9 +267,9 @@ impl Restoring {
     /// The values of a group that this version would have written.
     fn migrate(&mut self, plan: &CorrelationPlan, values: &mut Vec<CompactString>) {
         if self.version == WITHOUT_CLUSTERS
-            && let Some(place) = plan.cluster.filter(|place| *place <= values.len())
+            && let Some(index) = plan.cluster.filter(|index| *index <= values.len())
         {
-            values.insert(place, CompactString::default());
+            values.insert(index, CompactString::default());
             self.migrated_groups += 1;
         }
     }

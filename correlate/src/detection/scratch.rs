@@ -1,4 +1,4 @@
-//! What a detector remembers while it looks at one event. Nothing is cleared between events: every note carries the
+//! What a detector remembers while it evaluates one event. Nothing is cleared between events: every note carries the
 //! number of the event it was made for.
 
 use crate::compile::{AtomId, FieldIndex};

@@ -13,11 +13,11 @@ use super::{Binding, Bindings, Confidence, How, Identifier, IdentifierKind};
 /// time, both ends included; none where it says nothing new. Nothing else changes: neither an entity, nor what it may as well have
 /// been, nor how surely or by what that is known (but for [`Step::seen`](super::Step::seen), which no alert shows).
 ///
-/// The spans are exact, up to identifiers with more than 512 facts, of which the outermost bound is told: from seven days before the
-/// binding to the longest age behind the last sighting that it joins.
+/// The spans are exact, up to identifiers with more than 512 facts, of which the outermost bound is given: from seven days before the
+/// binding to the longest age after the last sighting that it joins.
 pub(crate) fn affected(known: &Bindings, new: &Binding) -> Vec<(Identifier, (Timestamp, Timestamp))> {
     let mut found = Vec::new();
-    for (from, kinds) in asked_about(known, new) {
+    for (from, kinds) in concerned(known, new) {
         let (before, mut after) = (known.about(&from), known.about(&from));
         after.learn(new);
         let spans = kinds
@@ -42,7 +42,7 @@ pub(super) fn affected_span(known: &Bindings, new: &Binding) -> Option<(Timestam
 }
 
 /// The identifiers that the binding says something about, with the kinds of what they stand for.
-fn asked_about(known: &Bindings, new: &Binding) -> Vec<(Identifier, Vec<IdentifierKind>)> {
+fn concerned(known: &Bindings, new: &Binding) -> Vec<(Identifier, Vec<IdentifierKind>)> {
     if known.knows(new) {
         return Vec::new();
     }
@@ -51,7 +51,7 @@ fn asked_about(known: &Bindings, new: &Binding) -> Vec<(Identifier, Vec<Identifi
     }
     // What is called so ends: so does what it stood for, and what stood for it.
     let mut found = vec![(new.from.clone(), IdentifierKind::ALL.to_vec())];
-    let leading = known.ending.of(&new.to);
+    let leading = known.table.ending.of(&new.to);
     found.extend(leading.map(|from| (from.clone(), vec![new.to.kind])));
     found
 }
@@ -65,7 +65,7 @@ fn changed(
     new: &Binding,
 ) -> Option<(Timestamp, Timestamp)> {
     let relation = Relation::of(from.kind, to)?;
-    if before.entries == after.entries {
+    if before.table.entries == after.table.entries {
         return None;
     }
     if before.facts_of(from) > MAX_EXACT_FACTS {

@@ -1,4 +1,4 @@
-//! Who stands for what no longer once it has ended: an end that is told late is found by it.
+//! Who stands for what no longer once it has ended: an end that is reported late is found by it.
 
 use std::collections::{BTreeSet, HashMap};
 

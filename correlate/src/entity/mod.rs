@@ -1,5 +1,7 @@
-//! Who is who, and when: which pod had an address, which container was of which pod, on which node, under which service
-//! account, behind which cloud session. `docs/entities.md` says what is learned from what, and for how long it holds.
+//! Here is an identifier and a time: which entity did it stand for? (Entity resolution.)
+//!
+//! Which pod had an address, which container was of which pod, on which node, under which service account, with which cloud
+//! session. `docs/entities.md` says what is learned from what, and for how long it holds.
 //!
 //! ```text
 //! Event ─bindings_of─▶ Binding ─learn─▶ Bindings
@@ -12,6 +14,7 @@ mod cluster;
 mod dedup;
 mod ending;
 mod eviction;
+mod fact_table;
 mod history;
 mod hold;
 mod learn;

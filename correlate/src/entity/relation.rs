@@ -23,7 +23,7 @@ pub(super) struct Relation {
     pub(super) ends_with_from: bool,
     /// Whether it ends with what is called `to`.
     pub(super) ends_with_to: bool,
-    /// Whether one that is told later holds back to where the one before it is known to have ended.
+    /// Whether one that is observed later holds back to where the one before it is known to have ended.
     pub(super) reaches_back: bool,
 }
 

@@ -155,7 +155,7 @@ impl Chains {
 }
 
 /// Which correlations have the cluster in their group without naming it: those that do not say otherwise. One that builds on
-/// alerts which are of no one cluster cannot tell them apart by it.
+/// alerts which are of no one cluster cannot separate them by it.
 fn by_cluster(rules: &[Named], members: &Members, levels: &[usize]) -> Vec<bool> {
     let mut found = vec![false; rules.len()];
     let mut order: Vec<usize> = (0..rules.len()).collect();

@@ -113,7 +113,7 @@ pub struct RuleInfo {
     pub references: Vec<String>,
     /// Sigma `falsepositives`.
     pub false_positives: Vec<String>,
-    /// Sigma `fields`: those worth a look.
+    /// Sigma `fields`: those worth reading.
     pub fields: Vec<String>,
     /// Sigma `tags`.
     pub tags: Vec<CompactString>,

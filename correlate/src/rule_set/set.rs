@@ -98,7 +98,7 @@ impl RuleSet {
         self.infos.is_empty()
     }
 
-    /// The rules, by file and place.
+    /// The rules, by file and line.
     pub fn rules(&self) -> std::slice::Iter<'_, RuleInfo> {
         self.infos.iter()
     }

@@ -45,7 +45,7 @@ impl Entry {
         number.unwrap_or_default().units()
     }
 
-    /// The bytes it takes in memory, about: allocations have sizes of their own, some eighth above what is asked.
+    /// The bytes it takes in memory, about: allocations have sizes of their own, some eighth above what is requested.
     pub(super) fn bytes(&self) -> usize {
         let value = self.value.as_ref().map_or(0, |value| value.len());
         let evidence = self

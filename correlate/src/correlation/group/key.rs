@@ -1,4 +1,4 @@
-//! What tells groups apart, and what they weigh.
+//! The key of a group, and what groups weigh.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use compact_str::CompactString;
 
 use crate::correlation::codec::{Damaged, Names, Reader, put_bytes, put_number};
 
-/// What tells groups apart: the rule, and the values of its group-by fields.
+/// The key of a group: the rule, and the values of its group-by fields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct GroupKey {
     pub rule_id: Arc<str>,

@@ -1,6 +1,6 @@
 //! What a set of events says: the windows in which a condition holds.
 //!
-//! A window is fixed by two times, both of which belong to it. Events of the same time are never told apart: they enter a
+//! A window is fixed by two times, both of which belong to it. Events of the same time are never separated: they enter a
 //! window, and leave the set, together. So the windows are a function of the set, whatever the order of arrival.
 
 use std::collections::HashMap;
@@ -94,7 +94,7 @@ fn first_count(
 
 /// The earliest time from which on the events within the timespan have `threshold` different values.
 ///
-/// Both ends of what is looked at only move forward: an event is counted once, and given up once.
+/// Both ends of the span under consideration only move forward: an event is counted once, and given up once.
 fn first_values(
     plan: &CorrelationPlan,
     threshold: usize,

@@ -1,4 +1,4 @@
-//! The groups in memory, and the spilled ones behind them.
+//! The groups in memory, and the spilled ones below them.
 
 use std::collections::{BTreeSet, HashMap, hash_map};
 use std::sync::Arc;
@@ -234,7 +234,7 @@ impl GroupTable {
         Ok(Some((key, group)))
     }
 
-    /// Takes all groups in memory, without a look at the bound: the table is of no use then.
+    /// Takes all groups in memory, whatever the bound: the table is of no use then.
     pub(crate) fn into_groups(self) -> HashMap<Arc<GroupKey>, Group> {
         self.groups
     }

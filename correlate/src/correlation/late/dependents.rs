@@ -176,7 +176,7 @@ impl Dependents {
     }
 }
 
-/// A number for an identifier. Two may have the same: then one group more is looked at.
+/// A number for an identifier. Two may have the same: then one group more is repaired.
 pub(crate) fn number_of(identifier: &Identifier) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(&[identifier.kind as u8]);

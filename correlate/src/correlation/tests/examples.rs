@@ -9,7 +9,7 @@ use casebook_event::{
     Timestamp, Value, Watermark,
 };
 
-use super::rule_file;
+use super::world::rule_file;
 use crate::correlation::{CorrelationConfig, CorrelationEngine};
 use crate::{Detector, RuleSet};
 
@@ -188,10 +188,10 @@ fn temporal() {
 fn temporal_with_something_absent() {
     let without = "type: temporal, rules: [a, b, c], condition: a and b and not c";
     check(without, "a0 b5", &[(5, 2)]);
-    // What is absent must be absent from the whole window, behind the others too.
+    // What is absent must be absent from the whole window, after the others too.
     check(without, "a0 b5 c10", &[]);
     check(without, "a0 b5 c11", &[(5, 2)]);
-    // A window that begins behind it does not have it.
+    // A window that begins after it does not have it.
     check(without, "c0 a1 b2", &[(2, 2)]);
     check(without, "a0 c1 a2 b3", &[(3, 2)]);
     let at_most_one = "type: temporal, rules: [a, b], condition: { lt: 2 }";
@@ -250,7 +250,7 @@ fn first_seen() {
     check(new, "a0=x a3=x a5=x", &[]);
     check(new, "a0=x a5=y a6=y a7=z", &[(5, 1), (7, 1)]);
     check(new, "a0=x a5=y a5=y", &[(5, 2)]);
-    // Within a timespan it is known; behind it, it is new again.
+    // Within a timespan it is known; after it, it is new again.
     check(new, "a0=x a10=x", &[]);
     check(new, "a0=x a5=y a11=x", &[(5, 1), (11, 1)]);
     // After a timespan of silence, learning begins anew.
@@ -283,7 +283,7 @@ fn correlations_of_correlations() {
     check(burst_then, "a0 a1 a2 b5", &[(5, 4)]);
     check(burst_then, "a0 a1 b5", &[]);
     check(burst_then, "b1 a0 a1 a2", &[]);
-    // The burst counts at the time at which it is met, and its window may end behind what follows.
+    // The burst counts at the time at which it is met, and its window may end after what follows.
     check(burst_then, "a0 a1 a2 b2", &[(2, 4)]);
     check(burst_then, "a0 a1 a2 b13", &[]);
     let two_bursts = "type: event_count, rules: [a], condition: { gte: 2 }; type: event_count, rules: [inner], condition: { gte: 2 }, timespan: 30s";

@@ -5,7 +5,7 @@ use casebook_event::{AlertStatus, Partition, Position, SignalMessage, Timestamp,
 use proptest::test_runner::{Config, TestRunner};
 
 use super::late_worker::{Worker, check_law, happenings, nowhere, steps};
-use super::{arrivals, cases, plans};
+use super::world::{arrivals, cases, plans};
 
 #[test]
 fn however_late_the_alerts_are_those_of_all_events() {
@@ -39,7 +39,7 @@ fn beyond_the_horizon_nothing_changes_any_more() {
 
 /// The matches of a count of three in ten seconds by the `n`th event: its second, and its identity.
 fn matches_of_count(n: usize, (seconds, id): (i64, i64)) -> impl Iterator<Item = SignalMessage> {
-    let happened = super::Happened {
+    let happened = super::world::Happened {
         id: id as u128,
         seconds,
         user: 0,
@@ -55,14 +55,14 @@ fn matches_of_count(n: usize, (seconds, id): (i64, i64)) -> impl Iterator<Item =
         .map(SignalMessage::Signal)
 }
 
-/// A worker that was told of events of a rule that counts; with the number of alerts that it had told at the watermark.
+/// A worker that got events of a rule that counts; with the number of alerts that it had reported at the watermark.
 fn run_count(events: &[(i64, i64)], watermark: i64) -> (Worker, usize) {
     let mut worker = Worker::new(&plans(), i64::MAX);
     worker.messages.push(SignalMessage::Watermark(Watermark {
         partition: Partition::new("logs", 0),
         time: Timestamp::MIN,
     }));
-    let mut told = 0;
+    let mut reported = 0;
     for (n, event) in events.iter().enumerate() {
         worker.messages.extend(matches_of_count(n, *event));
         worker.apply_all();
@@ -70,19 +70,19 @@ fn run_count(events: &[(i64, i64)], watermark: i64) -> (Worker, usize) {
             worker.watermark(watermark);
             worker.apply_all();
             worker.commit(0, true);
-            told = worker.alerts.len();
+            reported = worker.alerts.len();
         }
         if n > 2 {
             worker.commit(usize::MAX, true);
         }
     }
-    (worker, told)
+    (worker, reported)
 }
 
 /// What a worker reports of a count of three in ten seconds, a line each: the second of the first event, revision, status, events.
-fn told_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertStatus, u64)> {
-    let (worker, told) = run_count(events, watermark);
-    let alerts = worker.alerts[told..].iter();
+fn reports_of_count(events: &[(i64, i64)], watermark: i64) -> Vec<(i64, u32, AlertStatus, u64)> {
+    let (worker, reported) = run_count(events, watermark);
+    let alerts = worker.alerts[reported..].iter();
     alerts
         .map(|alert| {
             let first = alert.window.from.as_nanos() / 1_000_000_000 - 1_000;
@@ -123,7 +123,7 @@ fn what_comes_again_late_costs_a_look_and_no_repair() {
 #[test]
 fn a_late_event_repairs_its_group_and_what_it_withdraws_stays_visible() {
     let before = [(5, 5), (6, 6), (7, 7)];
-    let after = |late: &[(i64, i64)]| told_of_count(&[&before, late].concat(), 60);
+    let after = |late: &[(i64, i64)]| reports_of_count(&[&before, late].concat(), 60);
     use AlertStatus::{Final, Retracted};
     let moved = [(5, 3, Retracted, 3), (3, 1, Final, 4)];
     assert_eq!(after(&[(3, 3)]), moved);

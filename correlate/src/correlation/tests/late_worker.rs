@@ -1,4 +1,4 @@
-//! A worker of the laws of lateness: an engine, and the tables of what it keeps and tells, with commits, repairs and crashes.
+//! A worker of the laws of lateness: an engine, and the tables of what it keeps and reports, with commits, repairs and crashes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use casebook_event::{
 use compact_str::CompactString;
 use proptest::prelude::*;
 
-use super::{Arrival, Happened, restore, snapshot, sorted};
+use super::world::{Arrival, Happened, restore, snapshot, sorted};
 use crate::correlation::plan::Plans;
 use crate::correlation::reference::final_alerts;
 use crate::correlation::*;
@@ -21,7 +21,7 @@ pub(super) enum Step {
     Watermark(i64),
     /// A commit, with so many repairs in it.
     Commit(usize),
-    /// A commit that ends behind the tables of what is kept.
+    /// A commit that ends after the tables of what is kept.
     HalfCommit(usize),
     /// A crash: all goes on from the last commit.
     Crash,
@@ -37,7 +37,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
     prop::collection::vec((0usize..48, step), 0..24)
 }
 
-/// Something that comes: an event's matches, and what was told of who is who.
+/// Something that comes: an event's matches, and bindings.
 #[derive(Debug, Clone)]
 pub(super) struct Happening {
     pub time: Timestamp,
@@ -156,12 +156,12 @@ impl Worker {
         self.kept_next = self.kept_next.max(self.next);
     }
 
-    fn told(&self, asked: &[(u128, Timestamp)]) -> Vec<Alert> {
+    fn reported(&self, required: &[(u128, Timestamp)]) -> Vec<Alert> {
         let mut latest: BTreeMap<CompactString, Alert> = BTreeMap::new();
         for alert in self.alerts.iter().chain(&self.pending) {
-            let is_asked = asked.iter().any(|(id, _)| format!("{id:032x}") == alert.alert.id);
+            let is_required = required.iter().any(|(id, _)| format!("{id:032x}") == alert.alert.id);
             let known = latest.get(&alert.alert.id);
-            if is_asked && known.is_none_or(|known| known.alert.revision <= alert.alert.revision) {
+            if is_required && known.is_none_or(|known| known.alert.revision <= alert.alert.revision) {
                 latest.insert(alert.alert.id.clone(), alert.clone());
             }
         }
@@ -204,8 +204,8 @@ impl Worker {
             signals = rest;
         }
         repair.feed(signals, self.engine.stats().watermark).unwrap();
-        let told = self.told(&repair.required_alerts(&self.engine));
-        repair.finish(&mut self.engine, told, &mut self.pending).unwrap();
+        let reported = self.reported(&repair.required_alerts(&self.engine));
+        repair.finish(&mut self.engine, reported, &mut self.pending).unwrap();
         true
     }
 
@@ -263,7 +263,7 @@ fn holding(alerts: &[Alert]) -> Vec<Alert> {
             "every alert becomes final: {alert:?}"
         );
         alert.alert.revision = 1;
-        // A base rule's alert is told at once, with where it was read first.
+        // A base rule's alert is reported at once, with where it was read first.
         if alert.rule.kind == "detection" {
             alert
                 .evidence
@@ -300,7 +300,7 @@ pub(super) fn nowhere() -> Position {
     }
 }
 
-/// Checks that what is told in the end is what the reference tells of all that came within the horizon.
+/// Checks that what is reported in the end is what the reference reports of all that came within the horizon.
 pub(super) fn check_law(
     plans: &Arc<Plans>,
     happenings: &[Happening],
@@ -344,8 +344,8 @@ pub(super) fn check_law(
     prop_assert_eq!(worker.engine.repairing(), 0);
     worker.engine.finish(&mut worker.pending).unwrap();
     worker.alerts.append(&mut worker.pending);
-    let told: Vec<Binding> = happenings.iter().flat_map(|h| h.bindings.iter().cloned()).collect();
-    let mut want = final_alerts(plans, &all, &told);
+    let observed: Vec<Binding> = happenings.iter().flat_map(|h| h.bindings.iter().cloned()).collect();
+    let mut want = final_alerts(plans, &all, &observed);
     for alert in want.iter_mut().filter(|alert| alert.rule.kind == "detection") {
         alert
             .evidence

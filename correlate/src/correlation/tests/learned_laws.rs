@@ -1,4 +1,4 @@
-//! The law of lateness for what is learned of who is who: whenever it is told, the alerts that are left in the end are those of the
+//! The law of lateness for bindings: whenever they are learned, the alerts that are left in the end are those of the
 //! reference, which knew it all along.
 
 use std::cell::RefCell;
@@ -13,7 +13,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::late_worker::{Happening, Step, Worker, check_law, position, steps};
-use super::{Happened, arrivals, cases, rules_of};
+use super::world::{Happened, arrivals, cases, rules_of};
 use crate::correlation::plan::Plans;
 use crate::correlation::reference::final_alerts;
 use crate::{Detector, RuleSet};
@@ -71,7 +71,7 @@ fn signals(event: Happened, n: usize) -> Vec<Signal> {
     signals
 }
 
-/// A binding of few names, so that they meet: what is told, in which second, how surely.
+/// A binding of few names, so that they meet: what it says, in which second, how surely.
 fn binding() -> impl Strategy<Value = Binding> {
     // Names end a minute before they are believed no more: most of what ends has ended before the events.
     let seconds = prop_oneof![3 => 0i64..40, 2 => -200i64..0];
@@ -151,15 +151,15 @@ fn every_correlation_of_the_law_raises_alerts_and_repairs() {
     for _ in 0..2_000 {
         let happenings = happenings().new_tree(&mut runner).unwrap().current();
         let all: Vec<Signal> = happenings.iter().flat_map(|h| h.signals.clone()).collect();
-        let told: Vec<Binding> = happenings.iter().flat_map(|h| h.bindings.clone()).collect();
-        for alert in final_alerts(&plans, &all, &told) {
+        let observed: Vec<Binding> = happenings.iter().flat_map(|h| h.bindings.clone()).collect();
+        for alert in final_alerts(&plans, &all, &observed) {
             silent.remove(alert.rule.id.as_str());
         }
         let mut worker = Worker::new(&plans, i64::MAX);
         let signals = all.into_iter().map(SignalMessage::Signal);
         worker.messages.extend(signals);
         worker.watermark(60);
-        worker.messages.extend(told.into_iter().map(SignalMessage::Binding));
+        worker.messages.extend(observed.into_iter().map(SignalMessage::Binding));
         worker.apply_all();
         worker.commit(usize::MAX, true);
         repaired += worker.engine.stats().repairs.repaired_keys;
@@ -196,16 +196,16 @@ fn a_group_that_loses_its_events_forgets_them() {
         ),
         bindings: Vec::new(),
     };
-    let told = |bindings: &[Binding]| Happening {
+    let observed = |bindings: &[Binding]| Happening {
         time: Timestamp::from_seconds(1_000),
         signals: Vec::new(),
         bindings: bindings.to_vec(),
     };
     // What the first pod is thought to have done at 10 would make the other value at 16 a new one of a pod that is known.
     let happenings = [
-        told(&[has_address("10.0.0.1", "uid-0", 0), has_address("10.0.0.2", "uid-0", 0)]),
+        observed(&[has_address("10.0.0.1", "uid-0", 0), has_address("10.0.0.2", "uid-0", 0)]),
         event(1, 3, 10),
-        told(&[has_address("10.0.0.1", "uid-1", 5)]),
+        observed(&[has_address("10.0.0.1", "uid-1", 5)]),
         event(3, 4, 16),
     ];
     let steps = [
@@ -245,8 +245,8 @@ fn what_is_learned_late_is_cited_by_what_it_retracts() {
             .count(),
         1
     );
-    let told = worker.alerts.len();
-    // Nothing new is said: no group is looked at again.
+    let reported = worker.alerts.len();
+    // Nothing new is said: no group is repaired.
     worker.messages.push(SignalMessage::Binding(first));
     worker.apply_all();
     assert_eq!(worker.engine.repairing(), 0);
@@ -255,7 +255,7 @@ fn what_is_learned_late_is_cited_by_what_it_retracts() {
     worker.apply_all();
     assert_eq!(worker.engine.repairing(), 1);
     worker.commit(usize::MAX, true);
-    let anew: Vec<_> = worker.alerts[told..]
+    let anew: Vec<_> = worker.alerts[reported..]
         .iter()
         .map(|alert| {
             (

@@ -23,7 +23,7 @@ fn holds(cases: &[(&str, &str, bool)]) {
 fn every_modifier_has_a_case() {
     let cases = include_str!("conformance.rs");
     for modifier in MODIFIERS {
-        let is_used = |behind: &str| cases.contains(&format!("|{modifier}{behind}"));
+        let is_used = |after: &str| cases.contains(&format!("|{modifier}{after}"));
         // As the last modifier of a key, quoted or not, or before another.
         assert!([":", "'", "|"].into_iter().any(is_used), "{modifier}");
     }
@@ -153,7 +153,7 @@ fn encodings_respell_the_value() {
         ("{c|utf16|base64: cmd}", r#"{"c":"//5jAG0AZAA="}"#, true),
         ("{c|utf16le|base64: cmd}", r#"{"c":"YwBtAGQA"}"#, true),
         ("{c|wide|base64offset|contains: cmd}", r#"{"c":"eABjAG0AZAA="}"#, true),
-        // The three shifts of `secret`, behind nothing, one byte and two.
+        // The three shifts of `secret`, after nothing, one byte and two.
         ("{c|base64offset|contains: secret}", r#"{"c":"c2VjcmV0"}"#, true),
         ("{c|base64offset|contains: secret}", r#"{"c":"eHNlY3JldA=="}"#, true),
         ("{c|base64offset|contains: secret}", r#"{"c":"eHhzZWNyZXQ="}"#, true),

@@ -112,10 +112,10 @@ fn published_kubernetes_rules_find_what_they_mean() {
     check("{capabilities: '*'}", plain, false);
     // An exec over a WebSocket is a get.
     let exec = |verb: &str, sub: &str| format!(r#"{{"verb":"{verb}","objectRef":{{"subresource":"{sub}"}}}}"#);
-    let asked = "{verb: create, objectRef.subresource: exec}";
-    check(asked, &exec("create", "exec"), true);
-    check(asked, &exec("get", "exec"), true);
-    check(asked, &exec("delete", "exec"), false);
+    let selection = "{verb: create, objectRef.subresource: exec}";
+    check(selection, &exec("create", "exec"), true);
+    check(selection, &exec("get", "exec"), true);
+    check(selection, &exec("delete", "exec"), false);
     check(
         "{verb: create, objectRef.subresource: [exec, attach]}",
         &exec("get", "attach"),

@@ -39,7 +39,7 @@ pub(super) fn learn(event: &Event, sink: &mut BindingSink<'_>) {
             whole: false,
         },
         subresource: field(event, FieldId::OrchestratorResourceSubresource).unwrap_or_default(),
-        asked: native.get("requestObject"),
+        body: native.get("requestObject"),
         answered: native.get("responseObject"),
     };
     let resource = field(event, FieldId::OrchestratorResourceType).unwrap_or_default();
@@ -64,7 +64,7 @@ struct Request<'a> {
     user: &'a str,
     subresource: &'a str,
     of: Requested<'a>,
-    asked: Option<ValueRef<'a>>,
+    body: Option<ValueRef<'a>>,
     answered: Option<ValueRef<'a>>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
     /// The objects of the answer and of the request.
     fn objects(&self, is_kind: fn(&str) -> bool) -> Vec<ValueRef<'a>> {
         let mut found = objects(self.answered, is_kind);
-        found.extend(objects(self.asked, is_kind));
+        found.extend(objects(self.body, is_kind));
         found
     }
 
@@ -92,7 +92,7 @@ impl<'a> Request<'a> {
         let is_pod = |kind: &str| kind == "Pod";
         let named = self.named();
         // A kubelet deletes the pod of that uid and no other of the name.
-        let meant = self.asked.and_then(|body| body.str_at(&["preconditions", "uid"]));
+        let meant = self.body.and_then(|body| body.str_at(&["preconditions", "uid"]));
         let answered = objects(self.answered, is_pod).first().copied();
         let uid = named.uid.or(meant).or(answered
             .and_then(|object| object.str_at(&["metadata", "uid"]))
@@ -122,7 +122,7 @@ impl<'a> Request<'a> {
         }
         // The status in a request counts where the request is about the status: the API server takes it from no other.
         let status = Some(status).filter(|_| self.subresource == "status");
-        for object in objects(self.asked, is_pod) {
+        for object in objects(self.body, is_pod) {
             // What is created is reported whole; what is applied or patched, in part.
             let whole = self.verb == "create";
             pod::learn(object, Requested { whole, ..named }, status, &mut sink);
@@ -143,7 +143,7 @@ impl<'a> Request<'a> {
         let grace_of = |body: Option<ValueRef<'_>>, path: &[&str]| body?.at(path)?.as_i64();
         let reported_seconds = [
             grace_of(self.answered, &["metadata", "deletionGracePeriodSeconds"]),
-            grace_of(self.asked, &["gracePeriodSeconds"]),
+            grace_of(self.body, &["gracePeriodSeconds"]),
         ];
         let seconds = reported_seconds.into_iter().flatten().min().or(by_node.then_some(0));
         let grace = seconds.map_or(DEFAULT_GRACE_NANOS, |seconds| {
@@ -159,7 +159,7 @@ impl<'a> Request<'a> {
     }
 
     fn learn_binding(&self, sink: &mut BindingSink<'_>) {
-        let Some(body) = self.asked else { return };
+        let Some(body) = self.body else { return };
         let pod = PodNames::new(
             body.str_at(&["metadata", "uid"]).or(self.of.uid),
             self.of.namespace.or(body.str_at(&["metadata", "namespace"])),
@@ -227,7 +227,7 @@ impl<'a> Request<'a> {
 
     /// A kubelet asks for the tokens of its pods.
     fn learn_token(&self, sink: &mut BindingSink<'_>) {
-        let Some(object) = self.asked.and_then(|body| body.at(&["spec", "boundObjectRef"])) else {
+        let Some(object) = self.body.and_then(|body| body.at(&["spec", "boundObjectRef"])) else {
             return;
         };
         let text = |key: &str| object.str_at(&[key]);
@@ -258,7 +258,7 @@ fn objects(body: Option<ValueRef<'_>>, is_kind: fn(&str) -> bool) -> Vec<ValueRe
     }
 }
 
-/// Who asks: the claims of a pod's token, the cloud session behind a user, and where a kubelet is.
+/// Who makes the request: the claims of a pod's token, the cloud session behind a user, and where a kubelet is.
 ///
 /// That a token is used from an address does not make the address the pod's: tokens are stolen. Nothing is learned of that.
 fn learn_user(event: &Event, native: ValueRef<'_>, sink: &mut BindingSink<'_>) {

@@ -7,7 +7,7 @@ use super::pod_names::{PodNames, field};
 use super::sink::BindingSink;
 use crate::entity::{Confidence, How, Identifier, IdentifierKind};
 
-/// How far each part of what a source says of a place can be relied upon; `None` where it says nothing of it.
+/// How far each part of what a source says of where a container runs can be relied upon; `None` where it says nothing of it.
 struct Trust {
     names: Confidence,
     node: Option<Confidence>,
@@ -21,7 +21,7 @@ const OF_NODE: Trust = Trust {
 };
 
 /// Reports what the normalized fields say, and returns the pod.
-fn learn_place(event: &Event, trust: &Trust, sink: &mut BindingSink<'_>) -> PodNames {
+fn learn_fields(event: &Event, trust: &Trust, sink: &mut BindingSink<'_>) -> PodNames {
     let pod = PodNames::new(
         field(event, FieldId::KubernetesPodUid),
         field(event, FieldId::OrchestratorNamespace),
@@ -55,7 +55,7 @@ fn learn_place(event: &Event, trust: &Trust, sink: &mut BindingSink<'_>) -> PodN
 /// kubelet and container runtime: the node's own word.
 pub(super) fn learn_kubelet(event: &Event, sink: &mut BindingSink<'_>) {
     let mut sink = sink.by(How::Kubelet);
-    let pod = learn_place(event, &OF_NODE, &mut sink);
+    let pod = learn_fields(event, &OF_NODE, &mut sink);
     let Some(message) = field(event, FieldId::Message) else {
         return;
     };
@@ -83,7 +83,7 @@ pub(super) fn learn_event(event: &Event, sink: &mut BindingSink<'_>) {
             // The address that a probe went to: of the pod, where the probe names no other.
             address: Some(Confidence::Guessed),
         };
-        learn_place(event, &trust, &mut sink);
+        learn_fields(event, &trust, &mut sink);
         return;
     }
     let (Some(namespace), Some(name)) = (
@@ -122,7 +122,7 @@ pub(super) fn learn_event(event: &Event, sink: &mut BindingSink<'_>) {
 /// A container's line: what its runtime and the shipper say of it, never what it says itself.
 pub(super) fn learn_shipped(event: &Event, sink: &mut BindingSink<'_>) {
     let mut sink = sink.by(How::Shipper);
-    let pod = learn_place(event, &OF_NODE, &mut sink);
+    let pod = learn_fields(event, &OF_NODE, &mut sink);
     // A line that is JSON has its own keys beside the shipper's: one that says `kubernetes` itself could pass for it.
     let message = field(event, FieldId::Message).unwrap_or_default();
     if message.contains("kubernetes") || message.contains("\\u") {
@@ -152,7 +152,7 @@ pub(super) fn learn_falco(event: &Event, sink: &mut BindingSink<'_>) {
         return;
     }
     let mut sink = sink.by(How::Falco);
-    let pod = learn_place(event, &OF_NODE, &mut sink);
+    let pod = learn_fields(event, &OF_NODE, &mut sink);
     let text = |key: &str| output.and_then(|output| output.str_at(&[key]));
     let workload = |kind: &str, keys: [&str; 2]| {
         let name = keys.iter().find_map(|key| text(key))?;
@@ -167,23 +167,23 @@ pub(super) fn learn_falco(event: &Event, sink: &mut BindingSink<'_>) {
 /// Tetragon: the pod of the process.
 pub(super) fn learn_tetragon(event: &Event, sink: &mut BindingSink<'_>) {
     let mut sink = sink.by(How::Tetragon);
-    let pod = learn_place(event, &OF_NODE, &mut sink);
+    let pod = learn_fields(event, &OF_NODE, &mut sink);
     let ValueRef::Map(kinds) = event.native() else { return };
     let Some(process) = kinds.into_iter().find_map(|(_, body)| body.get("process")) else {
         return;
     };
-    let Some(place) = process.get("pod") else { return };
-    if let Some(labels) = place.get("pod_labels") {
+    let Some(pod_info) = process.get("pod") else { return };
+    if let Some(labels) = pod_info.get("pod_labels") {
         pod::learn_labels(labels, &pod, &mut sink);
     }
-    let workload = place
+    let workload = pod_info
         .str_at(&["workload_kind"])
-        .zip(place.str_at(&["workload"]))
+        .zip(pod_info.str_at(&["workload"]))
         .and_then(|(kind, name)| Identifier::workload(&pod.namespace, kind, name));
     sink.bind(pod.subject(), workload.as_ref(), Confidence::Likely);
 }
 
 /// Statistics: the kubelet's and cAdvisor's own names.
 pub(super) fn learn_stats(event: &Event, sink: &mut BindingSink<'_>) {
-    learn_place(event, &OF_NODE, &mut sink.by(How::ContainerStats));
+    learn_fields(event, &OF_NODE, &mut sink.by(How::ContainerStats));
 }

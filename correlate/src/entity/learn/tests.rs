@@ -1,4 +1,4 @@
-//! What each source tells, case by case.
+//! What each source reports, case by case.
 
 use casebook_event::{Event, FieldId, Source, Timestamp, Value};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn assert_learnable(bindings: &[Binding]) {
     }
 }
 
-/// What an event tells, a line each; `!` stands before an end, with its time.
+/// What an event reports, a line each; `!` stands before an end, with its time.
 fn reported(event: &Event) -> Vec<String> {
     let mut bindings = Vec::new();
     bindings_of(event, &mut bindings);
@@ -29,7 +29,7 @@ fn reported(event: &Event) -> Vec<String> {
         .collect()
 }
 
-/// Checks that an event tells these, and with `only`, nothing else.
+/// Checks that an event reports these, and with `only`, nothing else.
 fn check(event: &Event, want: &[&str]) {
     let found = reported(event);
     assert_eq!(found, want, "{}", event.raw);
@@ -208,19 +208,19 @@ fn who_asks_in_the_audit_log() {
         "authentication.kubernetes.io/pod-name":["web-1"],"authentication.kubernetes.io/pod-uid":["u1"],
         "authentication.kubernetes.io/node-name":["n1"]}}}"#;
     // The token's use is refused, and comes from anywhere: what it says of its pod holds, and nothing of the address.
-    let mut asked = audit(1, "list", "secrets", &[(FieldId::SourceIp, "203.0.113.9")], claims);
-    asked.fields.set(FieldId::EventOutcome, "failure");
-    asked.fields.set(FieldId::HttpResponseStatusCode, 403);
+    let mut request = audit(1, "list", "secrets", &[(FieldId::SourceIp, "203.0.113.9")], claims);
+    request.fields.set(FieldId::EventOutcome, "failure");
+    request.fields.set(FieldId::HttpResponseStatusCode, 403);
     let want = [
         "PodName shop/web-1 > PodUid u1 (AuditTokenClaims Certain)",
         "PodUid u1 > PodName shop/web-1 (AuditTokenClaims Certain)",
         "PodUid u1 > ServiceAccount shop/web (AuditTokenClaims Certain)",
         "PodUid u1 > NodeName n1 (AuditTokenClaims Certain)",
     ];
-    check(&asked, &want);
+    check(&request, &want);
     // A token that was not accepted says nothing.
-    asked.fields.set(FieldId::HttpResponseStatusCode, 401);
-    check(&asked, &[]);
+    request.fields.set(FieldId::HttpResponseStatusCode, 401);
+    check(&request, &[]);
     let person = r#"{"user":{"username":"alice@shop","extra":{"accessKeyId":["ASIA1"],"arn":["arn:aws:sts::1:assumed-role/dev/alice"]}}}"#;
     check(
         &audit(1, "list", "pods", &[], person),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::entity::affected::affected_span;
-use crate::entity::bindings::Limits;
+use crate::entity::fact_table::Limits;
 use crate::entity::reference::Reference;
 use crate::entity::relation::relation;
 use crate::entity::*;
@@ -46,9 +46,9 @@ fn pairs() -> Vec<(Identifier, Identifier)> {
     all.filter(|(from, to)| relation(from, to).is_some()).collect()
 }
 
-/// What one case is about: a few of them, so that each is told again and again.
+/// What one case is about: a few of them, so that each is observed again and again.
 fn world() -> impl Strategy<Value = Vec<(Identifier, Identifier)>> {
-    // One in three is about a name and the uids that have it in turn: what is told later counts there.
+    // One in three is about a name and the uids that have it in turn: what is observed later counts there.
     let of_name = || {
         let all = pairs().into_iter();
         all.filter(|(from, to)| {
@@ -104,7 +104,7 @@ fn binding(world: Vec<(Identifier, Identifier)>) -> impl Strategy<Value = Bindin
     )
 }
 
-/// What is told, what else is told, and what is asked.
+/// What is observed, what else is observed, and the questions.
 #[derive(Debug, Clone)]
 struct Case {
     bindings: Vec<Binding>,
@@ -115,7 +115,7 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let told = world().prop_flat_map(|world| {
+    let observed = world().prop_flat_map(|world| {
         let froms: Vec<Identifier> = world.iter().map(|(from, _)| from.clone()).collect();
         let question = (proptest::sample::select(froms), time());
         (
@@ -125,7 +125,7 @@ fn case() -> impl Strategy<Value = Case> {
             proptest::collection::vec(any::<Index>(), 0..20),
         )
     });
-    told.prop_flat_map(|(bindings, later, questions, again)| {
+    observed.prop_flat_map(|(bindings, later, questions, again)| {
         let mut more = bindings.clone();
         more.extend(again.iter().map(|index| index.get(&bindings).clone()));
         Just(more).prop_shuffle().prop_map(move |again| Case {
@@ -151,8 +151,8 @@ fn unseen(mut found: Attribution) -> Attribution {
 
 /// `CASEBOOK_PROPTEST_CASES` runs more of them.
 fn cases() -> u32 {
-    let asked = std::env::var("CASEBOOK_PROPTEST_CASES").ok();
-    asked.and_then(|cases| cases.parse().ok()).unwrap_or(2_000)
+    let cases = std::env::var("CASEBOOK_PROPTEST_CASES").ok();
+    cases.and_then(|cases| cases.parse().ok()).unwrap_or(2_000)
 }
 
 proptest! {
@@ -177,7 +177,7 @@ proptest! {
 
     #[test]
     fn only_what_names_stood_for_depends_on_anything_later(Case { bindings, questions, .. } in case()) {
-        // But for a name that is told before its uid, nothing that is told later counts.
+        // But for a name that is observed before its uid, nothing that is observed later counts.
         let bindings: Vec<Binding> = bindings
             .into_iter()
             .filter(|b| (b.from.kind, b.to.kind) != (IdentifierKind::PodName, IdentifierKind::PodUid))
@@ -202,9 +202,9 @@ proptest! {
             after.learn(new);
             for (identifier, at) in &questions {
                 for &kind in EntityKind::ALL {
-                    let mut asked = Vec::new();
-                    let before = known.resolve_noting(identifier, kind, *at, &mut |id| asked.push(id.clone()));
-                    let depends = affected.iter().any(|(id, (from, to))| from <= at && at <= to && asked.contains(id));
+                    let mut visited = Vec::new();
+                    let before = known.resolve_noting(identifier, kind, *at, &mut |id| visited.push(id.clone()));
+                    let depends = affected.iter().any(|(id, (from, to))| from <= at && at <= to && visited.contains(id));
                     if !depends {
                         prop_assert_eq!(
                             unseen(after.resolve(identifier, kind, *at)),
@@ -232,8 +232,8 @@ proptest! {
             });
             let near = [-1, 0, 1, limits::LINGER_NANOS + 1].map(|nanos| new.time.saturating_add_nanos(nanos));
             let times: Vec<Timestamp> = edges.chain(near).chain(questions.iter().map(|(_, at)| *at)).collect();
-            let asked = questions.iter().map(|(identifier, _)| identifier).chain([&new.from, &new.to]);
-            for identifier in asked {
+            let identifiers = questions.iter().map(|(identifier, _)| identifier).chain([&new.from, &new.to]);
+            for identifier in identifiers {
                 for &at in times.iter().filter(|at| !span.is_some_and(|(from, to)| from <= **at && **at <= to)) {
                     for &kind in EntityKind::ALL {
                         prop_assert_eq!(
@@ -266,7 +266,7 @@ proptest! {
             for binding in bindings {
                 learned.learn(binding);
                 assert!(learned.len() <= all);
-                assert!(learned.entries.values().all(|entry| !entry.pairs.is_empty()));
+                assert!(learned.table.entries.values().all(|entry| !entry.pairs.is_empty()));
             }
             learned
         };
@@ -306,7 +306,7 @@ proptest! {
         for (n, time) in times.iter().enumerate() {
             floor = floor.max(*time);
             forgetful.forget_before(*time);
-            // Nothing earlier than what was forgotten is told any more.
+            // Nothing earlier than what was forgotten is learned any more.
             for binding in later.iter().skip(n).step_by(times.len()).filter(|binding| binding.time >= floor) {
                 kept.learn(binding);
                 forgetful.learn(binding);

@@ -1,4 +1,4 @@
-//! Worked examples of names that are told before what they are names of.
+//! Worked examples of names that are reported before what they are names of.
 
 use casebook_event::{Event, FieldId, Source, Timestamp};
 
@@ -7,7 +7,7 @@ use super::samples::{audit, event};
 use crate::entity::affected::affected_span;
 use crate::entity::*;
 
-/// A pod's name and uid, as its node tells them.
+/// A pod's name and uid, as its node reports them.
 fn seen_by_node(seconds: i64, uid: &str, name: &str) -> Event {
     let fields = [
         (FieldId::KubernetesPodUid, uid),
@@ -39,15 +39,15 @@ fn a_name_that_is_told_before_its_uid_is_of_the_one_that_was_created_then() {
     }
     let account = "system:serviceaccount:shop:web Certain";
     assert_eq!(answer(&known, &name, EntityKind::Identity, 700), account);
-    // Also where all of that time was forgotten, as it is behind the watermark.
+    // Also where all of that time was forgotten, as it is before the watermark.
     let mut late = self::known(&[seen_by_node(100, "u1", "other")]);
     late.forget_before(at(800));
-    let told = |event: &Event| {
+    let reported = |event: &Event| {
         let mut bindings = Vec::new();
         bindings_of(event, &mut bindings);
         bindings
     };
-    late.extend(&told(&created(1_000, "u2", "web-1", "1970-01-01T00:10:00Z")));
+    late.extend(&reported(&created(1_000, "u2", "web-1", "1970-01-01T00:10:00Z")));
     assert_eq!(answer(&late, &name, EntityKind::Pod, 850), "u2 Certain");
     assert_eq!(late.late(), 0);
     // A pod that is older than a week was there within the last six days.
@@ -106,27 +106,27 @@ fn a_name_that_is_told_before_its_uid_is_of_the_next_once_the_former_has_ended()
 
 #[test]
 fn what_a_later_uid_changes_is_a_span() {
-    let told = |event: &Event| {
+    let reported = |event: &Event| {
         let mut bindings = Vec::new();
         bindings_of(event, &mut bindings);
         bindings
     };
     let first: Vec<Binding> = [seen_by_node(100, "u1", "web-1"), gone(500, "u1")]
         .iter()
-        .flat_map(told)
+        .flat_map(reported)
         .collect();
     let known: Bindings = first.iter().collect();
     let seconds = |span: Option<(Timestamp, Timestamp)>| {
         span.map(|(from, to)| (from.as_nanos() / 1_000_000_000, to.as_nanos() / 1_000_000_000))
     };
     let spans = |event: &Event| {
-        told(event)
+        reported(event)
             .iter()
             .map(|new| seconds(affected_span(&known, new)))
             .collect::<Vec<_>>()
     };
     let week = 7 * 24 * HOUR;
-    // Back to where the former holder is no longer believed; what the new uid is called is told from then on.
+    // Back to where the former holder is no longer believed; what the new uid is called is reported from then on.
     assert_eq!(
         spans(&seen_by_node(1_000, "u2", "web-1")),
         [Some((560, 1_000 + week)), Some((1_000, 1_000 + 30 * 24 * HOUR))]
@@ -135,7 +135,7 @@ fn what_a_later_uid_changes_is_a_span() {
     assert_eq!(spans(&gone(500, "u1")).last(), Some(&None));
     // An earlier end: the name is free earlier.
     assert_eq!(
-        seconds(affected_span(&known, told(&gone(300, "u1")).last().unwrap())),
+        seconds(affected_span(&known, reported(&gone(300, "u1")).last().unwrap())),
         Some((360, 560))
     );
 }
