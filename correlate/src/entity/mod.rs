@@ -1,7 +1,8 @@
 //! Here is an identifier and a time: which entity did it stand for? (Entity resolution.)
 //!
 //! Which pod had an address, which container was of which pod, on which node, under which service account, with which cloud
-//! session. `docs/entities.md` says what is learned from what, and for how long it holds.
+//! session. `docs/entities.md` says what is learned from what, and for how long it holds. Owns the bindings; it knows no rule and no
+//! alert.
 //!
 //! ```text
 //! Event ─bindings_of─▶ Binding ─learn─▶ Bindings
