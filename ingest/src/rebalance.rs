@@ -13,7 +13,7 @@ use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tracing::{info, warn};
 
 use crate::config::BROKER_TIMEOUT;
-use crate::consumer::{ConsumerError, ConsumerEvent, EndOffset, OffsetSource};
+use crate::consumer_event::{ConsumerError, ConsumerEvent, EndOffset, OffsetSource};
 use crate::token::TokenFile;
 
 /// The consumer's context. All callbacks run inside `poll`, on the consumer's own thread.

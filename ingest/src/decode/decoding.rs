@@ -4,14 +4,20 @@ use std::borrow::Cow;
 
 use casebook_event::{Native, Source, Tape, Value};
 
-use super::envelope::{self, Batch, Envelope, Inner, Member, Opened};
+use super::envelope::{Batch, Envelope, Inner, Member, Opened};
 use super::join::Joiner;
-use super::recovery::recover_all;
-use super::reject::{self, Reject};
+use super::members::{self, Members};
 use super::sink::Sink;
-use super::{AuditdHead, CriLine, Members, SourceKind, detect, members};
+use super::{detect, envelope, marks};
+use crate::format::auditd::AuditdHead;
+use crate::format::cri::CriLine;
+use crate::format::json;
+use crate::format::reject::{self, Reject};
 use crate::limits::{MAX_ENVELOPES, MAX_EVENTS_PER_RECORD};
-use crate::normalize::{self, ContainerLine, Normalized};
+use crate::normalize;
+use crate::normalize::ContainerLine;
+use crate::normalize::Normalized;
+use crate::source_kind::SourceKind;
 
 /// One record on its way.
 pub(super) struct Decoding<'a> {
@@ -191,9 +197,9 @@ impl Decoding<'_> {
                     self.sink.reject(reject, slice.as_bytes());
                     continue;
                 }
-                Err(error) => match recover_all(slice) {
+                Err(error) => match json::recover_all(slice) {
                     Some(found) => {
-                        marked = Some(found.envelope().within(part.envelope));
+                        marked = Some(Envelope::of_recovered(&found).within(part.envelope));
                         found.value
                     }
                     None => {
@@ -319,7 +325,7 @@ impl Decoding<'_> {
                         Ok(value @ Value::Map(_)) => return self.value(value, part),
                         Ok(_) => {}
                         Err(_) => {
-                            if let Some(recovered) = recover_all(inner) {
+                            if let Some(recovered) = json::recover_all(inner) {
                                 return self.recovered(recovered, part);
                             }
                         }
@@ -342,9 +348,9 @@ impl Decoding<'_> {
             SourceKind::Source(source) => Ok(source),
             SourceKind::Auto if part.envelope.container => Ok(Source::ContainerLog),
             SourceKind::Auto if part.envelope.truncated => {
-                detect::detect_cut(&value, part.envelope).map(|(source, _)| source)
+                marks::detect_cut(&value, detect::source_around(part.envelope)).map(|(source, _)| source)
             }
-            SourceKind::Auto => detect::detect_object(&value).map(|(source, _)| source),
+            SourceKind::Auto => marks::detect_object(&value).map(|(source, _)| source),
         };
         let named = source.as_ref().ok().copied();
         let done = source.and_then(|source| {
@@ -377,7 +383,7 @@ impl Decoding<'_> {
         let source = match self.kind {
             SourceKind::Source(source) => source,
             SourceKind::Auto if part.envelope.container => Source::ContainerLog,
-            SourceKind::Auto => match detect::detect_line(part.text) {
+            SourceKind::Auto => match marks::detect_line(part.text) {
                 Ok((source, _)) => source,
                 Err(reject) => {
                     // The little that is left of an object says nothing; what is around it may.

@@ -14,11 +14,11 @@ use std::collections::{BTreeSet, HashMap};
 use casebook_event::{Source, Timestamp};
 
 use super::envelope::Envelope;
-use super::mask::Digest;
 use crate::limits::{
     AUDITD_EVENT_MS, MAX_JOIN_AGE_MS, MAX_JOIN_BYTES, MAX_JOIN_DISTANCE_RECORDS, MAX_JOIN_PARTS, MAX_OPEN_JOIN_BYTES,
     MAX_OPEN_JOINS,
 };
+use crate::mask::Digest;
 use crate::normalize::ContainerLine;
 
 /// What is joined.

@@ -9,8 +9,12 @@ use casebook_event::Source;
 use super::decoding::{Decoding, Part};
 use super::envelope::Envelope;
 use super::join::{Body, Held, JoinKey};
-use super::{AuditdHead, Reject, rejoin, stack_trace};
-use crate::normalize::{self, ContainerLine, Normalized};
+use super::{rejoin, stack_trace};
+use crate::format::auditd::AuditdHead;
+use crate::format::reject::Reject;
+use crate::normalize;
+use crate::normalize::ContainerLine;
+use crate::normalize::Normalized;
 
 impl Decoding<'_> {
     /// A container's line: joined with its other parts, then with the lines of its stack trace.

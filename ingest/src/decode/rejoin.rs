@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use casebook_event::Value;
 use compact_str::CompactString;
 
-use super::cri::CriLine;
 use super::decoding::{Decoding, Part};
 use super::join::Held;
-use super::mask::{self, Digest};
+use crate::format::cri::CriLine;
+use crate::mask;
+use crate::mask::Digest;
 use crate::normalize::ContainerLine;
 
 /// A joined text without its secrets.

@@ -3,11 +3,14 @@
 use casebook_event::{Cut, DeadLetter, Event, EventBatch, FieldId, Native, Position, Source, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::Reject;
 use super::envelope::Envelope;
-use super::mask::{Digest, MaskedRecord, Removed};
+use crate::format::json::UNREADABLE;
+use crate::format::reject::Reject;
 use crate::limits::MAX_CLOCK_SKEW_NANOS;
-use crate::normalize::{Context, Normalized, content_id, kubernetes_metadata, set_place_of_file};
+use crate::mask::{Digest, MaskedRecord, Removed};
+use crate::normalize::kubernetes_metadata;
+use crate::normalize::set_place_of_file;
+use crate::normalize::{Context, Normalized, content_id};
 use crate::settings::TopicSettings;
 
 /// Where the parts of one record go.
@@ -175,9 +178,6 @@ const COMMON_PLACES: &[FieldId] = &[
     FieldId::CloudRegion,
     FieldId::CloudInstanceId,
 ];
-
-/// Where the native record says how many of its values could not be read as they are written.
-pub(crate) const UNREADABLE: &str = "unreadable_values";
 
 /// Adds what the envelopes say of the place. The pod that a shipper names is the one that wrote the record: of what an
 /// application prints that is the pod concerned, of what Falco or the API server prints it is not.

@@ -5,8 +5,8 @@ use casebook_event::{FieldId, Fields, Timestamp, Value};
 use compact_str::CompactString;
 
 use super::address::{self, Address, Hops};
-use super::web_line::{WebLine, quoted, set_destination, set_duration, set_request, word};
-use crate::decode::month;
+use super::web_request::{WebLine, quoted, set_destination, set_duration, set_request, word};
+use crate::format::syslog::month;
 use crate::settings::TrustedProxies;
 
 /// `10/Oct/2000:13:55:36 -0700`.

@@ -5,7 +5,9 @@
 
 use casebook_event::{FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized, application_fields, content_id, epoch, kubernetes_metadata};
+use super::context::{Context, Normalized, content_id};
+use super::{application_fields, kubernetes_metadata};
+use crate::format::epoch;
 
 /// Where loggers write the time, best first.
 const TIME_KEYS: &[&str] = &[

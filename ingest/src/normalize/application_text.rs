@@ -2,7 +2,8 @@
 
 use casebook_event::{FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized, content_id, plain_text};
+use super::context::{Context, Normalized, content_id};
+use super::plain_text;
 use crate::settings::TrustedProxies;
 
 /// The mark by which a line is known as an application's: logfmt's, with a level and a message. Other text may be anything.

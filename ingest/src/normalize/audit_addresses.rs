@@ -3,8 +3,8 @@
 
 use casebook_event::{Fields, ValueRef};
 
-use super::Context;
 use super::address::{self, Hops};
+use super::context::Context;
 
 /// Sets what `sourceIPs` says; of a list whose end was cut off, `cut`, who the peer was is not known.
 pub(super) fn set(all: Option<ValueRef<'_>>, cut: Option<ValueRef<'_>>, context: &Context<'_>, fields: &mut Fields) {
@@ -30,9 +30,11 @@ pub(super) fn set(all: Option<ValueRef<'_>>, cut: Option<ValueRef<'_>>, context:
 mod tests {
     use casebook_event::{FieldId, Value};
 
-    use super::super::{kubernetes_audit, kubernetes_cut};
     use super::*;
-    use crate::settings::{TopicSettings, TrustedProxies};
+    use crate::normalize::kubernetes_audit;
+    use crate::normalize::kubernetes_cut;
+    use crate::settings::TopicSettings;
+    use crate::settings::TrustedProxies;
 
     #[test]
     fn the_peer_is_the_source_and_forwarded_addresses_are_claims() {

@@ -65,8 +65,10 @@ impl<'a> AuditIdentity<'a> {
 mod tests {
     use casebook_event::Value;
 
-    use super::super::{Context, gke_audit, kubernetes_audit};
     use super::*;
+    use crate::normalize::context::Context;
+    use crate::normalize::gke_audit;
+    use crate::normalize::kubernetes_audit;
 
     /// A request as the API server writes it, of which a test changes parts.
     const READ: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"chosen-by-the-caller",

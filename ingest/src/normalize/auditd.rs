@@ -9,9 +9,10 @@ use compact_str::CompactString;
 use super::auditd_record::{Record, is_argument};
 use super::auditd_socket::SocketAddress;
 use super::auditd_syscall::{self, Act};
-use super::{Context, Normalized, address, command_line};
-use crate::decode::AuditdHead;
-use crate::decode::reject::{self, Reject};
+use super::context::{Context, Normalized};
+use super::{address, command_line};
+use crate::format::auditd::AuditdHead;
+use crate::format::reject::{self, Reject};
 use crate::limits::{MAX_AUDITD_FIELDS, MAX_PROCESS_ARGS};
 
 /// One record of the event.

@@ -6,8 +6,10 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized, address, epoch};
-use crate::decode::reject::{self, Reject};
+use super::address;
+use super::context::{Context, Normalized};
+use crate::format::epoch;
+use crate::format::reject::{self, Reject};
 
 /// The first of these paths at which a text stands.
 fn first<'a>(value: &'a Value, paths: &[&[&str]]) -> Option<&'a str> {

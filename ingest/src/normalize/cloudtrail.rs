@@ -3,9 +3,10 @@
 
 use casebook_event::{EventId, FieldId, Fields, Native, Source, Timestamp, Value, ValueRef};
 
-use super::{Context, Normalized, address, cloudtrail_action, content_id, epoch};
-use crate::decode::json;
-use crate::decode::reject::{self, Reject};
+use super::context::{Context, Normalized, content_id};
+use super::{address, cloudtrail_action};
+use crate::format::reject::{self, Reject};
+use crate::format::{epoch, json};
 
 /// The identity is `eventID`.
 pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<Normalized, Reject> {
@@ -100,9 +101,7 @@ pub(crate) fn unwrap<'a>(mut value: Value, context: &Context<'a>) -> Result<(Val
             return Err(Reject::new(reject::WRONG_SHAPE, "CloudTrailEvent is no text"));
         };
         let event = serde_json::from_str::<Value>(text).or_else(|error| {
-            let recovered =
-                json::recover(text).filter(|recovered| recovered.end == text.len() && !recovered.is_empty());
-            if let Some(recovered) = recovered {
+            if let Some(recovered) = json::recover_all(text) {
                 cut = recovered.cut;
                 return Ok(recovered.into_marked());
             }

@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::{Context, Normalized, application_fields, content_id, epoch, kubernetes_metadata, plain_text};
-use crate::decode::reject::{self, Reject};
-use crate::decode::{CriLine, json};
+use super::context::{Context, Normalized, content_id};
+use super::{application_fields, kubernetes_metadata, plain_text};
+use crate::format::cri::CriLine;
+use crate::format::reject::{self, Reject};
+use crate::format::{epoch, json};
 use crate::limits::MAX_NESTED_JSON_BYTES;
 use crate::settings::TrustedProxies;
 
@@ -281,7 +283,7 @@ fn nested_object(text: &str, fields: &mut Fields) -> Option<Value> {
     {
         return matches!(value, Value::Map(_)).then_some(value);
     }
-    let recovered = json::recover(text).filter(|recovered| recovered.end == text.len() && !recovered.is_empty())?;
+    let recovered = json::recover_all(text)?;
     if recovered.cut {
         fields.set(FieldId::Truncated, "true");
     }

@@ -5,8 +5,8 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
-use super::{Context, Normalized};
-use crate::decode::reject::{self, Reject};
+use super::context::{Context, Normalized};
+use crate::format::reject::{self, Reject};
 use crate::limits::MAX_EVENTS_PER_RECORD;
 
 /// The mark by which an object is known as statistics.

@@ -7,7 +7,7 @@ use casebook_event::{FieldId, Fields, Timestamp, Value};
 use compact_str::CompactString;
 
 use super::address::Hops;
-use super::web_line::{WebLine, set_destination, set_duration, set_request, word};
+use super::web_request::{WebLine, set_destination, set_duration, set_request, word};
 use crate::settings::TrustedProxies;
 
 /// `[TIME] "REQUEST" STATUS FLAGS [DETAILS TERMINATION "REASON"] RECEIVED SENT MILLIS SERVICE_MILLIS "FORWARDED_FOR" "AGENT"

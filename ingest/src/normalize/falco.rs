@@ -7,8 +7,10 @@
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
 use super::address::{self, Hops};
-use super::{Context, Normalized, command_line, epoch, kubernetes_audit};
-use crate::decode::reject::{self, Reject};
+use super::context::{Context, Normalized};
+use super::{command_line, kubernetes_audit};
+use crate::format::epoch;
+use crate::format::reject::{self, Reject};
 use crate::settings::TrustedProxies;
 
 /// The mark by which an object is known as Falco's.

@@ -3,8 +3,10 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
-use super::{Context, Normalized, command_line, content_id, epoch};
-use crate::decode::reject::{self, Reject};
+use super::command_line;
+use super::context::{Context, Normalized, content_id};
+use crate::format::epoch;
+use crate::format::reject::{self, Reject};
 
 /// Which monitor wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,9 @@
 
 use casebook_event::{FieldId, Fields, Source, Value};
 
-use super::{Context, Normalized, gcp_operation};
-use crate::decode::reject::{self, Reject};
+use super::context::{Context, Normalized};
+use super::gcp_operation;
+use crate::format::reject::{self, Reject};
 
 /// The mark by which an object is known as a Cloud Audit entry. Those of GKE's API server are another source's.
 pub(crate) fn recognize(value: &Value) -> Option<&'static str> {

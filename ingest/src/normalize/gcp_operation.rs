@@ -2,8 +2,9 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
-use super::{Context, address};
-use crate::decode::reject::{self, Reject};
+use super::address;
+use super::context::Context;
+use crate::format::reject::{self, Reject};
 
 /// The `AuditLog` inside a Cloud Logging entry (Cloud Audit Logs, "AuditLog").
 pub(super) fn payload(entry: &Value) -> Option<&Value> {

@@ -6,8 +6,9 @@
 use casebook_event::{FieldId, Source, Value};
 use compact_str::CompactString;
 
-use super::{Context, Normalized, gcp_operation, kubernetes_audit};
-use crate::decode::reject::Reject;
+use super::context::{Context, Normalized};
+use super::{gcp_operation, kubernetes_audit};
+use crate::format::reject::Reject;
 
 /// The mark by which an entry is known as the API server's.
 pub(crate) fn recognize(value: &Value) -> Option<&'static str> {

@@ -7,10 +7,11 @@
 use casebook_event::{EventId, FieldId, Fields, Native, Source, Timestamp, Value};
 use compact_str::CompactString;
 
+use super::context::{Context, Normalized};
 use super::journal_writer::Writer;
-use super::{Context, Normalized, auth, command_line, kubelet};
-use crate::decode::SyslogLine;
-use crate::decode::reject::{self, Reject};
+use super::{auth, command_line, kubelet};
+use crate::format::reject::{self, Reject};
+use crate::format::syslog::SyslogLine;
 
 /// The mark by which an object is known as a journal's.
 pub(crate) fn recognize(value: &Value) -> Option<&'static str> {

@@ -3,14 +3,14 @@
 //!
 //! klog has no year: it is taken as a syslog stamp's is. The identity is the machine, the time, the process and the text.
 
-use std::borrow::Cow;
-
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::{Context, Normalized, kubelet_message};
-use crate::decode::reject::{self, Reject};
-use crate::decode::{SyslogLine, logfmt, resolve_year};
+use super::context::{Context, Normalized};
+use super::kubelet_message;
+use crate::format::logfmt;
+use crate::format::reject::{self, Reject};
+use crate::format::syslog::{SyslogLine, resolve_year};
 
 /// The programs of a node whose syslog lines are read here.
 const PROGRAMS: &[&str] = &[
@@ -207,11 +207,6 @@ impl<'a> Klog<'a> {
     fn time(&self, near: Timestamp) -> Option<Timestamp> {
         resolve_year(self.stamp, near)
     }
-}
-
-/// The message that a text begins with in quotes, or the whole text.
-pub(super) fn title(message: &str) -> Cow<'_, str> {
-    logfmt::quoted(message).map_or(Cow::Borrowed(message), |(title, _)| title)
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use casebook_event::{FieldId, Fields};
 
-use super::kubelet::title;
-use crate::decode::logfmt;
+use crate::format::logfmt;
 
 /// Sets the message, and what it says.
 pub(super) fn set(message: &str, fields: &mut Fields) {
@@ -40,6 +39,11 @@ pub(super) fn set(message: &str, fields: &mut Fields) {
     set_runtime(&text, fields);
     set_action(&text, fields);
     fields.set(FieldId::Message, text.as_ref());
+}
+
+/// The message that a text begins with in quotes, or the whole text.
+fn title(message: &str) -> Cow<'_, str> {
+    logfmt::quoted(message).map_or(Cow::Borrowed(message), |(title, _)| title)
 }
 
 /// `event=&{ID:POD-UID Type:ContainerStarted Data:CONTAINER-ID}` (kubelet's pod lifecycle event generator).

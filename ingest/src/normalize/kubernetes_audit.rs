@@ -5,10 +5,12 @@ use casebook_event::{Entries, EventId, FieldId, Fields, Native, Source, Timestam
 use compact_str::{CompactString, format_compact};
 
 use super::audit_identity::AuditIdentity;
+use super::context::{Context, Normalized};
 use super::kubernetes_cut::CUT_ADDRESSES;
 use super::kubernetes_request::{self, Workload};
-use super::{Context, Normalized, audit_addresses, epoch, json_patch, kubernetes_user};
-use crate::decode::reject::{self, Reject};
+use super::{audit_addresses, json_patch, kubernetes_user};
+use crate::format::epoch;
+use crate::format::reject::{self, Reject};
 
 /// The parts of an audit event that fields are made of. Of duplicate keys the first counts.
 #[derive(Default)]

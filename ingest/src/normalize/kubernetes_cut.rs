@@ -5,8 +5,8 @@
 use casebook_event::Value;
 use compact_str::CompactString;
 
-use super::Context;
-use crate::decode::json;
+use super::context::Context;
+use crate::format::json;
 
 /// Under what name addresses are kept of which the last may be missing.
 pub(super) const CUT_ADDRESSES: &str = "sourceIPs_cut";

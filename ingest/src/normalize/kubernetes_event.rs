@@ -5,8 +5,10 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
-use super::{Context, Normalized, address, epoch};
-use crate::decode::reject::{self, Reject};
+use super::address;
+use super::context::{Context, Normalized};
+use crate::format::epoch;
+use crate::format::reject::{self, Reject};
 use crate::limits::MAX_CLOCK_SKEW_NANOS;
 
 /// The mark by which an object is known as a Kubernetes Event.

@@ -3,7 +3,7 @@
 
 use casebook_event::FieldId;
 
-use super::auth::Draft;
+use super::auth_draft::Draft;
 
 /// su, of shadow and of util-linux.
 pub(crate) fn read_su(message: &str, draft: &mut Draft) {
@@ -206,7 +206,8 @@ fn gpasswd<'a>(message: &'a str, verb: &str, group: &str) -> Option<(&'a str, &'
 mod tests {
     use casebook_event::FieldId;
 
-    use crate::normalize::auth::tests::{check, fields};
+    use crate::normalize::auth::tests::check;
+    use crate::normalize::auth::tests::fields;
 
     #[test]
     fn sessions_and_logins() {

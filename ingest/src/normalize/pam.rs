@@ -2,7 +2,7 @@
 
 use casebook_event::FieldId;
 
-use super::auth::Draft;
+use super::auth_draft::Draft;
 
 /// Reads one message of the program called `program`.
 pub(crate) fn read(program: &str, message: &str, draft: &mut Draft) {

@@ -7,7 +7,8 @@ use casebook_event::{FieldId, Fields, Timestamp, Value};
 use compact_str::CompactString;
 
 use super::{address, application_fields, web_line};
-use crate::decode::{logfmt, month};
+use crate::format::logfmt;
+use crate::format::syslog::month;
 use crate::settings::TrustedProxies;
 
 /// What was read beside the fields.
@@ -69,7 +70,7 @@ fn read_logfmt(line: &str, proxies: &TrustedProxies, fields: &mut Fields) -> Opt
     }
     let time = ["time", "ts", "timestamp", "t"]
         .iter()
-        .find_map(|key| record.get(key).and_then(super::epoch::parse));
+        .find_map(|key| record.get(key).and_then(crate::format::epoch::parse));
     let native = match record {
         Value::Map(entries) => entries,
         _ => Vec::new(),

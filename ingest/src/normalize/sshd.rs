@@ -5,7 +5,7 @@
 
 use casebook_event::FieldId;
 
-use super::auth::Draft;
+use super::auth_draft::Draft;
 
 /// Reads one message.
 ///
@@ -241,7 +241,8 @@ fn connection(message: &str, draft: &mut Draft) {
 
 #[cfg(test)]
 mod tests {
-    use crate::normalize::auth::tests::{check, fields};
+    use crate::normalize::auth::tests::check;
+    use crate::normalize::auth::tests::fields;
 
     #[test]
     fn logins() {

@@ -2,7 +2,7 @@
 
 use casebook_event::FieldId;
 
-use super::auth::Draft;
+use super::auth_draft::Draft;
 
 /// Reads one message. A command that was refused says why before its parameters.
 pub(crate) fn read(message: &str, draft: &mut Draft) {
@@ -52,7 +52,8 @@ pub(crate) fn read(message: &str, draft: &mut Draft) {
 mod tests {
     use casebook_event::FieldId;
 
-    use crate::normalize::auth::tests::{check, fields};
+    use crate::normalize::auth::tests::check;
+    use crate::normalize::auth::tests::fields;
 
     #[test]
     fn commands() {

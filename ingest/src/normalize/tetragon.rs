@@ -5,9 +5,9 @@
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
-use super::tetragon_hook as hook;
-use super::{Context, Normalized, address, command_line};
-use crate::decode::reject::{self, Reject};
+use super::context::{Context, Normalized};
+use super::{address, command_line, tetragon_hook as hook};
+use crate::format::reject::{self, Reject};
 use crate::limits::MAX_PROCESS_ARGS;
 
 /// The kinds of event: their key, and what they are in the words of ECS.

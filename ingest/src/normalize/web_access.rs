@@ -5,10 +5,11 @@
 
 use casebook_event::{FieldId, Fields, Source, Timestamp, Value};
 
-use super::web_line::WebLine;
-use super::{Context, Normalized, content_id, web_line};
-use crate::decode::SyslogLine;
-use crate::decode::reject::{self, Reject};
+use super::context::{Context, Normalized, content_id};
+use super::web_line;
+use super::web_request::WebLine;
+use crate::format::reject::{self, Reject};
+use crate::format::syslog::SyslogLine;
 use crate::settings::TrustedProxies;
 
 /// The mark by which a line is known as a web server's.

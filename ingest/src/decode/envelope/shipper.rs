@@ -4,9 +4,11 @@
 use casebook_event::{FieldId, Source, Value};
 use compact_str::CompactString;
 
-use super::super::{SourceKind, detect};
-use super::{Envelope, Inner, Opened, wants_inner};
-use crate::normalize::{self, epoch};
+use super::opened::{Envelope, Inner, Opened, wants_inner};
+use crate::decode::marks;
+use crate::format::epoch;
+use crate::normalize;
+use crate::source_kind::SourceKind;
 
 /// Where shippers put the line, best first.
 const TEXT_KEYS: &[&str] = &["message", "log", "MESSAGE", "line", "event.original"];
@@ -49,7 +51,7 @@ pub(super) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Opened {
                     .iter()
                     .any(|(_, recognize)| recognize(&value).is_some())
             };
-            !container && marked && !own() && detect::detect_text(text).is_some_and(|source| allows(kind, source))
+            !container && marked && !own() && marks::detect_text(text).is_some_and(|source| allows(kind, source))
         }
     };
     if !open {

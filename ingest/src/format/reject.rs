@@ -6,13 +6,13 @@ use crate::limits::MAX_QUOTED_BYTES;
 
 /// No bytes, or nothing but white space and NUL.
 pub(crate) const EMPTY: &str = "empty";
-/// Longer than [`crate::MAX_RECORD_BYTES`].
+/// Longer than [`crate::limits::MAX_RECORD_BYTES`].
 pub(crate) const TOO_LARGE: &str = "too_large";
 /// Begins as a compressed payload does, and is broken, cut off, or has something else behind it.
 pub(crate) const BAD_COMPRESSION: &str = "bad_compression";
-/// JSON that is nested deeper than [`crate::MAX_JSON_DEPTH`].
+/// JSON that is nested deeper than [`crate::limits::MAX_JSON_DEPTH`].
 pub(crate) const TOO_DEEP: &str = "too_deep";
-/// What follows the first [`crate::MAX_EVENTS_PER_RECORD`] events of a record.
+/// What follows the first [`crate::limits::MAX_EVENTS_PER_RECORD`] events of a record.
 pub(crate) const TOO_MANY: &str = "too_many";
 /// Bytes that are not UTF-8, where the format says they are.
 pub(crate) const INVALID_UTF8: &str = "invalid_utf8";

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::kinds::KINDS;
-use super::mask;
+use crate::mask::kinds::KINDS;
+use crate::mask::mask;
 
 /// A password that is no word.
 const SECRET: &str = "Zq7vTr0ub4dorQz";

@@ -6,8 +6,8 @@ use std::cell::Cell;
 
 use casebook_event::{Tape, Value};
 
-use super::envelope::Envelope;
-use super::sink::UNREADABLE;
+/// Where the native record says how many of its values could not be read as they are written.
+pub(crate) const UNREADABLE: &str = "unreadable_values";
 
 /// An object of which not all could be read.
 #[derive(Debug)]
@@ -19,22 +19,12 @@ pub(crate) struct Recovered {
     /// Whether the text ended before the object did.
     pub(crate) cut: bool,
     /// Whether a text that was cut itself was kept.
-    half: bool,
+    pub(crate) half: bool,
     /// How many values could not be read as they are written.
-    odd_count: u32,
+    pub(crate) odd_count: u32,
 }
 
 impl Recovered {
-    /// What an event of it says beside what was read.
-    pub(crate) fn envelope(&self) -> Envelope {
-        Envelope {
-            truncated: self.cut,
-            half: self.half,
-            odd_count: self.odd_count,
-            ..Envelope::NONE
-        }
-    }
-
     /// What was read, which says itself how much could not be read as it is written.
     pub(crate) fn into_marked(self) -> Value {
         match self.value {
@@ -133,6 +123,11 @@ pub(crate) fn recover(text: &str) -> Option<Recovered> {
         half: kept.get().is_some(),
         odd_count: recovered.odd_count,
     })
+}
+
+/// Reads an object that the parser refuses and that is all there is of `text`. `None` where it is broken, or nothing is known of it.
+pub(crate) fn recover_all(text: &str) -> Option<Recovered> {
+    recover(text).filter(|recovered| recovered.end == text.len() && !recovered.is_empty())
 }
 
 /// Leaves of a half text, which stands last, what is sure: whole words of a line, whole groups of base64. Half a URI goes by

@@ -1,12 +1,13 @@
 //! Names whose values are secrets, wherever they stand.
 
-use super::headers;
 use super::kinds::*;
-use super::marks::{is_user_and_password, run};
-use super::names::{MAX_NAME_BYTES, Named, is_key_like, kind_of, secret_name};
+use super::marks::run;
+use super::names::{MAX_NAME_BYTES, Named, secret_name};
+use super::secret_value::secret;
+use super::span::{Spans, StandsIn};
 use super::syntax::{Separator, Value, behind, plain, single};
 use super::text::{quote, skip_space, string_end};
-use super::{Spans, StandsIn, commands, structure};
+use super::{commands, headers, structure};
 
 /// How far before a name in quotes its key is looked for, in bytes.
 const MAX_LOOK_BACK_BYTES: usize = 256;
@@ -235,26 +236,4 @@ fn strings(found: &mut Spans<'_>, mut at: usize, level: usize, named: Named) {
         }
         at += 1;
     }
-}
-
-/// Masks a value, unless it says that there is none.
-pub(super) fn secret(found: &mut Spans<'_>, start: usize, end: usize, named: Named) {
-    let value = found.text.get(start..end).unwrap_or_default();
-    if says_nothing(value) || (named.doubtful && !is_key_like(value, named.kind)) {
-        return;
-    }
-    if named.kind == DOCKER_AUTH && !is_user_and_password(value) {
-        return;
-    }
-    // A header that is named for its token: X-Auth-Token: Bearer ….
-    let scheme = value.get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer "));
-    let start = if scheme { start + 7 } else { start };
-    let kind = kind_of(found.text.get(start..end).unwrap_or_default(), named.kind);
-    found.push(start, end, kind);
-}
-
-/// Whether a value says that there is none.
-pub(super) fn says_nothing(value: &[u8]) -> bool {
-    let none = [&b"null"[..], b"none", b"nil", b"true", b"false", b"undefined"];
-    value.iter().all(|byte| *byte == b'*') || none.iter().any(|word| value.eq_ignore_ascii_case(word))
 }

@@ -12,9 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::kinds::BOOTSTRAP_TOKEN;
 use super::runs::{LEAST_RUN_BYTES, is_letter, long_runs, rare};
+use super::span::{NestedSearch, Span, StandsIn, merged, without};
 use super::text::{json_string, line_break, quote};
 use super::view::View;
-use super::{Span, StandsIn, spans, without};
 
 /// Longest text that is taken out of compressed bytes within a text, in bytes.
 const MAX_INFLATED_BYTES: u64 = 1 << 20;
@@ -24,11 +24,11 @@ const MAX_LOOK_BACK_BYTES: usize = 4096;
 const LEAST_ARRAY_BYTES: usize = 6;
 
 /// Appends the secrets that stand in `text` in another encoding. `found` are those that stand in it as they are.
-pub(super) fn find(text: &[u8], encodings: usize, found: &mut Vec<Span>) {
+pub(super) fn find(text: &[u8], nested: NestedSearch, found: &mut Vec<Span>) {
     found.sort_by_key(|span| span.start);
     let known = found.len();
-    percent(text, encodings, known, found);
-    runs(text, encodings, known, found);
+    percent(text, nested, known, found);
+    runs(text, nested, known, found);
 }
 
 /// Whether a place is within one of the first `known` spans, which are in order.
@@ -53,7 +53,7 @@ pub(super) fn is_letter_escape(text: &[u8], at: usize) -> bool {
 }
 
 /// The secrets of a text in which letters are escaped: of `\u0070` and `\x70`, also where JSON is in a string of JSON.
-pub(super) fn unescaped(text: &[u8], encodings: usize) -> Vec<Span> {
+pub(super) fn unescaped(text: &[u8], nested: NestedSearch) -> Vec<Span> {
     let mut view = View::default();
     let (mut at, mut copied) = (0, 0);
     while let Some(start) = rare(text, b'\\', at) {
@@ -88,9 +88,9 @@ pub(super) fn unescaped(text: &[u8], encodings: usize) -> Vec<Span> {
         (at, copied) = (digits + 2, digits + 2);
     }
     view.copy(text, copied, text.len());
-    let inner = spans(&view.text, encodings - 1);
+    let inner = nested.spans(&view.text);
     let found: Vec<Span> = view.map(inner, |text| text).collect();
-    super::merged(text, found)
+    merged(text, found)
 }
 
 /// What ends a part of a text in which percent signs are decoded.
@@ -99,7 +99,7 @@ fn ends_address(byte: u8) -> bool {
 }
 
 /// Text with percent signs (RFC 3986, and `application/x-www-form-urlencoded`).
-fn percent(text: &[u8], encodings: usize, known: usize, found: &mut Vec<Span>) {
+fn percent(text: &[u8], nested: NestedSearch, known: usize, found: &mut Vec<Span>) {
     let mut at = 0;
     while let Some(sign) = rare(text, b'%', at) {
         at = sign + 1;
@@ -112,7 +112,7 @@ fn percent(text: &[u8], encodings: usize, known: usize, found: &mut Vec<Span>) {
         at = sign + rest.iter().take_while(|byte| !ends_address(**byte)).count();
         let mut view = View::default();
         decode_percent(text, start, at, &mut view);
-        for span in view.map(spans(&view.text, encodings - 1), percent_quotes) {
+        for span in view.map(nested.spans(&view.text), percent_quotes) {
             if !is_known(found, known, span.start) || !is_known(found, known, span.end - 1) {
                 found.push(span);
             }
@@ -149,7 +149,7 @@ pub(super) fn percent_quotes(text: Vec<u8>) -> Vec<u8> {
 }
 
 /// Base64 and hexadecimal digits.
-fn runs(text: &[u8], encodings: usize, known: usize, found: &mut Vec<Span>) {
+fn runs(text: &[u8], nested: NestedSearch, known: usize, found: &mut Vec<Span>) {
     let mut done = 0;
     for (start, end) in long_runs(text) {
         if start < done || is_known(found, known, start) {
@@ -173,7 +173,7 @@ fn runs(text: &[u8], encodings: usize, known: usize, found: &mut Vec<Span>) {
         };
         done = end;
         let decoded = as_text(decode_run(&letters, is_hex));
-        let inner = spans(&decoded, encodings - 1);
+        let inner = nested.spans(&decoded);
         let Some(kind) = inner.first().map(|span| span.kind) else {
             continue;
         };
@@ -369,7 +369,7 @@ fn envelope_data(text: &[u8], start: usize, end: usize, decoded: &[u8], inner: &
 }
 
 /// Arrays of bytes that are a text, as the journal writes one that is no UTF-8: a text in quotes stands in for them.
-pub(super) fn byte_arrays(text: &[u8], encodings: usize, found: &mut Vec<Span>) {
+pub(super) fn byte_arrays(text: &[u8], nested: NestedSearch, found: &mut Vec<Span>) {
     let mut at = 0;
     while let Some(start) = rare(text, b'[', at) {
         at = start + 1;
@@ -377,7 +377,7 @@ pub(super) fn byte_arrays(text: &[u8], encodings: usize, found: &mut Vec<Span>) 
             continue;
         };
         at = end;
-        let inner = spans(&bytes, encodings - 1);
+        let inner = nested.spans(&bytes);
         let Some(kind) = inner.first().map(|span| span.kind) else {
             continue;
         };

@@ -1,6 +1,6 @@
 //! A text as a decoder will read it, with the way back to where each part of it stands.
 
-use super::{Span, StandsIn};
+use super::span::{Span, StandsIn, write};
 
 /// A decoded text, in parts.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ impl View {
                 StandsIn::Kind => StandsIn::Kind,
                 StandsIn::Quoted(_) | StandsIn::Text(_) => {
                     let mut text = Vec::new();
-                    super::write(&mut text, &span);
+                    write(&mut text, &span);
                     StandsIn::Text(encode(text))
                 }
             };

@@ -1,12 +1,12 @@
 //! What each writer may choose, and what is made of it: the rows of `docs/trust.md`, by the way that records really take.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use casebook_event::{Event, EventId, FieldId, Source};
 
-use std::collections::BTreeSet;
-
-use super::tests::decode;
-use super::*;
+use super::decode;
+use crate::decode::*;
 
 fn events(source: Source, payload: &str) -> Vec<Event> {
     let batch = decode(SourceKind::Source(source), payload.as_bytes());

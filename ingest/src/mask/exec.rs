@@ -2,11 +2,11 @@
 //! as one command line.
 
 use super::encoded::{decode_percent, percent_quotes};
+use super::span::{NestedSearch, Span};
 use super::view::View;
-use super::{Span, spans};
 
 /// Appends the secrets of the arguments that begin at `start`. Returns where the query ends.
-pub(super) fn find(text: &[u8], start: usize, encodings: usize, found: &mut Vec<Span>) -> usize {
+pub(super) fn find(text: &[u8], start: usize, nested: NestedSearch, found: &mut Vec<Span>) -> usize {
     let before = text.get(..start).unwrap_or_default();
     if !(before.ends_with(b"?") || before.ends_with(b"&") || before.ends_with(b"\\u0026")) {
         return start + 1;
@@ -47,7 +47,7 @@ pub(super) fn find(text: &[u8], start: usize, encodings: usize, found: &mut Vec<
         }
         at = next;
     }
-    found.extend(view.map(spans(&view.text, encodings - 1), percent_quotes));
+    found.extend(view.map(nested.spans(&view.text), percent_quotes));
     end
 }
 

@@ -4,8 +4,8 @@
 //! They are read as the one command line that they were, so that an option's value is found behind the option.
 
 use super::encoded::{hex_byte, quoted};
+use super::span::{NestedSearch, Span, StandsIn};
 use super::text::quote;
-use super::{Span, StandsIn, spans};
 
 /// How much of the next line is read to see whether the arguments go on in it, in bytes.
 const MAX_HEAD_BYTES: usize = 256;
@@ -21,7 +21,7 @@ struct Argument {
 }
 
 /// Appends the secrets of the arguments that follow `from`. Returns where they end.
-pub(super) fn find(text: &[u8], from: usize, encodings: usize, found: &mut Vec<Span>) -> usize {
+pub(super) fn find(text: &[u8], from: usize, nested: NestedSearch, found: &mut Vec<Span>) -> usize {
     let mut line = Vec::new();
     let mut arguments = Vec::new();
     let mut at = from;
@@ -33,7 +33,7 @@ pub(super) fn find(text: &[u8], from: usize, encodings: usize, found: &mut Vec<S
             at += word(text, at).max(1);
         }
     }
-    for secret in spans(&line, encodings - 1) {
+    for secret in nested.spans(&line) {
         for argument in &arguments {
             let (start, end) = (secret.start.max(argument.line.0), secret.end.min(argument.line.1));
             if start >= end {

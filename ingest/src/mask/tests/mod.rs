@@ -1,5 +1,7 @@
 //! Planted secrets, and words that only look like one.
 
+mod encoded;
+
 use std::borrow::Cow;
 
 use proptest::prelude::*;

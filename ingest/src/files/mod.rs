@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use casebook_event::{Position, RawRecord, Source, Timestamp};
 
-use crate::decode::SourceKind;
 use crate::limits::MAX_RECORD_BYTES;
+use crate::source_kind::SourceKind;
 use json_scan::{JsonScan, Scanned};
 use lines::{Appended, Lines, newlines};
 

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::Spans;
 use super::kinds::*;
+use super::span::Spans;
 use super::text::line_break;
 
 /// Longest base64 that is decoded to see what it is, in bytes.

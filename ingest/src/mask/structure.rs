@@ -4,9 +4,9 @@
 
 use super::kinds::*;
 use super::names::{Named, is_key_like, kind_of, secret_name};
+use super::secret_value::says_nothing;
+use super::span::{Span, StandsIn};
 use super::text::{is_masked, quote, skip_space, string_end};
-use super::values::says_nothing;
-use super::{Span, StandsIn};
 
 /// Deepest object that is followed, in levels. What is in deeper ones counts to the last.
 const MAX_DEPTH: usize = 128;

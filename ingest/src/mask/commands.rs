@@ -3,12 +3,13 @@
 //! The words of a command are read in whatever form it is written: a shell's line, a list of JSON or Python, the arguments of the
 //! audit daemon.
 
-use super::Spans;
 use super::connection::user_slash_password;
 use super::headers::cookies;
 use super::kinds::PASSWORD;
 use super::marks::run;
 use super::names::secret_name;
+use super::secret_value;
+use super::span::Spans;
 use super::text::{line_break, marker, quote, string_end};
 
 /// Most words of a command that are looked at.
@@ -284,7 +285,7 @@ fn by_position(found: &mut Spans<'_>, position: Position, batch: bool, words: &[
                         .unwrap_or_default(),
                 )
             {
-                super::values::secret(found, value.start, value.end, named);
+                secret_value::secret(found, value.start, value.end, named);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Passwords in the addresses of databases and services.
 
-use super::Spans;
 use super::kinds::URL_PASSWORD;
+use super::span::Spans;
 
 /// Longest user and password, in bytes.
 const MAX_USERINFO_BYTES: usize = 512;

@@ -1,9 +1,12 @@
 //! The decoder as a whole: what becomes of batches, of broken parts, and of bytes that nobody meant.
 
-use casebook_event::{EventBatch, FieldId, Position, RawRecord, Source, Timestamp, ValueRef};
-use proptest::prelude::*;
+mod resume;
+mod trust;
 
 use std::collections::BTreeSet;
+
+use casebook_event::{EventBatch, FieldId, Position, RawRecord, Source, Timestamp, ValueRef};
+use proptest::prelude::*;
 
 use super::*;
 

@@ -4,7 +4,7 @@
 use casebook_event::{EventBatch, Position, RawRecord, Timestamp};
 use proptest::prelude::*;
 
-use super::*;
+use crate::decode::*;
 
 /// What is given out: the place, and the text.
 type Given = Vec<(i64, u32, String)>;

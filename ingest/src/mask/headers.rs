@@ -1,9 +1,9 @@
 //! Headers of HTTP: `Authorization`, cookies, and schemes that stand alone.
 
-use super::Spans;
 use super::kinds::*;
 use super::marks::{is_user_and_password, run};
 use super::names::kind_of;
+use super::span::Spans;
 use super::text::{marker, quote, skip_space, string_end};
 
 /// Attributes of a cookie that say nothing of its value (RFC 6265, 4.1.2).

@@ -51,7 +51,7 @@ impl<'a> CriLine<'a> {
 const MAX_HEAD_BYTES: usize = 64;
 
 /// Whether a record is a line that goes on in the next one, by its head alone.
-pub(super) fn is_cut(record: &[u8]) -> bool {
+pub(crate) fn is_cut(record: &[u8]) -> bool {
     let head = record.get(..record.len().min(MAX_HEAD_BYTES)).unwrap_or_default();
     let mut words = head.split(|byte| *byte == b' ').skip(1);
     matches!(words.next(), Some(b"stdout" | b"stderr")) && matches!(words.next(), Some([b'P'] | [b'P', b':', ..]))

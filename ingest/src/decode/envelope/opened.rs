@@ -1,24 +1,10 @@
-//! What shippers, clouds and queues put around a record: opened here, so that a normalizer only sees what its source wrote.
-//!
-//! ```text
-//! Value ─open─┬─ Leaf(Value)                            the source's own record
-//!             ├─ One { inner, Envelope }                Fluent Bit, Vector, Filebeat, Logstash, Pub/Sub, SNS, Cloud Logging
-//!             └─ Many { [member], Envelope }            CloudWatch subscriptions, Azure Event Hub, OTLP, Kubernetes lists
-//! ```
-//!
-//! What an envelope says about the place (host, file, pod, account) becomes fields where the record itself says nothing;
-//! its own entries stay reachable beside the record's. An envelope never makes a container's output into another source's
-//! record: whatever runs in a pod could print that. Only a topic whose source is configured does.
-
-mod cloud;
-mod otlp;
-mod shipper;
+//! What opening an envelope gives: the record inside, and what the envelope says of it.
 
 use casebook_event::{FieldId, Source, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::SourceKind;
-use super::reject::Reject;
+use crate::format::json::Recovered;
+use crate::source_kind::SourceKind;
 
 /// What the envelopes around a record say about it.
 #[derive(Debug, Clone, Default)]
@@ -67,9 +53,19 @@ impl Envelope {
     };
 
     /// An envelope of that name.
-    fn named(name: &'static str) -> Self {
+    pub(super) fn named(name: &'static str) -> Self {
         Self {
             names: vec![name],
+            ..Self::NONE
+        }
+    }
+
+    /// What an event of an object says beside what could be read of it.
+    pub(crate) fn of_recovered(recovered: &Recovered) -> Self {
+        Self {
+            truncated: recovered.cut,
+            half: recovered.half,
+            odd_count: recovered.odd_count,
             ..Self::NONE
         }
     }
@@ -141,88 +137,6 @@ pub(crate) enum Batch {
     Otlp,
 }
 
-/// Opens `value` for a topic of `kind`, inside `outer`.
-///
-/// # Errors
-/// It is an envelope, and what is inside cannot be had (broken base64).
-pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<Opened, Reject> {
-    // That it is a container's output may have stood behind its end.
-    let hidden = outer.truncated && !wants_inner(kind);
-    let opened = if let Some(batch) = batch_of(&value) {
-        let envelope = match batch {
-            Batch::Key("logEvents") => cloud::cloudwatch(&value),
-            Batch::Key("items") => Envelope::named("a Kubernetes list"),
-            Batch::Key("records") => Envelope::named("Azure Event Hub records"),
-            Batch::Key(_) => Envelope::named("CloudTrail records"),
-            Batch::Otlp => Envelope::named("an OpenTelemetry request"),
-        };
-        Opened::Many(batch, Box::new(envelope))
-    } else if hidden && cloud::is_log_entry_of_unknown(&value) {
-        Opened::Leaf(value)
-    } else {
-        let opened = cloud::open(value, kind)?;
-        match opened {
-            Opened::Leaf(value) if hidden => Opened::Leaf(value),
-            Opened::Leaf(value) => shipper::open(value, kind, outer),
-            opened => opened,
-        }
-    };
-    Ok(match opened {
-        Opened::Leaf(value) => Opened::Leaf(value),
-        Opened::One(inner, envelope) => Opened::One(inner, Box::new(envelope.within(outer))),
-        // Which member was cut is seen at each of them.
-        Opened::Many(batch, envelope) => Opened::Many(
-            batch,
-            Box::new(Envelope {
-                truncated: false,
-                half: false,
-                odd_count: 0,
-                ..envelope.within(outer)
-            }),
-        ),
-    })
-}
-
-/// Which envelope of several records this is.
-fn batch_of(value: &Value) -> Option<Batch> {
-    let list = |key: &str| value.get(key).and_then(Value::as_list);
-    let holds = |key: &str, mark: &[&str]| {
-        list(key).is_some_and(|items| {
-            items.is_empty()
-                || items
-                    .iter()
-                    .any(|item| mark.iter().any(|mark| item.get(mark).is_some()))
-        })
-    };
-    let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if matches!(kind, "EventList" | "List") && list("items").is_some() {
-        return Some(Batch::Key("items"));
-    }
-    if holds("Records", &["eventSource"]) {
-        return Some(Batch::Key("Records"));
-    }
-    if holds("Events", &["CloudTrailEvent"]) {
-        return Some(Batch::Key("Events"));
-    }
-    if list("logEvents").is_some() && value.get("logGroup").is_some() {
-        return Some(Batch::Key("logEvents"));
-    }
-    if holds("records", &["operationName", "category"]) {
-        return Some(Batch::Key("records"));
-    }
-    list("resourceLogs").is_some().then_some(Batch::Otlp)
-}
-
-/// The text slices of the members of `text`, each with what its own part of the envelope says.
-pub(crate) fn members(text: &str, batch: Batch) -> Vec<(&str, Option<Envelope>)> {
-    match batch {
-        Batch::Key(key) => super::Members::of_object(text, &[key])
-            .map(|members| members.map(|slice| (slice, None)).collect())
-            .unwrap_or_default(),
-        Batch::Otlp => otlp::members(text),
-    }
-}
-
 /// What a member of a batch is.
 pub(crate) enum Member {
     /// A record, or an envelope of a form that stands alone too.
@@ -230,15 +144,6 @@ pub(crate) enum Member {
     /// An envelope whose form only that batch has; it is told whether it is to be taken for no other source's record, since what
     /// says that it is a container's output may have stood behind its end.
     Wrapped(fn(Value, bool) -> (Inner, Envelope)),
-}
-
-/// What the members of a batch are.
-pub(crate) fn member_of(batch: Batch) -> Member {
-    match batch {
-        Batch::Key("logEvents") => Member::Wrapped(cloud::cloudwatch_event),
-        Batch::Otlp => Member::Wrapped(otlp::record),
-        Batch::Key(_) => Member::Record,
-    }
 }
 
 /// Whether what a container prints goes for a record of `source`: only on a topic that says so.

@@ -1,8 +1,8 @@
 //! Values of several lines and of elements: YAML and XML, also where a string of JSON has their lines escaped.
 
-use super::Spans;
 use super::kinds::KUBERNETES_SECRET;
 use super::marks::run;
+use super::span::Spans;
 use super::text::{line_break, quote, string_end};
 
 /// How far before a name its line or its tag is looked for, in bytes.
