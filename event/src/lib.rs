@@ -16,6 +16,7 @@ mod entities;
 mod event;
 mod field;
 mod identifier;
+pub mod json;
 mod kept;
 mod limits;
 mod native;

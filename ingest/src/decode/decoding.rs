@@ -6,7 +6,6 @@ use casebook_event::{Native, Source, Tape, Value};
 
 use super::envelope::{Batch, Envelope, Inner, Member, Opened};
 use super::join::Joiner;
-use super::members::{self, Members};
 use super::sink::Sink;
 use super::{detect, envelope, marks};
 use crate::format::auditd::AuditdHead;
@@ -18,6 +17,7 @@ use crate::normalize;
 use crate::normalize::ContainerLine;
 use crate::normalize::Normalized;
 use crate::source_kind::SourceKind;
+use casebook_event::json::{Members, value_end};
 
 /// One record on its way.
 pub(super) struct Decoding<'a> {
@@ -115,7 +115,7 @@ impl Decoding<'_> {
                 return if text.starts_with('[') {
                     text[end..].find(']').map_or(text.len(), |at| end + at + 1)
                 } else {
-                    members::value_end(text).unwrap_or(text.len())
+                    value_end(text).unwrap_or(text.len())
                 };
             }
         }

@@ -5,12 +5,12 @@ use casebook_event::{Source, Value};
 use super::envelope;
 use super::envelope::{Envelope, Inner, Member, Opened};
 use super::marks::{detect_cut, detect_line, detect_object};
-use super::members::Members;
 use super::payload::trim;
 use crate::format::reject::{self, Reject};
 use crate::format::{compression, json};
 use crate::limits::{MAX_ENVELOPES, MAX_RECORD_BYTES};
 use crate::source_kind::SourceKind;
+use casebook_event::json::Members;
 
 /// Names the source of a record, and says by which marks it was known: each envelope, then the record's own. Of a record
 /// that holds several events, the first one speaks.

@@ -15,7 +15,6 @@ mod envelope;
 mod join;
 mod joining;
 mod marks;
-mod members;
 mod payload;
 mod recovery;
 mod rejoin;

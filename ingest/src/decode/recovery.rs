@@ -2,11 +2,11 @@
 
 use super::decoding::{Decoding, Part, first_line};
 use super::envelope::Envelope;
-use super::members;
 use crate::format::json::{self, Recovered};
 use crate::format::reject::{self, Reject};
 use crate::limits::MAX_BROKEN_VALUES;
 use crate::source_kind::SourceKind;
+use casebook_event::json::value_end;
 
 impl Decoding<'_> {
     /// Decodes the value that `text` begins with and that the parser refuses, as far as it can be read.
@@ -55,9 +55,7 @@ impl Decoding<'_> {
     /// Says so where an array of events ends between two of them, or before the first: how many more there were is not known.
     pub(super) fn no_end(&mut self, last: Option<(u32, &str)>, end: usize, outer: Part<'_>) {
         let (count, rest) = match last {
-            Some((n, slice)) if members::value_end(slice).is_some() => {
-                (n + 1, outer.text.get(end..).unwrap_or_default())
-            }
+            Some((n, slice)) if value_end(slice).is_some() => (n + 1, outer.text.get(end..).unwrap_or_default()),
             None if outer.text.ends_with('[') => (0, outer.text),
             _ => return,
         };

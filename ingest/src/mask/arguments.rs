@@ -3,9 +3,10 @@
 //!
 //! They are read as the one command line that they were, so that an option's value is found behind the option.
 
+use casebook_event::json::quote;
+
 use super::encoded::{hex_byte, quoted};
 use super::span::{NestedSearch, Span, StandsIn};
-use super::text::quote;
 
 /// How much of the next line is read to see whether the arguments go on in it, in bytes.
 const MAX_HEAD_BYTES: usize = 256;

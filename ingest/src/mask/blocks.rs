@@ -1,9 +1,11 @@
 //! Values of several lines and of elements: YAML and XML, also where a string of JSON has their lines escaped.
 
+use casebook_event::json::{quote, string_end};
+
 use super::kinds::KUBERNETES_SECRET;
 use super::marks::run;
 use super::span::Spans;
-use super::text::{line_break, quote, string_end};
+use super::text::line_break;
 
 /// How far before a name its line or its tag is looked for, in bytes.
 const MAX_LOOK_BACK_BYTES: usize = 1024;

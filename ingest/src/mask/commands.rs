@@ -3,6 +3,8 @@
 //! The words of a command are read in whatever form it is written: a shell's line, a list of JSON or Python, the arguments of the
 //! audit daemon.
 
+use casebook_event::json::{quote, string_end};
+
 use super::connection::user_slash_password;
 use super::headers::cookies;
 use super::kinds::PASSWORD;
@@ -10,7 +12,7 @@ use super::marks::run;
 use super::names::secret_name;
 use super::secret_value;
 use super::span::Spans;
-use super::text::{line_break, marker, quote, string_end};
+use super::text::{line_break, marker};
 
 /// Most words of a command that are looked at.
 const MAX_WORDS: usize = 64;

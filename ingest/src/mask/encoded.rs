@@ -5,6 +5,7 @@
 //! (an array of bytes, digits behind a name of the audit daemon), or the same encoding of it where a decoder opens it
 //! (`data` of an envelope).
 
+use casebook_event::json::quote;
 use std::io::Read as _;
 
 use base64::Engine as _;
@@ -13,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::kinds::BOOTSTRAP_TOKEN;
 use super::runs::{LEAST_RUN_BYTES, is_letter, long_runs, rare};
 use super::span::{NestedSearch, Span, StandsIn, merged, without};
-use super::text::{json_string, line_break, quote};
+use super::text::{json_string, line_break};
 use super::view::View;
 
 /// Longest text that is taken out of compressed bytes within a text, in bytes.

@@ -1,10 +1,12 @@
 //! Headers of HTTP: `Authorization`, cookies, and schemes that stand alone.
 
+use casebook_event::json::{quote, string_end};
+
 use super::kinds::*;
 use super::marks::{is_user_and_password, run};
 use super::names::kind_of;
 use super::span::Spans;
-use super::text::{marker, quote, skip_space, string_end};
+use super::text::{marker, skip_space};
 
 /// Attributes of a cookie that say nothing of its value (RFC 6265, 4.1.2).
 const COOKIE_ATTRIBUTES: &[&[u8]] = &[

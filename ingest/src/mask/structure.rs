@@ -2,11 +2,14 @@
 //! the annotation in which `kubectl` keeps the last applied object; a value beside its name in either order, which a container's
 //! environment, OTLP's attributes and Azure's key listings are made of; private keys of RFC 7517.
 
+use casebook_event::json::{Scanner, Token, quote};
+
 use super::kinds::*;
+use super::marks::run;
 use super::names::{Named, is_key_like, kind_of, secret_name};
 use super::secret_value::says_nothing;
 use super::span::{Span, StandsIn};
-use super::text::{is_masked, quote, skip_space, string_end};
+use super::text::{is_masked, skip_space};
 
 /// Deepest object that is followed, in levels. What is in deeper ones counts to the last.
 const MAX_DEPTH: usize = 128;
@@ -133,42 +136,38 @@ pub(super) fn secrets(text: &[u8], spans: &mut Vec<Span>) {
 fn walk(text: &[u8], start: usize, end: usize, level: usize, strings: usize, spans: &mut Vec<Span>) {
     let mut stack = vec![Frame::default()];
     let mut deeper = 0usize;
-    let mut at = start;
-    while at < end {
-        match text.get(at) {
-            Some(b'{' | b'[') if stack.len() >= MAX_DEPTH => deeper += 1,
-            Some(b'{' | b'[') => open(&mut stack),
-            Some(b'}' | b']') if deeper > 0 => deeper -= 1,
-            Some(b'}' | b']') if stack.len() > 1 => close(text, &mut stack, spans),
-            Some(b',') => {
+    let mut scanner = Scanner::of_level(start, level);
+    while let Some(token) = scanner.next(text).or_else(|| scanner.finish(text)) {
+        let from = match token {
+            Token::String { start, .. } => start - (level + 1),
+            Token::Scalar { start, .. } => start,
+            _ => scanner.at() - 1,
+        };
+        if from >= end {
+            break;
+        }
+        match token {
+            Token::String { start, end: close } => {
+                let close = close.min(end);
+                let after = (close + level + 1).min(end);
+                string(text, (start, close), after, level, strings, &mut stack, spans);
+            }
+            Token::Scalar { start, end: close } => {
+                if let Some(frame) = stack.last_mut() {
+                    numbers(text, frame, (start, close.min(end)), level, spans);
+                }
+            }
+            Token::Open(_) if stack.len() >= MAX_DEPTH => deeper += 1,
+            Token::Open(_) => open(&mut stack),
+            Token::Close(_) if deeper > 0 => deeper -= 1,
+            Token::Close(_) if stack.len() > 1 => close(text, &mut stack, spans),
+            Token::Comma => {
                 if let Some(frame) = stack.last_mut() {
                     frame.key = Key::Other;
                 }
             }
-            Some(b'"' | b'\\') => {
-                if let Some((found, content)) = quote(text, at)
-                    && found == level
-                {
-                    let close = string_end(text, content, level).min(end);
-                    let behind = (close + level + 1).min(end);
-                    string(text, (content, close), behind, level, strings, &mut stack, spans);
-                    at = behind;
-                    continue;
-                }
-            }
-            Some(b'0'..=b'9' | b'-') => {
-                let length = super::marks::run(text, at, |byte| {
-                    byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')
-                });
-                if let Some(frame) = stack.last_mut() {
-                    note(text, frame, at, (at + length).min(end), StandsIn::Quoted(level), spans);
-                }
-                at += length.max(1);
-                continue;
-            }
             _ => {}
         }
-        at += 1;
     }
     while stack.len() > 1 {
         // What was cut off may have been the name.
@@ -185,6 +184,23 @@ fn walk(text: &[u8], start: usize, end: usize, level: usize, strings: usize, spa
         if frame.secret == Some(true) {
             spans.extend(frame.pending);
         }
+    }
+}
+
+/// Notes the numbers of a scalar: what is no JSON may have them within words.
+fn numbers(text: &[u8], frame: &mut Frame, (start, end): (usize, usize), level: usize, spans: &mut Vec<Span>) {
+    let mut at = start;
+    while at < end {
+        let length = match text.get(at) {
+            Some(b'0'..=b'9' | b'-') => run(text, at, |byte| {
+                byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')
+            }),
+            _ => 0,
+        };
+        if length > 0 {
+            note(text, frame, at, (at + length).min(end), StandsIn::Quoted(level), spans);
+        }
+        at += length.max(1);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Where the value of a name stands: in JSON, in settings (`name=value`, `name: value`), options (`--name value`), literals of Ruby,
 //! Python and Go, and elements of XML.
 
+use casebook_event::json::{quote, string_end};
+
 use super::blocks;
 use super::marks::run;
-use super::text::{marker, quote, skip_colors, skip_space, string_end};
+use super::text::{marker, skip_colors, skip_space};
 
 /// How far before a quote its opposite is looked for, in bytes.
 const MAX_LOOK_BACK_BYTES: usize = 1024;

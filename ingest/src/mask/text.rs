@@ -1,36 +1,8 @@
-//! Strings of JSON, also of JSON that stands in strings of JSON, without parsing what is around them.
-//!
-//! A quote of JSON that is in n strings stands behind 2ⁿ − 1 backslashes: this number tells the levels apart.
+//! White space, line breaks, colors and marks of masking, also where strings of JSON have them escaped.
+
+use casebook_event::json::LEVELS;
 
 use super::kinds::KINDS;
-
-/// Backslashes before a quote of each level that is looked at: JSON, and JSON in a string, in a string, in a string.
-const LEVELS: &[usize] = &[0, 1, 3, 7, 15];
-
-/// The quote at `at`, behind its backslashes: how many of these there are, and where the quote ends.
-pub(super) fn quote(text: &[u8], at: usize) -> Option<(usize, usize)> {
-    let rest = text.get(at..)?;
-    // A longer run is none of the levels.
-    let run = rest.iter().take(17).take_while(|byte| **byte == b'\\').count();
-    (rest.get(run) == Some(&b'"') && LEVELS.contains(&run)).then_some((run, at + run + 1))
-}
-
-/// Where the content of a string ends that begins at `start`, behind a quote with `level` backslashes. Of a string that
-/// is cut off, the end of the text.
-pub(super) fn string_end(text: &[u8], start: usize, level: usize) -> usize {
-    let mut run = 0;
-    for (at, byte) in text.iter().enumerate().skip(start) {
-        match byte {
-            b'\\' => run += 1,
-            // A lower level's quote ends what is in it. At the same level, pairs of backslashes are content.
-            b'"' if run < level => return at - run,
-            b'"' if (run - level).is_multiple_of(2 * (level + 1)) => return at - level,
-            _ => run = 0,
-        }
-    }
-    // Never between a backslash and what it escapes.
-    text.len() - run
-}
 
 /// Behind white space, also where a string of JSON has it escaped.
 pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {

@@ -1,12 +1,14 @@
 //! Names whose values are secrets, wherever they stand.
 
+use casebook_event::json::{quote, string_end};
+
 use super::kinds::*;
 use super::marks::run;
 use super::names::{MAX_NAME_BYTES, Named, secret_name};
 use super::secret_value::secret;
 use super::span::{Spans, StandsIn};
 use super::syntax::{Separator, Value, behind, plain, single};
-use super::text::{quote, skip_space, string_end};
+use super::text::skip_space;
 use super::{commands, headers, structure};
 
 /// How far before a name in quotes its key is looked for, in bytes.

@@ -17,9 +17,9 @@ mod shipper;
 
 use casebook_event::Value;
 
-use crate::decode::members::Members;
 use crate::format::reject::Reject;
 use crate::source_kind::SourceKind;
+use casebook_event::json::Members;
 pub(crate) use opened::{Batch, Envelope, Inner, Member, Opened, wants_inner};
 
 /// Opens `value` for a topic of `kind`, inside `outer`.

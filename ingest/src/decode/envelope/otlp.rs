@@ -6,9 +6,9 @@ use compact_str::CompactString;
 use super::opened::{Envelope, Inner};
 use super::shipper::is_container_file;
 use crate::decode::marks;
-use crate::decode::members::Members;
 use crate::format::json;
 use crate::limits::MAX_OTLP_DEPTH;
+use casebook_event::json::Members;
 
 /// The log records of a request, each with what its resource says.
 pub(super) fn members(text: &str) -> Vec<(&str, Option<Envelope>)> {

@@ -1,7 +1,9 @@
+//! What is read of JSON that is cut, or broken, or more than a tape holds.
+
 use proptest::prelude::*;
 
-use super::*;
-use crate::{Value, ValueRef};
+use crate::tape::parse::MAX_DEPTH;
+use crate::{Tape, Value, ValueRef};
 
 const NEVER: fn(&[&str]) -> bool = |_| false;
 
@@ -87,7 +89,7 @@ fn what_cannot_be_held_stays_text() {
         1,
     );
     let deep = |inner: &str, depth: usize| format!("{}{inner}{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
-    let (value, cut, odd_count) = recovered(&deep(r#"[{"b":"]}\""}]"#, super::super::MAX_DEPTH)).unwrap();
+    let (value, cut, odd_count) = recovered(&deep(r#"[{"b":"]}\""}]"#, MAX_DEPTH)).unwrap();
     assert_eq!((cut, odd_count), (false, 1));
     assert!(value.contains(r#""[{\"b\":\"]}\\\"\"}]""#), "{value}");
 }

@@ -3,19 +3,22 @@
 //! Nothing is validated: each member is parsed on its own afterwards, so that a broken one costs itself only, and so
 //! that each event keeps exactly its own bytes.
 
-/// An array that holds events: its members, and what stands behind it.
-pub(crate) struct Members<'a> {
+use super::scanner::{Scanner, Token};
+
+/// An array that holds events: its members, and what stands after it.
+#[derive(Debug, Clone)]
+pub struct Members<'a> {
     rest: &'a str,
 }
 
 impl<'a> Members<'a> {
     /// The members of the array that `text` begins with (`[`).
-    pub(crate) fn of_array(text: &'a str) -> Option<Self> {
+    pub fn of_array(text: &'a str) -> Option<Self> {
         text.strip_prefix('[').map(|rest| Self { rest })
     }
 
     /// The members of the first array that the object `text` holds under one of `keys`, at its top level.
-    pub(crate) fn of_object(text: &'a str, keys: &[&str]) -> Option<Self> {
+    pub fn of_object(text: &'a str, keys: &[&str]) -> Option<Self> {
         let mut rest = text.strip_prefix('{')?;
         loop {
             rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
@@ -44,7 +47,7 @@ impl<'a> Iterator for Members<'a> {
         if self.rest.is_empty() || self.rest.starts_with(']') {
             return None;
         }
-        // A stray closing brace is no member, but must not stop the ones behind it from being seen.
+        // A stray closing brace is no member, but must not stop the ones after it from being seen.
         let end = value_end(self.rest).unwrap_or(self.rest.len()).max(1);
         let (member, rest) = self.rest.split_at(end);
         self.rest = rest;
@@ -53,44 +56,27 @@ impl<'a> Iterator for Members<'a> {
 }
 
 /// Where the value that `text` begins with ends; `None` where it is cut off.
-pub(crate) fn value_end(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
+pub fn value_end(text: &str) -> Option<usize> {
+    let mut scanner = Scanner::new(0);
     let mut depth = 0usize;
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => {
-                at = string_end(bytes, at + 1)?;
-                if depth == 0 {
-                    return Some(at);
-                }
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth <= 1 => return Some(if depth == 1 { at + 1 } else { at }),
-            b'}' | b']' => depth -= 1,
-            b',' if depth == 0 => return Some(at),
+    while let Some(token) = scanner.next(text.as_bytes()) {
+        match token {
+            Token::String { .. } if depth == 0 => return Some(scanner.at()),
+            Token::Open(_) => depth += 1,
+            Token::Close(_) if depth == 1 => return Some(scanner.at()),
+            Token::Close(_) | Token::Comma if depth == 0 => return Some(scanner.at() - 1),
+            Token::Close(_) => depth -= 1,
             _ => {}
         }
-        at += 1;
     }
-    (depth == 0).then_some(at)
-}
-
-/// Behind the closing quote of a string whose content starts at `at`.
-fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += bytes.get(at..)?.iter().position(|b| matches!(b, b'"' | b'\\'))?;
-        if bytes[at] == b'"' {
-            return Some(at + 1);
-        }
-        at += 2;
-    }
+    (depth == 0 && !scanner.is_in_string()).then_some(text.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Value;
+    use crate::json::tests::json;
 
     #[test]
     fn members_are_slices() {
@@ -123,7 +109,54 @@ mod tests {
         check(r#"["a\"#, &[r#""a\"#]);
     }
 
+    /// Some JSON, written with and without white space.
+    fn texts(value: &Value) -> [String; 2] {
+        [
+            serde_json::to_string(value).unwrap(),
+            serde_json::to_string_pretty(value).unwrap(),
+        ]
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_value_ends_where_serde_json_says(value in json(), rest in r#"[,\]} ]{0,3}"#) {
+            for text in texts(&value) {
+                let scalar = !text.starts_with(['{', '[', '"']);
+                let around = format!("{text}{rest}");
+                let mut values = serde_json::Deserializer::from_str(&around).into_iter::<Value>();
+                values.next().unwrap().unwrap();
+                let end = value_end(&around).unwrap();
+                // A scalar goes on up to the mark that ends it.
+                let end = if scalar { around[..end].trim_end().len() } else { end };
+                proptest::prop_assert_eq!(end, values.byte_offset(), "{}", around);
+                for cut in (1..text.len()).filter(|cut| text.is_char_boundary(*cut) && !scalar) {
+                    proptest::prop_assert_eq!(value_end(&text[..cut]), None, "{} of {}", cut, text);
+                }
+            }
+        }
+
+        #[test]
+        fn members_are_those_of_serde_json(values in proptest::collection::vec(json(), 0..6), others in json()) {
+            let list = Value::List(values.clone());
+            let object = Value::Map(vec![
+                ("others".into(), others),
+                ("Records".into(), list.clone()),
+                ("more".into(), Value::Null),
+            ]);
+            let read = |members: Members<'_>| -> Vec<Value> {
+                members.map(|member| serde_json::from_str(member.trim_end()).unwrap()).collect()
+            };
+            // Written and read, a number may differ in its last bit.
+            let values: Vec<Value> = serde_json::from_str(&serde_json::to_string(&list).unwrap()).unwrap();
+            for text in texts(&list) {
+                proptest::prop_assert_eq!(&read(Members::of_array(&text).unwrap()), &values, "{}", text);
+            }
+            for text in texts(&object) {
+                let members = Members::of_object(&text, &["Records"]).unwrap();
+                proptest::prop_assert_eq!(&read(members), &values, "{}", text);
+            }
+        }
+
         #[test]
         fn any_text_ends(text in r#"[\[\]{}",:a\\ é]{0,40}"#) {
             for start in ["[", "{"] {
