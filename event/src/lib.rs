@@ -1,7 +1,7 @@
 //! The vocabulary of Casebook: what every other crate says to the next.
 //!
 //! ```text
-//! RawRecord ─ingest─▶ EventBatch{Event, DeadLetter, Checkpoint} ─detect─▶ Signal, Watermark ─correlate─▶ Alert
+//! RawRecord ─ingest─▶ EventBatch{Event, DeadLetter, CheckpointDelta} ─detect─▶ Signal, Watermark ─correlate─▶ Alert
 //! ```
 //!
 //! No I/O, no clock and no runtime: a value of this crate is the same wherever and whenever it is made.
@@ -42,7 +42,7 @@ pub use identifier::{EntityKind, Identifier, IdentifierKind, cluster_text};
 pub use kept::{DecidedWindow, Kept};
 pub use limits::*;
 pub use native::Native;
-pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position, StartOffset};
+pub use position::{CheckpointDelta, NotContiguous, OffsetRange, Partition, Position, StartOffset};
 pub use signal::{EventRef, Signal, SignalMessage, Watermark};
 pub use source::{Logsource, Source, UnknownSource};
 pub use tape::{Recovered, Tape};

@@ -14,7 +14,7 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a full channel is waited for before the partitions are paused, so that polling (and with it the group
 /// membership, `max.poll.interval.ms`) goes on.
 pub const PAUSE_AFTER: Duration = Duration::from_secs(1);
-/// Time between two looks at a channel that is full.
+/// Time between two attempts on a channel that is full.
 pub(crate) const FULL_CHANNEL_WAIT: Duration = Duration::from_millis(2);
 /// Longest wait for an answer of the brokers on a seek or a look-up.
 pub const BROKER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -332,7 +332,7 @@ impl Poller {
                 continue;
             }
             if !paused {
-                debug!(group = self.config.group, "reader is behind; pausing");
+                debug!(group = self.config.group, "reader lags; pausing");
                 paused = true;
             }
             // Every time, since a rebalance may have added partitions.
@@ -369,7 +369,7 @@ impl Poller {
             }
             self.backlog.extend(reported);
         }
-        // Fetched before the pause took effect; it stays in order behind what is being handed on.
+        // Fetched before the pause took effect; it stays in order after what is being handed on.
         if let Some(record) = record {
             self.bytes += record.payload.len();
             self.records.push(record);

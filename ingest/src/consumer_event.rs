@@ -41,7 +41,7 @@ pub enum ConsumerEvent {
         /// Their size.
         bytes: usize,
     },
-    /// The end of each partition, as far as the brokers have told.
+    /// The end of each partition, as far as the brokers have reported.
     EndOffsets(Vec<EndOffset>),
     /// Records that the table does not have are gone: retention deleted them before they were read.
     Lost {

@@ -165,7 +165,7 @@ impl RebalanceContext {
 }
 
 /// Refuses to read a topic that was made anew, and says what retention deleted before it was read. Where the brokers do
-/// not answer in time, the check is left out: the consumer will tell of them by itself.
+/// not answer in time, the check is left out: the consumer will report them by itself.
 fn check_topic_holds(
     consumer: &BaseConsumer<RebalanceContext>,
     partition: &Partition,

@@ -8,7 +8,7 @@ use casebook_event::{Source, UnknownSource};
 /// What a topic's records are said to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SourceKind {
-    /// Told by each record's content.
+    /// Known by each record's content.
     #[default]
     Auto,
     /// All of one source. What is not is a dead letter.

@@ -4,7 +4,7 @@
 //! &[u8] ─Scanner─▶ Token ─┬─ value_end ─▶ where a value ends       (members of a batch, decoded one by one)
 //!                         ├─ Members ───▶ &str, one a member
 //!                         ├─ a grammar on top                      (values of a file that span lines and chunks)
-//!                         └─ a stack of frames on top              (secrets that only the structure tells)
+//!                         └─ a stack of frames on top              (secrets that only the structure shows)
 //! ```
 //!
 //! It owns what a string, a bracket and a scalar are, also of JSON that stands in strings of JSON. It never allocates, never

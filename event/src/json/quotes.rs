@@ -1,6 +1,6 @@
 //! Quotes of JSON, also of JSON that stands in strings of JSON, without parsing what is around them.
 //!
-//! A quote of JSON that is in n strings stands after 2ⁿ − 1 backslashes: this number, the *level*, tells them apart.
+//! A quote of JSON that is in n strings stands after 2ⁿ − 1 backslashes: this number, the *level*, distinguishes them.
 
 /// Backslashes before a quote of each level that is followed: JSON, and JSON in a string, in a string, in a string.
 pub const LEVELS: &[usize] = &[0, 1, 3, 7, 15];

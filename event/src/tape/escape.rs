@@ -67,10 +67,10 @@ impl Escape {
             0xd800..=0xdbff => u32::from(unit) - 0xd800,
             unit => return Self::Char(char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
         };
-        let behind = &text[6..];
-        let low = match behind.as_bytes() {
+        let after = &text[6..];
+        let low = match after.as_bytes() {
             [] | [b'\\'] => return Self::HalfPair,
-            [b'\\', b'u', ..] => unit_or_unfinished(behind),
+            [b'\\', b'u', ..] => unit_or_unfinished(after),
             _ => Ok(None),
         };
         match low {

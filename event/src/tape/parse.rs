@@ -41,7 +41,7 @@ pub(super) struct Parser<'a, const RECOVER: bool> {
     pub(super) odd: u32,
     /// The text ended where more had to come.
     pub(super) ended: bool,
-    /// Where the text begins, behind its quote, within which that was.
+    /// Where the text begins, after its quote, within which that was.
     pub(super) half: Option<usize>,
 }
 
@@ -66,7 +66,7 @@ impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The next byte behind white space.
+    /// The next byte after white space.
     fn next(&mut self) -> Option<u8> {
         loop {
             let Some(byte) = self.peek() else {
@@ -106,7 +106,7 @@ impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
                 self.whole = self.tape.nodes.len();
                 self.depth = depth;
             }
-            // Behind it: the end of whatever ends here, or a comma.
+            // After it: the end of whatever ends here, or a comma.
             byte = self.next()?;
             let mut first = begins;
             loop {
@@ -170,7 +170,7 @@ impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
         Some(())
     }
 
-    /// A text, behind its opening quote.
+    /// A text, after its opening quote.
     fn string(&mut self) -> Option<()> {
         let from = self.at;
         let mut escaped = false;
@@ -225,7 +225,7 @@ impl<'a, const RECOVER: bool> Parser<'a, RECOVER> {
         Some(())
     }
 
-    /// A number, behind its first byte.
+    /// A number, after its first byte.
     fn number(&mut self, first: u8) -> Option<()> {
         let from = self.at - 1;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {

@@ -18,7 +18,7 @@ use crate::json::{Scanner, Token};
 pub struct Recovered {
     /// The values.
     pub tape: Tape,
-    /// The place behind the object, or behind the text where that was cut.
+    /// The place after the object, or after the text where that was cut.
     pub end: usize,
     /// Whether the text ended before the object did.
     pub cut: bool,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use casebook_event::{Native, Source, Tape, Value};
 
 use super::envelope::{Batch, Envelope, Inner, Member, Opened};
-use super::join::Joiner;
+use super::joiner::Joiner;
 use super::sink::Sink;
 use super::{detect, envelope, marks};
 use crate::format::auditd::AuditdHead;
@@ -43,8 +43,8 @@ pub(super) struct Part<'a> {
 impl Decoding<'_> {
     /// Decodes a whole payload.
     pub(super) fn record(&mut self, payload: &[u8]) {
-        while let Some(held) = self.joiner.take_stale(None) {
-            self.release(held);
+        while let Some(fragment) = self.joiner.take_stale(None) {
+            self.release(fragment);
         }
         match payload.first() {
             None => self.sink.reject(Reject::new(reject::EMPTY, "no content"), payload),
@@ -90,7 +90,7 @@ impl Decoding<'_> {
     fn next_value(&mut self, text: &str, broken_values: &mut u32) -> usize {
         if !text.starts_with(['{', '[']) {
             let line = first_line(text);
-            let detail = format!("{} behind a JSON value", reject::quote(line));
+            let detail = format!("{} after a JSON value", reject::quote(line));
             self.sink
                 .reject(Reject::new(reject::INVALID_JSON, detail), line.as_bytes());
             return line.len().max(1);
@@ -356,7 +356,7 @@ impl Decoding<'_> {
         let done = source.and_then(|source| {
             if source == Source::ContainerLog {
                 let mut line = ContainerLine::of_object(value)?;
-                // Whether there is more of its text to come stood behind its end.
+                // Whether there is more of its text to come stood after its end.
                 line.partial &= !part.envelope.truncated;
                 self.container(line, part);
                 return Ok(());
@@ -365,7 +365,7 @@ impl Decoding<'_> {
             normalize::object(source, value, &context, self.scratch)
         });
         match done {
-            Ok(()) => self.give_out(part),
+            Ok(()) => self.emit(part),
             Err(reject) => {
                 self.scratch.clear();
                 let reject = if part.envelope.truncated {
@@ -442,8 +442,8 @@ impl Decoding<'_> {
         }
     }
 
-    fn give_out(&mut self, part: Part<'_>) {
-        // Of a record that tells of several things, each event keeps its own part.
+    fn emit(&mut self, part: Part<'_>) {
+        // Of a record that reports several things, each event keeps its own part.
         let several = self.scratch.len() > 1;
         for normalized in self.scratch.drain(..) {
             if several {

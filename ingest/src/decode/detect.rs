@@ -1,4 +1,4 @@
-//! Which source wrote a record, told by its content alone.
+//! Which source wrote a record, known by its content alone.
 
 use casebook_event::{Source, Value};
 

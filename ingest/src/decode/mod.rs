@@ -7,17 +7,17 @@
 //!                                         whatever fails on the way, with its own bytes only ─▶ DeadLetter
 //! ```
 //!
-//! What is kept between the records of a partition is only what waits for the rest of its line or event ([`join`]).
+//! What is kept between the records of a partition is only what waits for the rest of its line or event ([`joiner`]).
 
 mod decoding;
 mod detect;
 mod envelope;
-mod join;
+mod joined_secrets;
+mod joiner;
 mod joining;
 mod marks;
 mod payload;
 mod recovery;
-mod rejoin;
 mod sink;
 mod stack_trace;
 #[cfg(test)]
@@ -38,7 +38,7 @@ use crate::settings::TopicSettings;
 use crate::source_kind::SourceKind;
 use decoding::Decoding;
 pub use detect::detect_source;
-use join::Joiner;
+use joiner::Joiner;
 use payload::{readable, trim};
 use sink::Sink;
 
@@ -48,11 +48,11 @@ pub struct Decoder {
     kind: SourceKind,
     settings: Arc<TopicSettings>,
     joiner: Joiner,
-    /// Normalized and not yet given out; kept for its memory.
+    /// Normalized and not yet emitted; kept for its memory.
     scratch: Vec<Normalized>,
 }
 
-/// Part numbers of what a quiet partition gives out begin here, behind those of any record. A table keeps them in 32 bits with a
+/// Part numbers of what a quiet partition emits begin here, after those of any record. A table keeps them in 32 bits with a
 /// sign.
 const FLUSHED_INDEX: u32 = 1 << 30;
 
@@ -110,9 +110,9 @@ impl Decoder {
         self.joiner.oldest()
     }
 
-    /// Gives out what waits, as it is: the partition has ended, or is quiet and `last` was its last record.
+    /// Emits the pending fragments, as they are: the partition has ended, or is quiet and `last` was its last record.
     pub fn flush(&mut self, last: &casebook_event::Position, ingested: Timestamp, out: &mut EventBatch) {
-        let held = self.joiner.take_all();
+        let fragment = self.joiner.take_all();
         let mut position = last.clone();
         position.index = position.index.max(FLUSHED_INDEX);
         let sink = Sink::new(position, self.joiner.timestamp(), ingested, &self.settings, out);
@@ -123,8 +123,8 @@ impl Decoder {
             original: None,
             scratch: &mut self.scratch,
         };
-        for held in held {
-            decoding.release(held);
+        for fragment in fragment {
+            decoding.release(fragment);
         }
     }
 }
@@ -143,7 +143,7 @@ fn refuse(sink: &mut Sink<'_>, mut reject: Reject, payload: &[u8]) {
     if matches!(text, Cow::Owned(_)) && masked.removed.is_empty() {
         sink.reject_part(reject, &masked.text, payload);
     } else {
-        // The hash of what had a secret would tell whoever guesses it that the guess is right.
+        // The hash of what had a secret would confirm a right guess.
         sink.reject(reject, &masked.text);
     }
 }

@@ -6,7 +6,7 @@ use crate::format::{compression, cri, encoding};
 use crate::limits::MAX_REFUSED_TEXT_BYTES;
 
 /// What a dead letter keeps of a payload that is refused before it is decoded: of a compressed one the text, as far as it goes, since
-/// what is compressed cannot be masked. Its last word may be a part of a secret that nothing behind it tells any more.
+/// what is compressed cannot be masked. Its last word may be a part of a secret that nothing after it shows any more.
 pub(super) fn readable(payload: &[u8]) -> Cow<'_, [u8]> {
     let text = encoding::to_utf8(compression::as_far_as_it_goes(payload, MAX_REFUSED_TEXT_BYTES));
     match text {
@@ -27,7 +27,7 @@ pub(super) fn trim(payload: &[u8]) -> &[u8] {
     while let [0, rest @ ..] = payload {
         payload = rest;
     }
-    // A line that goes on in the next record may be cut before or behind a space.
+    // A line that goes on in the next record may be cut before or after a space.
     let cut = cri::is_cut(payload);
     while let [rest @ .., last] = payload {
         if !(matches!(last, 0 | b'\n' | b'\r') || (!cut && matches!(last, b' ' | b'\t'))) {

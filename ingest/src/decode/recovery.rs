@@ -63,7 +63,7 @@ impl Decoding<'_> {
         if count > 0 && !rest.chars().all(nothing) {
             return;
         }
-        let detail = format!("an array without an end, behind {count} members");
+        let detail = format!("an array without an end, after {count} members");
         let named = match self.kind {
             SourceKind::Source(source) => Some(source),
             SourceKind::Auto => None,

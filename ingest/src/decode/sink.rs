@@ -56,7 +56,7 @@ impl<'a> Sink<'a> {
         self.masked.enter(text);
     }
 
-    /// What is given out from here on was joined from several records, of which this was masked.
+    /// What is emitted from here on was joined from several records, of which this was masked.
     /// `None` where nothing is. Returns what was said before.
     pub(super) fn joined(&mut self, digest: Option<Digest>) -> Option<Digest> {
         std::mem::replace(&mut self.masked.joined, digest)
@@ -67,7 +67,7 @@ impl<'a> Sink<'a> {
         self.masked.digest()
     }
 
-    /// What a normalizer may look at for the next part.
+    /// What a normalizer may read for the next part.
     pub(super) fn context<'b>(&'b self, raw: &'b str, envelope: &'b Envelope) -> Context<'b> {
         Context {
             raw,

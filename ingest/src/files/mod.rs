@@ -19,7 +19,7 @@ use lines::{Appended, Lines, newlines};
 ///
 /// - A line of text is a record. Blank lines are none.
 /// - A JSON object or array is a record, with all its lines. Where it breaks JSON's grammar, its first line alone is one
-///   (which the decoder refuses), and reading goes on behind that line.
+///   (which the decoder refuses), and reading goes on after that line.
 /// - An array of events that is longer than [`MAX_RECORD_BYTES`] comes in several records, each an array of as many whole
 ///   members as fit; `index` of their positions counts on. Anything else of that length is cut, so that the decoder
 ///   refuses it.
@@ -40,14 +40,14 @@ pub struct FileRecords<R: Read> {
 /// U+FEFF in UTF-8, which some editors put at the beginning of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// An array of events of which some members have been given out.
+/// An array of events of which some members have been emitted.
 struct Piece {
-    /// What was read of it and not given out.
+    /// What was read of it and not emitted.
     buffer: Vec<u8>,
     scan: JsonScan,
     /// The line on which `buffer` begins.
     line: i64,
-    /// Members given out.
+    /// Members emitted.
     members: u32,
 }
 
@@ -168,7 +168,7 @@ impl<R: Read> FileRecords<R> {
         }
     }
 
-    /// Gives out the whole members that `piece` holds, as an array, and keeps the rest for the next call.
+    /// Emits the whole members that `piece` holds, as an array, and keeps the rest for the next call.
     fn cut(&mut self, mut piece: Piece) -> RawRecord {
         let (range, count) = piece.scan.members();
         let line = piece.line + newlines(&piece.buffer[..range.start]);

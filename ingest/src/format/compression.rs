@@ -1,4 +1,4 @@
-//! Payloads that come compressed as a whole: gzip, zstd, lz4 and snappy, told by their first bytes.
+//! Payloads that come compressed as a whole: gzip, zstd, lz4 and snappy, known by their first bytes.
 //!
 //! Text and JSON begin with none of these bytes: each mark holds a control character or a byte that UTF-8 never begins
 //! with. A raw snappy block has no mark and is not handled.
@@ -65,7 +65,7 @@ pub(crate) fn decompress(payload: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8
         }
         Compression::Lz4 => {
             if !whole_lz4(payload) {
-                return Err(bad(compression, "cut off, or something else behind it"));
+                return Err(bad(compression, "cut off, or something else after it"));
             }
             read_all(Lz4Frames::new(payload), &mut out, max_bytes).map_err(broken)?;
         }
@@ -123,31 +123,31 @@ fn read_all(reader: impl Read, out: &mut Vec<u8>, max_bytes: usize) -> std::io::
 fn whole_lz4(payload: &[u8]) -> bool {
     let mut rest = payload;
     while !rest.is_empty() {
-        let Some(behind) = behind_lz4_frame(rest) else {
+        let Some(after) = after_lz4_frame(rest) else {
             return false;
         };
-        rest = behind;
+        rest = after;
     }
     true
 }
 
-fn behind_lz4_frame(frame: &[u8]) -> Option<&[u8]> {
+fn after_lz4_frame(frame: &[u8]) -> Option<&[u8]> {
     let flags = *frame.get(4)?;
     let bytes_if = |bit: u8, bytes: usize| if flags & bit == 0 { 0 } else { bytes };
     // The magic number, the flags, the block descriptor, a content size, a dictionary, the header's checksum.
     let mut rest = frame.get(7 + bytes_if(0x08, 8) + bytes_if(0x01, 4)..)?;
     loop {
-        let (size, behind) = rest.split_first_chunk::<4>()?;
+        let (size, after) = rest.split_first_chunk::<4>()?;
         // The highest bit says that the block is stored as it is.
         let size = usize::try_from(u32::from_le_bytes(*size) & 0x7fff_ffff).ok()?;
         if u32::from_le_bytes(*rest.first_chunk::<4>()?) == 0 {
-            return behind.get(bytes_if(0x04, 4)..);
+            return after.get(bytes_if(0x04, 4)..);
         }
-        rest = behind.get(size..)?.get(bytes_if(0x10, 4)..)?;
+        rest = after.get(size..)?.get(bytes_if(0x10, 4)..)?;
     }
 }
 
-/// Frames of LZ4 one behind another, as one reader: the decoder itself stops behind each.
+/// Frames of LZ4 one after another, as one reader: the decoder itself stops after each.
 pub(crate) struct Lz4Frames<R: BufRead> {
     decoder: lz4_flex::frame::FrameDecoder<R>,
 }
@@ -175,7 +175,7 @@ impl<R: BufRead> Read for Lz4Frames<R> {
     }
 }
 
-/// Blocks, each behind its length (32 bits, big-endian). May append up to a block past the bound's check, never past
+/// Blocks, each after its length (32 bits, big-endian). May append up to a block past the bound's check, never past
 /// the bound itself and a byte.
 fn xerial(payload: &[u8], out: &mut Vec<u8>, max_bytes: usize) -> Result<(), Reject> {
     let broken = |what: &str| bad(Compression::Xerial, what);
@@ -184,11 +184,11 @@ fn xerial(payload: &[u8], out: &mut Vec<u8>, max_bytes: usize) -> Result<(), Rej
         .ok_or_else(|| broken("the head is cut off"))?;
     let mut decoder = snap::raw::Decoder::new();
     while !rest.is_empty() {
-        let (length, behind) = rest
+        let (length, after) = rest
             .split_first_chunk::<4>()
             .ok_or_else(|| broken("a length is cut off"))?;
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        let (block, behind) = behind
+        let (block, after) = after
             .split_at_checked(length)
             .ok_or_else(|| broken("a block is cut off"))?;
         let size = snap::raw::decompress_len(block).map_err(|error| bad(Compression::Xerial, error))?;
@@ -204,7 +204,7 @@ fn xerial(payload: &[u8], out: &mut Vec<u8>, max_bytes: usize) -> Result<(), Rej
             .decompress_vec(block)
             .map_err(|error| bad(Compression::Xerial, error))?;
         out.extend_from_slice(&text);
-        rest = behind;
+        rest = after;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ pub(crate) struct CriLine<'a> {
     pub(crate) time_text: &'a str,
     /// `stdout` or `stderr`.
     pub(crate) stream: &'a str,
-    /// `P` where the line goes on in the next record (the runtime cuts at 16 KiB), else `F`; more tags behind colons.
+    /// `P` where the line goes on in the next record (the runtime cuts at 16 KiB), else `F`; more tags after colons.
     pub(crate) tags: &'a str,
     /// The text, which may be empty.
     pub(crate) message: &'a str,

@@ -1,9 +1,9 @@
-//! UTF-16, which Windows writes: told by its byte order mark, or by the NULs between its letters, and read as the text that it is,
+//! UTF-16, which Windows writes: known by its byte order mark, or by the NULs between its letters, and read as the text that it is,
 //! so that its secrets are seen as those of any other.
 
 use std::borrow::Cow;
 
-/// Units of the beginning that are looked at.
+/// Units of the beginning that are inspected.
 const SAMPLE_UNITS: usize = 256;
 /// Fewest units of a text without a byte order mark.
 const LEAST_UNITS: usize = 4;

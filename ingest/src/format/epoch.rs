@@ -4,7 +4,7 @@ use casebook_event::{Timestamp, ValueRef};
 
 /// Reads a time from a text, a number, `{"$date":…}` (MongoDB) or `{"epochSecond":…,"nanoOfSecond":…}` (log4j2).
 ///
-/// A number's unit is told by its size: below 10^11 seconds (until the year 5138), below 10^14 milliseconds, below
+/// A number's unit is known by its size: below 10^11 seconds (until the year 5138), below 10^14 milliseconds, below
 /// 10^17 microseconds, else nanoseconds. Below 10^8 (March 1973) it is a duration or a counter, and no time.
 pub(crate) fn parse<'a>(value: impl Into<ValueRef<'a>>) -> Option<Timestamp> {
     let value = value.into();

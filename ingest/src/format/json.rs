@@ -14,7 +14,7 @@ pub(crate) const UNREADABLE: &str = "unreadable_values";
 pub(crate) struct Recovered {
     /// What could be.
     pub(crate) value: Value,
-    /// The place behind it in the text.
+    /// The place after it in the text.
     pub(crate) end: usize,
     /// Whether the text ended before the object did.
     pub(crate) cut: bool,

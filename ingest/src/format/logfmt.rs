@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-/// The pairs of a text, in order. A word without `=` is passed over, so that pairs behind a message are found too.
+/// The pairs of a text, in order. A word without `=` is passed over, so that pairs after a message are found too.
 pub(crate) fn pairs(text: &str) -> Pairs<'_> {
     Pairs { rest: text }
 }

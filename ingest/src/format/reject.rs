@@ -8,7 +8,7 @@ use crate::limits::MAX_QUOTED_BYTES;
 pub(crate) const EMPTY: &str = "empty";
 /// Longer than [`crate::limits::MAX_RECORD_BYTES`].
 pub(crate) const TOO_LARGE: &str = "too_large";
-/// Begins as a compressed payload does, and is broken, cut off, or has something else behind it.
+/// Begins as a compressed payload does, and is broken, cut off, or has something else after it.
 pub(crate) const BAD_COMPRESSION: &str = "bad_compression";
 /// JSON that is nested deeper than [`crate::limits::MAX_JSON_DEPTH`].
 pub(crate) const TOO_DEEP: &str = "too_deep";
@@ -43,7 +43,7 @@ impl Reject {
     }
 
     pub(crate) fn json(error: &serde_json::Error) -> Self {
-        // serde_json has no category for it: the text is the only way to tell the depth bound from broken syntax.
+        // serde_json has no category for it: the text is the only way to distinguish the depth bound from broken syntax.
         let text = error.to_string();
         let reason = if text.starts_with("recursion limit") {
             TOO_DEEP

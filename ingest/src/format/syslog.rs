@@ -105,17 +105,17 @@ impl<'a> SyslogLine<'a> {
             return Ok(parsed);
         }
         let rest = rest.trim_ascii_start();
-        let (first, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
         // `Nov 18 08:30:20 kernel: …`: a program, but no host.
         let tagged = first.ends_with(':') && first.parse::<std::net::Ipv6Addr>().is_err();
         let rest = if tagged {
             rest
         } else if SEVERITY_WORDS.contains(&first) {
             parsed.severity_word = Some(first);
-            behind
+            after
         } else {
             parsed.host = Some(first).filter(|host| !host.is_empty());
-            behind
+            after
         };
         (parsed.program, parsed.pid, parsed.message) = tag(rest);
         Ok(parsed)
@@ -257,23 +257,23 @@ fn tag(rest: &str) -> (Option<&str>, Option<i64>, &str) {
         .bytes()
         .position(|b| matches!(b, b' ' | b'[' | b':'))
         .unwrap_or(rest.len());
-    let (program, behind) = rest.split_at(end);
-    let (pid, behind) = match behind.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-        Some((pid, behind)) => (pid.parse().ok(), behind),
-        None => (None, behind),
+    let (program, after) = rest.split_at(end);
+    let (pid, after) = match after.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        Some((pid, after)) => (pid.parse().ok(), after),
+        None => (None, after),
     };
     // macOS puts the level between the tag and its colon.
-    let behind = match behind.strip_prefix(" <").and_then(|inner| inner.split_once(">:")) {
+    let after = match after.strip_prefix(" <").and_then(|inner| inner.split_once(">:")) {
         Some((_, message)) if !program.is_empty() => return (Some(program), pid, message.trim_ascii_start()),
-        _ => behind,
+        _ => after,
     };
-    match behind.strip_prefix(':') {
+    match after.strip_prefix(':') {
         Some(message) if !program.is_empty() => (Some(program), pid, message.strip_prefix(' ').unwrap_or(message)),
         _ => (None, None, rest),
     }
 }
 
-/// STRUCTURED-DATA and what follows it. A quoted value may hold `]` behind a backslash (RFC 5424, 6.3.3).
+/// STRUCTURED-DATA and what follows it. A quoted value may hold `]` after a backslash (RFC 5424, 6.3.3).
 fn structured_data(text: &str) -> Option<(Option<&str>, &str)> {
     if !text.starts_with('[') {
         return Some((

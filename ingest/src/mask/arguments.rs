@@ -1,7 +1,7 @@
 //! The arguments of a program as the Linux audit daemon writes them: `a0="mysql" a1="-p" a2=68756E746572`, in quotes where they
 //! are harmless, else in hexadecimal digits; a long one in parts (`a1[0]=…`), many of them over several records.
 //!
-//! They are read as the one command line that they were, so that an option's value is found behind the option.
+//! They are read as the one command line that they were, so that an option's value is found after the option.
 
 use casebook_event::json::quote;
 
@@ -28,8 +28,8 @@ pub(super) fn find(text: &[u8], from: usize, nested: NestedSearch, found: &mut V
     let mut at = from;
     while let Some(next) = next_field(text, at) {
         at = next;
-        if let Some(behind) = argument(text, at, &mut line, &mut arguments) {
-            at = behind;
+        if let Some(after) = argument(text, at, &mut line, &mut arguments) {
+            at = after;
         } else {
             at += word(text, at).max(1);
         }
@@ -133,7 +133,7 @@ fn argument(text: &[u8], at: usize, line: &mut Vec<u8>, arguments: &mut Vec<Argu
     if !line.is_empty() && !goes_on {
         line.push(b' ');
     }
-    let (start, close, behind, decoded) = if let Some((level, start)) = quote(text, end + 1) {
+    let (start, close, after, decoded) = if let Some((level, start)) = quote(text, end + 1) {
         let rest = text.get(start..)?;
         let mark = start + rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
         let close = mark.saturating_sub(level).max(start);
@@ -158,5 +158,5 @@ fn argument(text: &[u8], at: usize, line: &mut Vec<u8>, arguments: &mut Vec<Argu
         end: close,
         is_hex,
     });
-    Some(behind)
+    Some(after)
 }

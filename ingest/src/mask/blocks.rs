@@ -9,7 +9,7 @@ use super::text::line_break;
 
 /// How far before a name its line or its tag is looked for, in bytes.
 const MAX_LOOK_BACK_BYTES: usize = 1024;
-/// Longest tag that is looked at, in bytes.
+/// Longest tag that is read, in bytes.
 const MAX_TAG_BYTES: usize = 2048;
 
 fn is_blank(byte: u8) -> bool {
@@ -45,7 +45,7 @@ fn indent(text: &[u8], at: usize) -> usize {
     spaces.filter(|byte| is_blank(**byte) || **byte == b'-').count()
 }
 
-/// The value of a YAML key that is a block (`|`, `>`), or stands on the next line. `at` is behind the key's colon and its blanks,
+/// The value of a YAML key that is a block (`|`, `>`), or stands on the next line. `at` is after the key's colon and its blanks,
 /// `name` where the key begins. Returns its lines' place.
 pub(super) fn block(text: &[u8], name: usize, at: usize) -> Option<(usize, usize)> {
     let marked = matches!(text.get(at), Some(b'|' | b'>'));
@@ -112,10 +112,10 @@ pub(super) fn secret_document(found: &mut Spans<'_>, start: usize, end: usize) {
     found.documents = values_below(found, at, own).max(end);
 }
 
-/// Longest part of a document before its kind that is looked at, in bytes.
+/// Longest part of a document before its kind that is read, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 64 << 10;
 
-/// Where the line of `at` begins: behind a break, or where the string that it is in begins.
+/// Where the line of `at` begins: after a break, or where the string that it is in begins.
 fn line_start(text: &[u8], at: usize) -> usize {
     let mut start = at;
     while let Some(before) = start.checked_sub(1) {
@@ -213,7 +213,7 @@ pub(super) fn element(text: &[u8], name: usize, end: usize) -> Option<(usize, us
     content_of(text, end)
 }
 
-/// The text behind the tag whose rest begins at `at`.
+/// The text after the tag whose rest begins at `at`.
 fn content_of(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let rest = text.get(at..text.len().min(at + MAX_TAG_BYTES))?;
     let escaped = rest.starts_with(b"&gt;");

@@ -1,4 +1,4 @@
-//! Programs that are told secrets by options that mean something else elsewhere: `curl -u`, `mysql -p…`, `docker login -p`.
+//! Programs that take secrets by options that mean something else elsewhere: `curl -u`, `mysql -p…`, `docker login -p`.
 //!
 //! The words of a command are read in whatever form it is written: a shell's line, a list of JSON or Python, the arguments of the
 //! audit daemon.
@@ -14,7 +14,7 @@ use super::secret_value;
 use super::span::Spans;
 use super::text::{line_break, marker};
 
-/// Most words of a command that are looked at.
+/// Most words of a command that are read.
 const MAX_WORDS: usize = 64;
 /// How far before a program what is piped into it is looked for, in bytes.
 const MAX_LOOK_BACK_BYTES: usize = 256;
@@ -24,14 +24,14 @@ const MAX_LOOK_BACK_BYTES: usize = 256;
 enum Of {
     Secret,
     /// `user:password`, with that mark between.
-    Behind(u8),
+    After(u8),
     /// `name=value; …`.
     Cookies,
     /// `pass:…` of OpenSSL: other forms name a file.
     Pass,
 }
 
-/// A program, and what tells a secret.
+/// A program, and which of its words is a secret.
 struct Program {
     /// What its name begins with, as a needle has it.
     name: &'static str,
@@ -46,7 +46,7 @@ struct Program {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Position {
-    /// The n-th, counted from none, behind the word that must come first.
+    /// The n-th, counted from none, after the word that must come first.
     Nth(usize),
     Last,
     /// The first is `user/password@…`.
@@ -65,7 +65,7 @@ const NONE: Program = Program {
     position: None,
 };
 
-const USER: Of = Of::Behind(b':');
+const USER: Of = Of::After(b':');
 
 #[rustfmt::skip]
 const PROGRAMS: &[Program] = &[
@@ -87,8 +87,8 @@ const PROGRAMS: &[Program] = &[
     Program { name: "az login", options: &[(b"-p", Of::Secret)], ..NONE },
     Program { name: "mongo", options: &[(b"-p", Of::Secret)], attached: &[b"-p"], ..NONE },
     Program { name: "ldap", options: &[(b"-w", Of::Secret), (b"-s", Of::Secret)], attached: &[b"-w"], ..NONE },
-    Program { name: "smbclient", options: &[(b"-U", Of::Behind(b'%')), (b"--user", Of::Behind(b'%'))], ..NONE },
-    Program { name: "rpcclient", options: &[(b"-U", Of::Behind(b'%')), (b"--user", Of::Behind(b'%'))], ..NONE },
+    Program { name: "smbclient", options: &[(b"-U", Of::After(b'%')), (b"--user", Of::After(b'%'))], ..NONE },
+    Program { name: "rpcclient", options: &[(b"-U", Of::After(b'%')), (b"--user", Of::After(b'%'))], ..NONE },
     Program { name: "sqlplus", position: Some(Position::UserSlashPassword), ..NONE },
     Program { name: "sqlcmd", options: &[(b"-P", Of::Secret)], attached: &[b"-P"], ..NONE },
     Program { name: "openssl", options: &[(b"-k", Of::Secret), (b"-K", Of::Secret), (b"-pass", Of::Pass), (b"-passin", Of::Pass),
@@ -126,7 +126,7 @@ pub(super) fn named(found: &mut Spans<'_>, name: &[u8], end: usize) -> bool {
     false
 }
 
-/// The secrets that a program, whose name is the hit, is told.
+/// The secrets that a program, whose name is the hit, takes.
 pub(super) fn command(found: &mut Spans<'_>, needle: &str, start: usize, end: usize) {
     if needle == "sudo -s" {
         // `sudo -s` is a shell, `sudo -S` reads the password.
@@ -154,7 +154,7 @@ pub(super) fn command(found: &mut Spans<'_>, needle: &str, start: usize, end: us
         return;
     }
     for program in PROGRAMS.iter().filter(|program| program.name == needle) {
-        told(found, program, end);
+        secrets_of(found, program, end);
     }
 }
 
@@ -165,7 +165,7 @@ struct Word {
     end: usize,
 }
 
-fn told(found: &mut Spans<'_>, program: &Program, end: usize) {
+fn secrets_of(found: &mut Spans<'_>, program: &Program, end: usize) {
     let text = found.text;
     let mut at = end;
     let mut active = program.only_after.is_none();
@@ -261,8 +261,8 @@ fn by_position(found: &mut Spans<'_>, position: Position, batch: bool, words: &[
             }
         }
         Position::Last => {
-            let told = !batch || words.first().is_some_and(|word| of(word).starts_with(b"-"));
-            if let Some(word) = words.last().filter(|_| told && words.len() > 2) {
+            let takes_password = !batch || words.first().is_some_and(|word| of(word).starts_with(b"-"));
+            if let Some(word) = words.last().filter(|_| takes_password && words.len() > 2) {
                 secret(found, *word, Of::Secret);
             }
         }
@@ -298,7 +298,7 @@ fn secret(found: &mut Spans<'_>, word: Word, of: Of) {
     match of {
         Of::Secret if value.starts_with(b"-") => {}
         Of::Secret => found.push(word.start, word.end, PASSWORD),
-        Of::Behind(mark) => {
+        Of::After(mark) => {
             if let Some(at) = value.iter().position(|byte| *byte == mark) {
                 found.push(word.start + at + 1, word.end, PASSWORD);
             }
@@ -343,8 +343,8 @@ fn piped(found: &mut Spans<'_>, at: usize, with_user: bool) {
         return;
     };
     let mut next = echo;
-    while let Some((word, behind)) = word(text, next).filter(|(word, _)| word.start < from + pipe) {
-        next = behind;
+    while let Some((word, after)) = word(text, next).filter(|(word, _)| word.start < from + pipe) {
+        next = after;
         let value = text.get(word.start..word.end).unwrap_or_default();
         if value.starts_with(b"-") || value.starts_with(b"$") || value.starts_with(b"%") {
             continue;
@@ -373,11 +373,11 @@ fn word(text: &[u8], mut at: usize) -> Option<(Word, usize)> {
                 if line_break(text, at).is_some() {
                     return None;
                 }
-                let (level, behind) = quote(text, at)?;
+                let (level, after) = quote(text, at)?;
                 if !separates(text, at + level) {
                     break;
                 }
-                at = behind;
+                at = after;
             }
             b'a' => {
                 let digits = run(text, at + 1, |byte| byte.is_ascii_digit());

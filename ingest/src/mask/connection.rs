@@ -8,7 +8,7 @@ const MAX_USERINFO_BYTES: usize = 512;
 /// Fewest letters of a user without a password that is taken for a token.
 const LEAST_TOKEN_BYTES: usize = 20;
 
-/// RFC 3986, 3.2.1: `user:password@` behind the slashes at `start`.
+/// RFC 3986, 3.2.1: `user:password@` after the slashes at `start`.
 pub(super) fn url(found: &mut Spans<'_>, start: usize) {
     let text = found.text;
     let mut colon = None;
@@ -40,14 +40,14 @@ fn ends_name(byte: u8) -> bool {
     matches!(byte, 0..=b' ' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b'(')
 }
 
-/// Go's `user:password@tcp(host)/name`, and Oracle's `user/password@//host/name` or `user/password@host:1521/name`, told by what
-/// stands behind the password.
+/// Go's `user:password@tcp(host)/name`, and Oracle's `user/password@//host/name` or `user/password@host:1521/name`, known by what
+/// stands after the password.
 pub(super) fn dsn(found: &mut Spans<'_>, start: usize, end: usize) {
     let text = found.text;
     let from = start.saturating_sub(MAX_USERINFO_BYTES);
     let before = text.get(from..start).unwrap_or_default();
     let mut begin = start - before.iter().rev().take_while(|byte| !ends_name(**byte)).count();
-    let mut behind = start;
+    let mut after = start;
     let mark = text.get(start..end).unwrap_or_default();
     let mut slash = mark != b"@tcp(" && mark != b"@unix(";
     if mark == b":1521" {
@@ -55,10 +55,10 @@ pub(super) fn dsn(found: &mut Spans<'_>, start: usize, end: usize) {
         let Some(at_sign) = host.iter().rposition(|byte| *byte == b'@') else {
             return;
         };
-        behind = begin + at_sign;
+        after = begin + at_sign;
         slash = true;
     }
-    let user = text.get(begin..behind).unwrap_or_default();
+    let user = text.get(begin..after).unwrap_or_default();
     if user.windows(3).any(|part| part == b"://") {
         return;
     }
@@ -69,11 +69,11 @@ pub(super) fn dsn(found: &mut Spans<'_>, start: usize, end: usize) {
     if let Some(equals) = prefix.iter().rposition(|byte| *byte == b'=') {
         begin += equals + 1;
     }
-    let user = text.get(begin..behind).unwrap_or_default();
+    let user = text.get(begin..after).unwrap_or_default();
     if let Some(colon) = user.iter().position(|byte| *byte == separator)
         && colon > 0
     {
-        found.push(begin + colon + 1, behind, URL_PASSWORD);
+        found.push(begin + colon + 1, after, URL_PASSWORD);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What a person can still read keeps all but the secret (percent signs, escapes of JSON). Of the others the whole encoded
 //! part is lost: what stands in is the kind, or the text itself without its secrets where the form allows a text
-//! (an array of bytes, digits behind a name of the audit daemon), or the same encoding of it where a decoder opens it
+//! (an array of bytes, digits after a name of the audit daemon), or the same encoding of it where a decoder opens it
 //! (`data` of an envelope).
 
 use casebook_event::json::quote;
@@ -59,16 +59,16 @@ pub(super) fn unescaped(text: &[u8], nested: NestedSearch) -> Vec<Span> {
     let (mut at, mut copied) = (0, 0);
     while let Some(start) = rare(text, b'\\', at) {
         let backslashes = text.iter().skip(start).take_while(|byte| **byte == b'\\').count();
-        let behind = start + backslashes;
-        let digits = match text.get(behind..) {
-            Some([b'u', b'0', b'0', ..]) => behind + 3,
-            Some([b'x', ..]) => behind + 1,
+        let after = start + backslashes;
+        let digits = match text.get(after..) {
+            Some([b'u', b'0', b'0', ..]) => after + 3,
+            Some([b'x', ..]) => after + 1,
             _ => {
-                at = behind;
+                at = after;
                 continue;
             }
         };
-        at = behind;
+        at = after;
         let Some(byte) = hex_byte(text, digits).filter(|byte| matches!(byte, b' '..=b'~')) else {
             continue;
         };
@@ -78,14 +78,14 @@ pub(super) fn unescaped(text: &[u8], nested: NestedSearch) -> Vec<Span> {
             n if n % 2 == 1 => 1,
             _ => continue,
         };
-        view.copy(text, copied, behind - own);
+        view.copy(text, copied, after - own);
         let mut decoded = match byte {
             b'"' => vec![b'\\'; 2 * own - 1],
             b'\\' => vec![b'\\'; 2 * own - 1],
             _ => Vec::new(),
         };
         decoded.push(byte);
-        view.decoded(&decoded, behind - own, digits + 2);
+        view.decoded(&decoded, after - own, digits + 2);
         (at, copied) = (digits + 2, digits + 2);
     }
     view.copy(text, copied, text.len());

@@ -113,7 +113,7 @@ pub(super) fn cookies(found: &mut Spans<'_>, start: usize, end: usize) {
     }
 }
 
-/// The strings of the object or list that begins at `at`, behind a name that says they are cookies.
+/// The strings of the object or list that begins at `at`, after a name that says they are cookies.
 pub(super) fn cookie_values(found: &mut Spans<'_>, at: usize, level: usize) {
     let is_list = found.text.get(at) == Some(&b'[');
     let mut at = at + 1;
@@ -123,10 +123,10 @@ pub(super) fn cookie_values(found: &mut Spans<'_>, at: usize, level: usize) {
             return;
         };
         let end = string_end(found.text, start, same);
-        let behind = skip_space(found.text, end + level + 1);
-        match found.text.get(behind) {
+        let after = skip_space(found.text, end + level + 1);
+        match found.text.get(after) {
             Some(b':') if !is_list => {
-                at = skip_space(found.text, behind + 1);
+                at = skip_space(found.text, after + 1);
                 let Some((same, start)) = quote(found.text, at).filter(|(same, _)| *same == level) else {
                     return;
                 };
@@ -136,7 +136,7 @@ pub(super) fn cookie_values(found: &mut Spans<'_>, at: usize, level: usize) {
             }
             _ => {
                 cookies(found, start, end);
-                at = behind;
+                at = after;
             }
         }
         if found.text.get(at) != Some(&b',') {

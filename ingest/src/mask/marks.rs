@@ -44,7 +44,7 @@ fn escaped_letter(text: &[u8], at: usize) -> bool {
 }
 
 /// RFC 7519: three parts, of which the first is the base64 of `{"…`. The last may be empty (`alg` `none`). Of an encrypted one
-/// (RFC 7516) there are five. One that is cut off within its second part is told by that.
+/// (RFC 7516) there are five. One that is cut off within its second part is known by that.
 pub(super) fn jwt(found: &mut Spans<'_>, start: usize) {
     let text = found.text;
     if !text.get(start..).is_some_and(|rest| rest.starts_with(b"eyJ")) || !begins(text, start) {
@@ -116,7 +116,7 @@ pub(super) fn signature(found: &mut Spans<'_>, start: usize, end: usize) {
     }
 }
 
-/// The private half of a key file of PuTTY: lines of base64 behind their number, which ends at `start`.
+/// The private half of a key file of PuTTY: lines of base64 after their number, which ends at `start`.
 pub(super) fn putty(found: &mut Spans<'_>, start: usize) {
     let text = found.text;
     let mut at = start + run(text, start, |byte| byte == b' ' || byte.is_ascii_digit());

@@ -2,7 +2,7 @@
 
 use super::kinds::*;
 
-/// Longest name that is looked at, in bytes.
+/// Longest name that is read, in bytes.
 pub(super) const MAX_NAME_BYTES: usize = 128;
 
 /// Names that end in `token` and say where a list goes on, or that a request is repeated.

@@ -12,7 +12,7 @@ pub(super) enum Hit {
     /// The private half of a key file of PuTTY.
     Putty,
     Url,
-    /// What stands behind `user:password` of Go's data source names, or behind `user/password` of Oracle's.
+    /// What stands after `user:password` of Go's data source names, or after `user/password` of Oracle's.
     Dsn,
     /// What stands before `user/password`.
     Oracle,
@@ -32,7 +32,7 @@ pub(super) enum Hit {
     Data,
     /// A pair or an object that only its neighbors explain.
     Structure,
-    /// A program that is told secrets by its options.
+    /// A program that takes secrets by its options.
     Command,
     /// The arguments of a program, as the Linux audit daemon writes them.
     Arguments,
@@ -57,7 +57,7 @@ pub(super) const NEEDLES: &[(&str, Hit)] = &[
     ("authorization", Hit::Name), ("cookie", Hit::Name), ("sessid", Hit::Name), ("jsessionid", Hit::Name),
     ("connect.sid", Hit::Name), ("assertion", Hit::Name), ("samlresponse", Hit::Name), ("code_verifier", Hit::Name),
     ("codeverifier", Hit::Name), ("\"auth\"", Hit::Name), ("\"auth\\", Hit::Name), ("identified by", Hit::Name),
-    // Behind `{"`, any letter but its highest bits.
+    // After `{"`, any letter but its highest bits.
     ("eyjb", Hit::Jwt), ("eyjc", Hit::Jwt), ("eyjd", Hit::Jwt), ("eyje", Hit::Jwt), ("eyjf", Hit::Jwt), ("eyjg", Hit::Jwt), ("eyjh", Hit::Jwt), ("eyji", Hit::Jwt),
     ("eyjj", Hit::Jwt), ("eyjk", Hit::Jwt), ("eyjl", Hit::Jwt), ("eyjm", Hit::Jwt), ("eyjn", Hit::Jwt), ("eyjo", Hit::Jwt), ("eyjp", Hit::Jwt), ("eyjq", Hit::Jwt),
     ("eyjr", Hit::Jwt), ("eyjs", Hit::Jwt), ("eyjt", Hit::Jwt), ("eyju", Hit::Jwt), ("eyjv", Hit::Jwt), ("eyjw", Hit::Jwt), ("eyjx", Hit::Jwt), ("eyjy", Hit::Jwt),

@@ -1,7 +1,7 @@
 //! The search for words that stand at or in every secret: the only thing that is done to every byte of every record.
 //!
 //! Three bytes at every other place are looked up in a table of those that a needle may have at the rarest of its places, or at the
-//! one behind it; what passes is compared. An automaton over the same needles reads each byte in the light of the one before,
+//! one after it; what passes is compared. An automaton over the same needles reads each byte in the light of the one before,
 //! which takes longer (`docs/performance.md`); it is what this must agree with.
 
 use std::collections::BTreeMap;
@@ -84,14 +84,14 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
             offset: offset as u16,
         };
         add(bytes.get(offset..).unwrap_or_default(), first);
-        let behind = Anchor {
+        let after = Anchor {
             needle,
             offset: offset as u16 + 1,
         };
         match bytes.get(offset + 1..) {
-            Some(rest) if rest.len() >= 3 => add(rest, behind),
+            Some(rest) if rest.len() >= 3 => add(rest, after),
             // What follows a needle of three bytes may be anything.
-            Some([second, third]) => (0..=u8::MAX).for_each(|any| add(&[*second, *third, any], behind)),
+            Some([second, third]) => (0..=u8::MAX).for_each(|any| add(&[*second, *third, any], after)),
             _ => {}
         }
     }
@@ -226,7 +226,7 @@ pub(super) fn find(text: &[u8]) -> Finder<'_> {
 pub(super) struct Finder<'a> {
     table: &'static Table,
     text: &'a [u8],
-    /// The next place to look at; while there are `anchors`, the one they are for is two before.
+    /// The next place to compare; while there are `anchors`, the one they are for is two before.
     at: usize,
     anchors: &'static [Anchor],
 }

@@ -1,4 +1,4 @@
-//! What is left of a secret: where it stood, its kind, and enough of a digest to tell two events apart.
+//! What is left of a secret: where it stood, its kind, and enough of a digest to distinguish two events.
 
 /// Sixteen bits of a secret. They go into the hash that is an event's identity, where that is made of the event's content, and
 /// nowhere else: so two records that differ only in a secret stay two events. They are few on purpose. A random token loses
@@ -54,7 +54,7 @@ pub(crate) struct MaskedRecord {
     length: usize,
     /// The part under way.
     part: (usize, usize),
-    /// What is given out was joined from several records, of which this was masked.
+    /// What is emitted was joined from several records, of which this was masked.
     pub(crate) joined: Option<Digest>,
 }
 
@@ -107,8 +107,8 @@ impl MaskedRecord {
         if self.joined.is_some_and(|digest| digest != Digest::NONE) {
             raw.match_indices("[masked:").for_each(|(at, _)| {
                 let kind = super::kinds::KINDS.iter().find(|kind| {
-                    let behind = raw.get(at + 8..).and_then(|rest| rest.strip_prefix(**kind));
-                    behind.is_some_and(|rest| rest.starts_with(']'))
+                    let after = raw.get(at + 8..).and_then(|rest| rest.strip_prefix(**kind));
+                    after.is_some_and(|rest| rest.starts_with(']'))
                 });
                 kind.copied().into_iter().for_each(&mut add);
             });

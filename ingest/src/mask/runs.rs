@@ -3,7 +3,7 @@
 /// Shortest run that is decoded, in bytes: sixteen letters of base64 are twelve bytes, as `password=abc` is.
 pub(super) const LEAST_RUN_BYTES: usize = 16;
 
-/// Bytes that are looked at together: a run that begins in the first [`STEP_BYTES`] of them is found.
+/// Bytes that are compared together: a run that begins in the first [`STEP_BYTES`] of them is found.
 const WINDOW_BYTES: usize = 128;
 const STEP_BYTES: usize = WINDOW_BYTES - LEAST_RUN_BYTES + 1;
 
@@ -67,7 +67,7 @@ pub(super) fn long_runs(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// The same in what is shorter than a window: where a run cannot be, the search goes on behind the last letter that forbids it.
+/// The same in what is shorter than a window: where a run cannot be, the search goes on after the last letter that forbids it.
 fn run_at_end(text: &[u8], at: &mut usize) -> Option<(usize, usize)> {
     while let Some(window) = text.get(*at..*at + LEAST_RUN_BYTES) {
         if let Some(other) = window.iter().rposition(|byte| !is_letter(*byte)) {

@@ -29,7 +29,7 @@ pub(super) struct Spans<'a> {
     pub(super) spans: Vec<Span>,
     /// What lies before is done with.
     pub(super) done: usize,
-    /// There are pairs of names and values, which only the structure around them tells.
+    /// There are pairs of names and values, which only the structure around them shows.
     pub(super) structure: bool,
     /// Documents of YAML before this have been searched.
     pub(super) documents: usize,

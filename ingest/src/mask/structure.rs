@@ -1,4 +1,4 @@
-//! Secrets that only the structure of JSON tells: the values of Kubernetes Secrets, in audit records, watches, lists, patches, and
+//! Secrets that only the structure of JSON shows: the values of Kubernetes Secrets, in audit records, watches, lists, patches, and
 //! the annotation in which `kubectl` keeps the last applied object; a value beside its name in either order, which a container's
 //! environment, OTLP's attributes and Azure's key listings are made of; private keys of RFC 7517.
 
@@ -127,7 +127,7 @@ pub(super) fn names_value(key: &[u8]) -> bool {
     matches!(Key::of(key), Key::Name | Key::AccountName | Key::Path)
 }
 
-/// Appends the secrets of `text` that its structure tells.
+/// Appends the secrets of `text` that its structure shows.
 pub(super) fn secrets(text: &[u8], spans: &mut Vec<Span>) {
     walk(text, 0, text.len(), 0, MAX_STRINGS, spans);
 }
@@ -225,7 +225,7 @@ fn open(stack: &mut Vec<Frame>) {
 fn string(
     text: &[u8],
     (start, end): (usize, usize),
-    behind: usize,
+    after: usize,
     level: usize,
     strings: usize,
     stack: &mut [Frame],
@@ -233,7 +233,7 @@ fn string(
 ) {
     let Some(frame) = stack.last_mut() else { return };
     let content = text.get(start..end).unwrap_or_default();
-    if text.get(skip_space(text, behind)) == Some(&b':') {
+    if text.get(skip_space(text, after)) == Some(&b':') {
         frame.key = Key::of(content);
         return;
     }

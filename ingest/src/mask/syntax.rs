@@ -10,9 +10,9 @@ use super::text::{marker, skip_colors, skip_space};
 /// How far before a quote its opposite is looked for, in bytes.
 const MAX_LOOK_BACK_BYTES: usize = 1024;
 
-/// What stands behind a name.
+/// What stands after a name.
 pub(super) enum Value {
-    /// A string's content, behind a quote with that many backslashes.
+    /// A string's content, after a quote with that many backslashes.
     Quoted(usize, usize),
     /// The same in single quotes.
     Single(usize),
@@ -34,12 +34,12 @@ pub(super) enum Separator {
     Space,
 }
 
-/// The value behind a name that stands from `start` to `end`.
-pub(super) fn behind(text: &[u8], start: usize, end: usize) -> Option<Value> {
+/// The value after a name that stands from `start` to `end`.
+pub(super) fn value_after(text: &[u8], start: usize, end: usize) -> Option<Value> {
     let name = text.get(start..end)?;
     let option = name.starts_with(b"-");
-    if let Some((level, behind)) = quote(text, end) {
-        return behind_quote(text, option, start, level, behind);
+    if let Some((level, after)) = quote(text, end) {
+        return after_quote(text, option, start, level, after);
     }
     if let Some((from, to)) = blocks::element(text, start, end) {
         return Some(Value::Whole(from, to));
@@ -117,9 +117,9 @@ fn opens_pair(text: &[u8], start: usize) -> bool {
     before.is_some_and(|before| before.ends_with(b"("))
 }
 
-/// The value behind a name in quotes, of which the second, of that level, ends at `behind`.
-fn behind_quote(text: &[u8], option: bool, name: usize, level: usize, behind: usize) -> Option<Value> {
-    let at = skip_space(text, behind);
+/// The value after a name in quotes, of which the second, of that level, ends at `after`.
+fn after_quote(text: &[u8], option: bool, name: usize, level: usize, after: usize) -> Option<Value> {
+    let at = skip_space(text, after);
     match text.get(at)? {
         b':' => json_value(text, skip_space(text, at + 1), level),
         // Of a subscript: ENV["NAME"] = "value".
@@ -144,8 +144,8 @@ fn behind_quote(text: &[u8], option: bool, name: usize, level: usize, behind: us
             }
             // The two of a pair: {"name": "DB_PASSWORD", "value": "…"}.
             let key = text.get(start..start + 5)?;
-            let (close, behind) = quote(text, start + 5)?;
-            let colon = skip_space(text, behind);
+            let (close, after) = quote(text, start + 5)?;
+            let colon = skip_space(text, after);
             let pair = key.eq_ignore_ascii_case(b"value") && close == level && text.get(colon) == Some(&b':');
             pair.then(|| json_value(text, skip_space(text, colon + 1), level))?
         }
@@ -157,7 +157,7 @@ fn behind_quote(text: &[u8], option: bool, name: usize, level: usize, behind: us
             (text.get(equals) == Some(&b'=') && next == level).then_some(Value::Quoted(start, level))
         }
         _ => {
-            let (from, to) = blocks::attribute(text, behind)?;
+            let (from, to) = blocks::attribute(text, after)?;
             Some(Value::Whole(from, to))
         }
     }
@@ -174,12 +174,12 @@ fn is_json(text: &[u8]) -> bool {
     }
 }
 
-/// Whether the quote behind `name=` ends the string that the name is in, rather than beginning a value.
-fn closes(text: &[u8], at: usize, behind: usize, level: usize) -> bool {
+/// Whether the quote after `name=` ends the string that the name is in, rather than beginning a value.
+fn closes(text: &[u8], at: usize, after: usize, level: usize) -> bool {
     if level == 0 && is_json(text) {
         return true;
     }
-    let next = skip_space(text, behind);
+    let next = skip_space(text, after);
     let ends = matches!(text.get(next), None | Some(b',' | b'}' | b']' | b':'))
         || quote(text, next).is_some_and(|(outer, _)| outer < level);
     let before = text.get(at.saturating_sub(MAX_LOOK_BACK_BYTES)..at).unwrap_or_default();

@@ -4,7 +4,7 @@ use casebook_event::json::LEVELS;
 
 use super::kinds::KINDS;
 
-/// Behind white space, also where a string of JSON has it escaped.
+/// After white space, also where a string of JSON has it escaped.
 pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
     loop {
         match text.get(at) {
@@ -40,7 +40,7 @@ pub(super) fn line_break(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Behind the sequences that set a terminal's colors, as they are or escaped.
+/// After the sequences that set a terminal's colors, as they are or escaped.
 pub(super) fn skip_colors(text: &[u8], mut at: usize) -> usize {
     loop {
         let rest = text.get(at..).unwrap_or_default();

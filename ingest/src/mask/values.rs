@@ -7,7 +7,7 @@ use super::marks::run;
 use super::names::{MAX_NAME_BYTES, Named, secret_name};
 use super::secret_value::secret;
 use super::span::{Spans, StandsIn};
-use super::syntax::{Separator, Value, behind, plain, single};
+use super::syntax::{Separator, Value, plain, single, value_after};
 use super::text::skip_space;
 use super::{commands, headers, structure};
 
@@ -75,7 +75,7 @@ fn value_of(found: &mut Spans<'_>, start: usize, end: usize, in_path: bool) {
         return header(found, start, end, headers::authorization);
     }
     if ends(b"cookie") || ends(b"cookies") {
-        if let Some(Value::Scalar(at, level)) = behind(text, start, end)
+        if let Some(Value::Scalar(at, level)) = value_after(text, start, end)
             && matches!(text.get(at), Some(b'{' | b'['))
         {
             return headers::cookie_values(found, at, level);
@@ -89,7 +89,7 @@ fn value_of(found: &mut Spans<'_>, start: usize, end: usize, in_path: bool) {
     if is_value_of_key(text, start, end) {
         found.structure = true;
     }
-    let Some(value) = behind(text, start, end) else {
+    let Some(value) = value_after(text, start, end) else {
         // SQL: `WITH PASSWORD 'x'`.
         if ends(b"password") {
             let at = end + run(text, end, |byte| byte == b' ' || byte == b'(');
@@ -182,7 +182,7 @@ fn header(found: &mut Spans<'_>, start: usize, end: usize, read: fn(&mut Spans<'
     if is_value_of_key(text, start, end) {
         found.structure = true;
     }
-    match behind(text, start, end) {
+    match value_after(text, start, end) {
         Some(Value::Quoted(start, level)) => read(found, start, string_end(text, start, level)),
         Some(Value::Plain(start, separator)) if separator != Separator::Space => {
             let line = run(text, start, |byte| {

@@ -82,12 +82,12 @@ impl View {
         } else {
             first.start
         };
-        let behind = if last.copied {
+        let after = if last.copied {
             last.start + (end - last.view)
         } else {
             last.end
         };
-        (begin < behind).then_some((begin, behind))
+        (begin < after).then_some((begin, after))
     }
 
     /// Spans of the view as spans of the text. What stands in for them is written by `encode`.

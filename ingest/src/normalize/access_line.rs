@@ -46,28 +46,28 @@ fn read_head(head: &str) -> Head<'_> {
     let mut hops = Hops::default();
     let mut host = None;
     let mut rest = head;
-    if let Some((list, behind)) = quoted(head) {
+    if let Some((list, after)) = quoted(head) {
         hops.add(list);
-        rest = behind.trim_start();
-    } else if let Some((first, behind)) = head.split_once(' ')
+        rest = after.trim_start();
+    } else if let Some((first, after)) = head.split_once(' ')
         && address::canonical_ip(first.trim_end_matches(',')).is_none()
         && !first.ends_with(',')
-        && address::canonical_ip(word(behind).0.trim_end_matches(',')).is_some()
+        && address::canonical_ip(word(after).0.trim_end_matches(',')).is_some()
     {
         // A virtual host, also one that has an address for a name: what is a client's is followed by no other.
         host = Some(first).filter(|host| *host != "-");
-        rest = behind;
+        rest = after;
     }
     let mut first = hops.is_empty();
     while !rest.is_empty() {
-        let (text, behind) = word(rest);
+        let (text, after) = word(rest);
         // The first is the client, whatever it is: a name, or nothing that can be read.
         if !first && Address::parse(text.trim_end_matches(',')).is_none() {
             break;
         }
         hops.add(text);
         first = false;
-        rest = behind;
+        rest = after;
     }
     Head {
         hops,
@@ -80,10 +80,10 @@ fn read_head(head: &str) -> Head<'_> {
 /// before it, in brackets.
 fn user_of(rest: &str) -> &str {
     let mut rest = rest.trim();
-    if let Some((again, behind)) = rest.strip_prefix("- [").and_then(|rest| rest.split_once("] "))
+    if let Some((again, after)) = rest.strip_prefix("- [").and_then(|rest| rest.split_once("] "))
         && Address::parse(again).is_some()
     {
-        rest = behind.trim();
+        rest = after.trim();
     }
     match word(rest) {
         ("-", user) if !user.is_empty() => user,
@@ -94,15 +94,15 @@ fn user_of(rest: &str) -> &str {
 /// Where the time of an access log ends: `] "` stands before the request. The client has a say in what is before the time, but
 /// servers write its quotes with a backslash, and the list of forwarders is skipped.
 fn split_at_time(line: &str) -> Option<(&str, &str, &str)> {
-    let skipped = quoted(line).map_or(0, |(_, behind)| line.len() - behind.len());
+    let skipped = quoted(line).map_or(0, |(_, after)| line.len() - after.len());
     let end = skipped + line.get(skipped..)?.find("] \"")?;
     let begin = line[..end].rfind(" [")?;
     Some((&line[..begin], &line[begin + 2..end], &line[end + 2..]))
 }
 
-/// The addresses in quotes behind the agent, where nginx's own format has `X-Forwarded-For`; and what follows.
+/// The addresses in quotes after the agent, where nginx's own format has `X-Forwarded-For`; and what follows.
 fn forwarded_for(rest: &str) -> Option<(&str, &str)> {
-    let (list, behind) = quoted(rest)?;
+    let (list, after) = quoted(rest)?;
     let mut any = false;
     for part in list
         .split(',')
@@ -112,7 +112,7 @@ fn forwarded_for(rest: &str) -> Option<(&str, &str)> {
         Address::parse(part)?;
         any = true;
     }
-    any.then_some((list, behind))
+    any.then_some((list, after))
 }
 
 /// `ADDRESS IDENT USER [TIME] "REQUEST" STATUS BYTES ["REFERER" "AGENT" ["X-FORWARDED-FOR"] …]`.
@@ -177,7 +177,7 @@ pub(super) fn read(line: &str, proxies: &TrustedProxies, fields: &mut Fields) ->
     })
 }
 
-/// What ingress-nginx and Traefik write behind the agent.
+/// What ingress-nginx and Traefik write after the agent.
 fn set_upstream(rest: &str, fields: &mut Fields) {
     let set_address = |text: &str, fields: &mut Fields| {
         let host = text
@@ -215,7 +215,7 @@ struct Tried<'a> {
 }
 
 impl<'a> Tried<'a> {
-    /// Each of the four columns behind the services is a list where several upstreams were tried: with commas between those of
+    /// Each of the four columns after the services is a list where several upstreams were tried: with commas between those of
     /// one group, with colons between groups.
     fn parse(rest: &'a str) -> Option<Self> {
         let mut words = rest.split(' ');
@@ -317,8 +317,8 @@ mod tests {
     #[test]
     fn the_peer_is_the_source_wherever_the_list_of_forwarders_stands() {
         let tail = r#"[26/Aug/2021:16:49:43 +0000] "GET / HTTP/1.1" 200 5 "-" "curl/8""#;
-        let check = |head: &str, behind: &str, proxies: &[&str], want: [&str; 4]| {
-            let line = format!("{head} {tail}{behind}");
+        let check = |head: &str, after: &str, proxies: &[&str], want: [&str; 4]| {
+            let line = format!("{head} {tail}{after}");
             let (_, fields) = read_of(&line, proxies);
             let ids = [
                 FieldId::SourceIp,
@@ -422,12 +422,12 @@ mod tests {
 
     #[test]
     fn of_several_upstreams_the_last_answered() {
-        let line = |behind: &str| {
-            format!(r#"10.0.0.9 - - [26/Aug/2021:16:49:43 +0000] "GET / HTTP/1.1" 200 61 "-" "curl/8" {behind}"#)
+        let line = |after: &str| {
+            format!(r#"10.0.0.9 - - [26/Aug/2021:16:49:43 +0000] "GET / HTTP/1.1" 200 61 "-" "curl/8" {after}"#)
         };
-        let check = |behind: &str, ip: &str, port: &str, id: &str| {
+        let check = |after: &str, ip: &str, port: &str, id: &str| {
             check(
-                &line(behind),
+                &line(after),
                 "2021-08-26T16:49:43Z",
                 &[
                     (FieldId::DestinationIp, ip),

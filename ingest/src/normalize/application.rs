@@ -1,6 +1,6 @@
 //! Application logs: one JSON object a record, in whatever shape the program's logger has.
 //!
-//! Identity is the content and its time. A record without a time of its own takes the broker's, and is then told from
+//! Identity is the content and its time. A record without a time of its own takes the broker's, and is then distinguished from
 //! others of the same content by where it stands.
 
 use casebook_event::{FieldId, Fields, Source, Value};

@@ -1,7 +1,7 @@
 //! What makes an event of the API server's audit log the same event.
 //!
 //! `auditID` is the `Audit-ID` header of whoever calls, as it came; only a request without one gets an id of the server's own.
-//! So it tells no two requests apart that want to pass for one. The identity therefore takes in what the server itself writes
+//! So it distinguishes no two requests that want to pass for one. The identity therefore takes in what the server itself writes
 //! (the times, the user that it authenticated, the addresses, the code of its answer), and what was asked of it. A caller can
 //! choose some of these too, but only by asking for something else, which is another event.
 //!

@@ -1,7 +1,7 @@
 //! The fields of one audit record: `key=value` pairs, quoted, hexadecimal or plain.
 //!
 //! What a process may choose itself (names, paths, arguments) is written in quotes where it is harmless, else in
-//! hexadecimal digits (audit's "untrusted strings"). Enriched fields stand behind the character 0x1D.
+//! hexadecimal digits (audit's "untrusted strings"). Enriched fields stand after the character 0x1D.
 
 use std::borrow::Cow;
 
@@ -60,17 +60,17 @@ impl<'a> Record<'a> {
             }
             let end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '\u{1d}'));
             let end = end.unwrap_or(rest.len());
-            let (key, behind) = rest.split_at(end);
-            let Some(value) = behind.strip_prefix('=') else {
+            let (key, after) = rest.split_at(end);
+            let Some(value) = after.strip_prefix('=') else {
                 // `avc:  denied`, `user`, `old auid=…`: a word of its own.
                 if matches!(key, "denied" | "granted") {
                     self.push("seresult", key);
                 }
                 word = key;
-                rest = behind;
+                rest = after;
                 continue;
             };
-            let (value, behind) = match value.as_bytes().first() {
+            let (value, after) = match value.as_bytes().first() {
                 Some(b'\'') if key == "msg" => {
                     let inner = &value[1..];
                     let end = inner.rfind('\'').unwrap_or(inner.len());
@@ -86,16 +86,16 @@ impl<'a> Record<'a> {
                 }
                 _ => {
                     let end = value.find(|c: char| c.is_ascii_whitespace() || c == '\u{1d}');
-                    let (plain, behind) = value.split_at(end.unwrap_or(value.len()));
+                    let (plain, after) = value.split_at(end.unwrap_or(value.len()));
                     // `(null)` and `(none)` stand for nothing; other brackets are the message's.
                     let plain = match plain.starts_with('(') {
                         true => plain,
                         false => plain.trim_end_matches([',', ')', '}']),
                     };
-                    (decode(kind, key, plain), behind)
+                    (decode(kind, key, plain), after)
                 }
             };
-            rest = behind;
+            rest = after;
             // Older kernels write `old auid=…` for what is `old-auid=…` today.
             let key = match word {
                 "old" | "new" => Cow::Owned(format!("{word}-{key}")),

@@ -2,7 +2,7 @@
 //!
 //! The identity is `eventDataId`, where the form has it, which Azure writes. The correlation id is the caller's own where the caller
 //! sends one (`x-ms-correlation-request-id`): without `eventDataId` the identity takes in what Azure writes and what was asked.
-//! One operation is told several times, as it begins and as it ends.
+//! One operation is reported several times, as it begins and as it ends.
 
 use casebook_event::{EventId, FieldId, Fields, Source, Value};
 
@@ -255,7 +255,7 @@ fn set_user(native: &Value, context: &Context<'_>, fields: &mut Fields) {
             &["authentication", "principalId"],
         ],
     )
-    // A better name may have stood behind the end.
+    // A better name may have stood after the end.
     .filter(|_| !context.truncated);
     fields.set_str(
         FieldId::UserName,
@@ -300,19 +300,19 @@ fn set_user(native: &Value, context: &Context<'_>, fields: &mut Fields) {
 fn set_resource(resource: &str, fields: &mut Fields) {
     fields.set(FieldId::CloudProvider, "azure");
     let parts: Vec<&str> = resource.split('/').collect();
-    let behind = |key: &str| {
+    let segment_after = |key: &str| {
         let at = parts.iter().position(|part| part.eq_ignore_ascii_case(key))?;
         parts.get(at + 1).copied()
     };
-    fields.set_str(FieldId::CloudAccountId, behind("subscriptions"));
-    if let Some(provider) = behind("providers") {
+    fields.set_str(FieldId::CloudAccountId, segment_after("subscriptions"));
+    if let Some(provider) = segment_after("providers") {
         fields.set(FieldId::CloudServiceName, provider);
         fields.set(FieldId::EventProvider, provider);
         if provider.eq_ignore_ascii_case("Microsoft.ContainerService") {
             fields.set(FieldId::OrchestratorType, "kubernetes");
-            fields.set_str(FieldId::OrchestratorClusterName, behind("managedClusters"));
+            fields.set_str(FieldId::OrchestratorClusterName, segment_after("managedClusters"));
         }
-        if let Some(machine) = behind("virtualMachines") {
+        if let Some(machine) = segment_after("virtualMachines") {
             fields.set(FieldId::CloudInstanceId, machine);
         }
         let name = parts.last().filter(|name| !name.is_empty());

@@ -1,4 +1,4 @@
-//! What kind of act a CloudTrail event tells of, in ECS words.
+//! What kind of act a CloudTrail event reports, in ECS words.
 
 /// ECS `event.category` and `event.type` of an event, by its service and the verb its name begins with.
 pub(crate) fn classify(source: &str, name: &str, read_only: Option<bool>) -> (&'static str, &'static str) {

@@ -290,7 +290,7 @@ fn nested_object(text: &str, fields: &mut Fields) -> Option<Value> {
     Some(recovered.into_marked())
 }
 
-/// The message's own entries behind the record's: a rule reaches both, and neither hides the other.
+/// The message's own entries after the record's: a rule reaches both, and neither hides the other.
 fn merge(mut entries: Vec<(CompactString, Value)>, nested: Option<Value>) -> Value {
     if let Some(Value::Map(inner)) = nested {
         entries.extend(inner);

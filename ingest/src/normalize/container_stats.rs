@@ -23,7 +23,7 @@ pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
         .map(|_| "stats with a timestamp, by container (cAdvisor)")
 }
 
-/// One event for each container, pod and node that the record tells of.
+/// One event for each container, pod and node that the record reports.
 pub(crate) fn normalize(native: Value, context: &Context<'_>, out: &mut Vec<Normalized>) -> Result<(), Reject> {
     match recognize(&native) {
         None => Err(Reject::new(

@@ -5,7 +5,7 @@ use casebook_event::{EventId, FieldId, Fields, Native, Position, Source, Timesta
 use crate::mask::Digest;
 use crate::settings::TopicSettings;
 
-/// What a normalizer may look at beside the parsed record.
+/// What a normalizer may read beside the parsed record.
 pub(crate) struct Context<'a> {
     /// The event's own text, without what an envelope around it adds.
     pub(crate) raw: &'a str,
@@ -21,11 +21,11 @@ pub(crate) struct Context<'a> {
     pub(crate) host: Option<&'a str>,
     /// Where in a file the shipper read the record: the file and the offset, in bytes.
     pub(crate) place_in_file: Option<(&'a str, i64)>,
-    /// The record ended too early: what is missing may have stood behind its end.
+    /// The record ended too early: what is missing may have stood after its end.
     pub(crate) truncated: bool,
     /// Its text is one that was cut itself.
     pub(crate) half: bool,
-    /// What tells the event from another that differs only in a secret.
+    /// What distinguishes the event from another that differs only in a secret.
     pub(crate) removed: Digest,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Normalized {
 }
 
 /// The identity of an event whose source gives it none: its content and its time. Where the time is the reader's and not
-/// the event's, two events of the same content are told apart by where they stand.
+/// the event's, two events of the same content are distinguished by where they stand.
 pub(crate) fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: &Context<'_>) -> EventId {
     match (time, context.place_in_file) {
         // Whoever makes a program write the same line twice in one second must not make the two one. Where the shipper says where

@@ -1,6 +1,6 @@
 //! Envoy's access log, in its own format and in Istio's (Envoy documentation, "Default format string"; Istio, `accessLogFormat`).
 //!
-//! Envoy writes headers as they came: whoever sends a quote in one may invent what stands behind it. So the request is read by
+//! Envoy writes headers as they came: whoever sends a quote in one may invent what stands after it. So the request is read by
 //! its spaces, which no path holds, and Istio's addresses from the end, where Envoy alone writes.
 
 use casebook_event::{FieldId, Fields, Timestamp, Value};

@@ -43,7 +43,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     .ok_or_else(|| Reject::new(reject::NO_TIMESTAMP, "neither time nor evt.time is a time"))?;
     let text = |key: &str| native.str_at(&[key]);
     let rule = text("rule").unwrap_or_default();
-    // Whoever reaches Falcosidekick may send it alerts with a `uuid` of his own: it tells two alerts apart, and never makes them one.
+    // Whoever reaches Falcosidekick may send it alerts with a `uuid` of his own: it distinguishes two alerts, and never makes them one.
     let id = EventId::from_parts(
         Source::Falco,
         &[
@@ -137,7 +137,7 @@ fn set_act(output: &Output<'_>, source: &str, context: &Context<'_>, fields: &mu
         "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg" => ("network", &["connection"]),
         "bind" | "listen" | "socket" => ("network", &["info"]),
         "open" | "openat" | "openat2" | "open_by_handle_at" => match open_kinds(output) {
-            // What it was opened for may have stood behind the end.
+            // What it was opened for may have stood after the end.
             ["access"] if context.truncated => ("file", &[]),
             kinds => ("file", kinds),
         },
@@ -148,7 +148,7 @@ fn set_act(output: &Output<'_>, source: &str, context: &Context<'_>, fields: &mu
         }
         "init_module" | "finit_module" => ("driver", &["start"]),
         "mount" | "umount" | "umount2" => ("configuration", &["change"]),
-        // What it is may have stood behind the end.
+        // What it is may have stood after the end.
         _ if context.truncated => return fields.push(FieldId::EventCategory, "intrusion_detection"),
         _ => match (source, output.text("proc.cmdline").is_some()) {
             ("k8s_audit" | "aws_cloudtrail", _) => ("configuration", &["info"]),
@@ -274,7 +274,7 @@ fn set_file_or_connection(output: &Output<'_>, fields: &mut Fields) {
     };
     let host = |text: &str| text.rsplit_once(':').map_or(text, |(host, _)| host).to_owned();
     let port = |text: &str| text.rsplit_once(':').and_then(|(_, port)| port.parse::<i64>().ok());
-    // The local and the remote end tell nothing of who called whom, but the system call does.
+    // The local and the remote end say nothing of who called whom, but the system call does.
     let accepted = output.text("evt.type").is_some_and(|call| call.starts_with("accept"));
     let ([near, near_port], [far, far_port]) = match accepted {
         true => (["fd.rip", "fd.rport"], ["fd.lip", "fd.lport"]),
@@ -336,7 +336,7 @@ fn set_place(output: &Output<'_>, context: &Context<'_>, fields: &mut Fields) {
         let bare = !command_line::base_name(image).contains([':', '@']);
         let tagged = match output.text("container.image.tag") {
             Some(tag) if bare => format!("{image}:{tag}"),
-            // The tag may have stood behind the end.
+            // The tag may have stood after the end.
             None if bare && context.truncated => String::new(),
             _ => image.to_owned(),
         };

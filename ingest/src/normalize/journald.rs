@@ -87,7 +87,7 @@ pub(crate) fn normalize(native: Value, context: &Context<'_>) -> Result<Normaliz
     };
     let program = if imitates { Some(name) } else { program.as_deref() };
 
-    // Whose line it is, and the line's end, may have stood behind the end of what there is.
+    // Whose line it is, and the line's end, may have stood after the end of what there is.
     let half = context.half
         || message.is_empty()
         || matches!(&native, Value::Map(entries)

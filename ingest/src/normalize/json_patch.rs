@@ -1,6 +1,6 @@
 //! A JSON patch (RFC 6902), read as the part of a document that it writes: what a merge patch of the same change would say.
 //!
-//! The document itself is not known, so that what is not written stays unknown. A value that the patch itself tells of, because
+//! The document itself is not known, so that what is not written stays unknown. A value that the patch itself states, because
 //! it writes it or tests for it, can be moved and copied.
 
 use std::collections::BTreeMap;
@@ -129,7 +129,7 @@ impl Patch {
     }
 }
 
-/// The place in an array that a token names; `-` is behind its end. A key of digits reads the same.
+/// The place in an array that a token names; `-` is after its end. A key of digits reads the same.
 enum Place {
     At(usize),
     End,
@@ -189,7 +189,7 @@ impl Node {
         }
     }
 
-    /// Puts a value at a path, and what is on the way to it. In an array, `insert` moves what is behind it.
+    /// Puts a value at a path, and what is on the way to it. In an array, `insert` moves what is after it.
     fn put(&mut self, path: &[String], value: Node, insert: bool) {
         let Some((token, rest)) = path.split_first() else {
             *self = value;

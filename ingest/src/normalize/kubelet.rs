@@ -1,5 +1,5 @@
 //! kubelet and container runtime on a node: klog's lines (`I0102 15:04:05.000000 1234 file.go:5] message`), structured or not,
-//! and the `time="…" level=… msg="…"` of containerd and CRI-O; alone, or behind a syslog head.
+//! and the `time="…" level=… msg="…"` of containerd and CRI-O; alone, or after a syslog head.
 //!
 //! klog has no year: it is taken as a syslog stamp's is. The identity is the machine, the time, the process and the text.
 
@@ -43,7 +43,7 @@ pub(crate) fn recognize(line: &str) -> Option<&'static str> {
         .then_some("a syslog line of kubelet or container runtime")
 }
 
-/// A line, behind a syslog head or without one.
+/// A line, after a syslog head or without one.
 pub(crate) fn normalize(line: &str, context: &Context<'_>) -> Result<Normalized, Reject> {
     let syslog = (Klog::parse(line).is_none() && SyslogLine::recognize(line))
         .then(|| SyslogLine::parse(line, context.timestamp))

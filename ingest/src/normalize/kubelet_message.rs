@@ -104,7 +104,7 @@ fn set_runtime(text: &str, fields: &mut Fields) {
     }
 }
 
-/// The words with which messages begin that tell of something done, and what it is in the words of ECS.
+/// The words with which messages begin that report something done, and what it is in the words of ECS.
 const ACTIONS: &[(&str, &str, &str)] = &[
     ("CreateContainer", "process", "creation"),
     ("StartContainer", "process", "start"),

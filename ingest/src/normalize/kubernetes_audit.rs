@@ -186,7 +186,7 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
         ));
     };
     let long_running = parts.is_long_running();
-    // A long-running request is told when it starts and when it ends, or at one of both, as the audit policy has it
+    // A long-running request is reported when it starts and when it ends, or at one of both, as the audit policy has it
     // (`omitStages`). It is one event for rules all the same: both stages have one identity, and the time of the request.
     let stage_time = parts.time(context)?;
     let time = match is_answer(parts.stage) && long_running {
@@ -224,7 +224,7 @@ pub(crate) fn normalize(native: ValueRef<'_>, context: &Context<'_>) -> Result<N
     })
 }
 
-/// Whether a stage is one of the two that tell of an answer.
+/// Whether a stage is one of the two that report an answer.
 fn is_answer(stage: Option<&str>) -> bool {
     matches!(stage, Some("ResponseStarted" | "ResponseComplete"))
 }
@@ -357,7 +357,7 @@ fn set_object(parts: &Parts<'_>, fields: &mut Fields) {
     }
 }
 
-/// Which of a request's stages rules look at: its answer, or a panic. That a request was received says nothing of what became
+/// Which of a request's stages rules evaluate: its answer, or a panic. That a request was received says nothing of what became
 /// of it; that an answer has started only counts where the end may be days away.
 fn set_stage(parts: &Parts<'_>, long_running: bool, context: &Context<'_>, fields: &mut Fields) {
     let Some(stage) = parts.stage else { return };
@@ -368,7 +368,7 @@ fn set_stage(parts: &Parts<'_>, long_running: bool, context: &Context<'_>, field
     };
     fields.set(FieldId::KubernetesAuditStage, stage);
     if context.truncated && stage == "ResponseStarted" && parts.object.resource.is_none() {
-        // What would say whether it is a long one is missing. Rules look at it then.
+        // What would say whether it is a long one is missing. Rules evaluate it then.
         return;
     }
     fields.set(FieldId::AuditDecisive, if decisive { "true" } else { "false" });

@@ -52,7 +52,7 @@ pub(crate) fn complete(value: Value, context: &Context<'_>) -> Value {
     Value::Map(entries)
 }
 
-/// Whether the end of `sourceIPs` may be missing. A user agent that was cut behind it is no longer there, and its author shall not
+/// Whether the end of `sourceIPs` may be missing. A user agent that was cut after it is no longer there, and its author must not
 /// hide an address by its length: so the text itself is asked. No text within a record has a name in such quotes, and no
 /// address has a bracket. A text that was made again from what was read does not say where it was cut.
 fn lacks_addresses(raw: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Kubernetes Events: `v1` with `involvedObject`, `events.k8s.io/v1` with `regarding` (Kubernetes API reference, "Event"), and
 //! the objects that kubernetes-event-exporter and eventrouter write.
 //!
-//! An Event that is counted up is told again under the same uid with another `resourceVersion`: that is another event here.
+//! An Event that is counted up is reported again under the same uid with another `resourceVersion`: that is another event here.
 
 use casebook_event::{EventId, FieldId, Fields, Source, Timestamp, Value};
 
@@ -15,8 +15,8 @@ use crate::limits::MAX_CLOCK_SKEW_NANOS;
 pub(crate) fn recognize(value: &Value) -> Option<&'static str> {
     let event = inner(value);
     let object = |key: &str| matches!(event.get(key), Some(Value::Map(_)));
-    let told = event.get("reason").is_some() && (event.get("message").is_some() || event.get("note").is_some());
-    (told && (object("involvedObject") || object("regarding"))).then_some("reason with involvedObject or regarding")
+    let has_text = event.get("reason").is_some() && (event.get("message").is_some() || event.get("note").is_some());
+    (has_text && (object("involvedObject") || object("regarding"))).then_some("reason with involvedObject or regarding")
 }
 
 /// The Event itself: eventrouter puts it under `event`.
@@ -39,7 +39,7 @@ const TIMES: &[&[&str]] = &[
 ];
 
 /// An Event's times are what its writer says, whoever may create Events; its creation is the API server's to say. What was seen
-/// was seen before it was told, but by no more than a recorder tries again for (client-go gives up after two minutes).
+/// was seen before it was reported, but by no more than a recorder tries again for (client-go gives up after two minutes).
 fn not_before_creation(time: Timestamp, created: Option<Timestamp>) -> Timestamp {
     match created {
         Some(created) if created.as_nanos().saturating_sub(time.as_nanos()) > MAX_CLOCK_SKEW_NANOS => created,

@@ -28,7 +28,7 @@ const PATHS: &[(FieldId, &[&[&str]])] = &[
     ),
 ];
 
-/// The metadata among a record's entries. Of several the last counts: Fluent Bit puts its own behind the keys that it takes out of
+/// The metadata among a record's entries. Of several the last counts: Fluent Bit puts its own after the keys that it takes out of
 /// what a container prints (`Merge_Log`), and a container may print a `kubernetes` of its own.
 pub(crate) fn among(entries: &[(CompactString, Value)]) -> Option<&Value> {
     let mut found = entries.iter().rev().filter(|(key, _)| key == "kubernetes");
@@ -40,7 +40,7 @@ pub(crate) fn is_among(entries: &[(CompactString, Value)], value: &Value) -> boo
     among(entries).is_some_and(|found| std::ptr::eq(found, value))
 }
 
-/// Sets the fields that `metadata` (the value of `kubernetes`) tells of.
+/// Sets the fields that `metadata` (the value of `kubernetes`) states.
 pub(crate) fn set(metadata: &Value, fields: &mut Fields) {
     for (id, paths) in PATHS {
         if let Some(text) = paths.iter().find_map(|path| metadata.str_at(path)) {

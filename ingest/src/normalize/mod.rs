@@ -59,7 +59,7 @@ use crate::format::syslog::SyslogLine;
 pub(crate) use container_log::{ContainerLine, set_place_of_file};
 pub(crate) use context::{Context, Normalized, content_id};
 
-/// Tells by which mark an object is known as a source's.
+/// Names the mark by which an object is known as a source's.
 type RecognizeObject = fn(&Value) -> Option<&'static str>;
 
 /// The sources that are known by a mark of their own in an object, the surest first.
@@ -82,7 +82,7 @@ pub(crate) fn recognizes(source: Source, value: &Value) -> bool {
         .any(|(known, recognize)| *known == source && recognize(value).is_some())
 }
 
-/// Tells by which mark a line is known as a source's.
+/// Names the mark by which a line is known as a source's.
 type RecognizeLine = fn(&str) -> Option<&'static str>;
 
 /// The same for lines.
@@ -92,7 +92,7 @@ pub(crate) const LINES: &[(Source, RecognizeLine)] = &[
     (Source::Application, application_text::recognize),
 ];
 
-/// Normalizes a JSON object into one event, or several (a node's statistics tell of each of its containers).
+/// Normalizes a JSON object into one event, or several (a node's statistics report each of its containers).
 pub(crate) fn object(
     source: Source,
     value: Value,

@@ -55,7 +55,7 @@ pub(crate) fn read(program: &str, message: &str, draft: &mut Draft) {
     }
 }
 
-/// `alice(uid=1000) by root(uid=0)`. For programs that change the user, the one behind `by` acts and the first is whom
+/// `alice(uid=1000) by root(uid=0)`. For programs that change the user, the one after `by` acts and the first is whom
 /// they become.
 fn session(service: &str, text: &str, draft: &mut Draft) {
     let (who, by) = text.split_once(" by ").unwrap_or((text, ""));

@@ -79,7 +79,7 @@ fn read_logfmt(line: &str, proxies: &TrustedProxies, fields: &mut Fields) -> Opt
 }
 
 /// The time that a line begins with, and what follows: RFC 3339 with `T` or a space, `2024/01/02 03:04:05` (Go, nginx), either
-/// in brackets (Monolog), `02 Jan 2024 03:04:05.678` behind a process (Redis), and `I, [TIME #PID]` (Ruby). Without a zone it is
+/// in brackets (Monolog), `02 Jan 2024 03:04:05.678` after a process (Redis), and `I, [TIME #PID]` (Ruby). Without a zone it is
 /// taken to be UTC.
 fn leading_time(line: &str) -> Option<(Timestamp, &str)> {
     let line = match line.as_bytes() {
@@ -133,7 +133,7 @@ const LEVELS: &[(&str, &str)] = &[
     ("panic", "panic"),
 ];
 
-/// How many words of a line are looked at for its level.
+/// How many words of a line are read for its level.
 const LEVEL_WORDS: usize = 6;
 
 /// The level is a word of its own near the beginning, in capitals or in brackets: prose does not write `error` so. What stands
@@ -192,7 +192,7 @@ fn set_query(line: &str, fields: &mut Fields) {
     address::set_source(fields, client);
 }
 
-/// The exception that a joined stack trace tells of.
+/// The exception that a joined stack trace reports.
 fn set_exception(text: &str, line: &str, fields: &mut Fields) {
     fields.set(FieldId::ErrorStackTrace, text);
     // Python names the exception last, all others first.

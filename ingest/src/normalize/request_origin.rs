@@ -109,7 +109,7 @@ const HEADERS: &[&str] = &[
 const MAX_HEADER_BYTES: usize = 40;
 
 fn is_header(key: &str) -> bool {
-    // Most names are none: what all have in common costs a look at two bytes.
+    // Most names are none: what all have in common costs a comparison of two bytes.
     let plausible = (3..=MAX_HEADER_BYTES).contains(&key.len())
         && matches!(key.as_bytes()[0] | 0x20, b'c' | b'f' | b'h' | b'n' | b'r' | b't' | b'x')
         && matches!(key.as_bytes()[key.len() - 1] | 0x20, b'p' | b'r' | b'd' | b's' | b'f');

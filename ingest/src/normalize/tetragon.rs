@@ -198,9 +198,9 @@ fn split_arguments(text: &str) -> Vec<String> {
                 .split_once("\" ")
                 .or_else(|| inner.strip_suffix('"').map(|argument| (argument, "")))
         });
-        let (argument, behind) = quoted.or_else(|| rest.split_once(' ')).unwrap_or((rest, ""));
+        let (argument, after) = quoted.or_else(|| rest.split_once(' ')).unwrap_or((rest, ""));
         arguments.push(argument.to_owned());
-        rest = behind.trim_start();
+        rest = after.trim_start();
     }
     arguments
 }

@@ -1,4 +1,4 @@
-//! What Tetragon's hooks (kprobes, tracepoints, LSM hooks) tell of: the function, and the arguments that a policy asked for.
+//! What Tetragon's hooks (kprobes, tracepoints, LSM hooks) report: the function, and the arguments that a policy asked for.
 
 use casebook_event::{FieldId, Fields, Value};
 
@@ -48,7 +48,7 @@ const FUNCTIONS: &[(&str, &str, &[&str])] = &[
 /// The mask with which `security_file_permission` is called for writing (`MAY_WRITE`, `linux/fs.h`).
 const MAY_WRITE: i64 = 2;
 
-/// Sets what a hook tells of.
+/// Sets what a hook reports.
 pub(super) fn set(event: &Value, function: &str, truncated: bool, fields: &mut Fields) {
     if !function.is_empty() {
         fields.set(FieldId::EventAction, function);
@@ -78,7 +78,7 @@ pub(super) fn set(event: &Value, function: &str, truncated: bool, fields: &mut F
     if function.contains("file_permission") && mask.is_some_and(|mask| mask & MAY_WRITE != 0) {
         kinds = &["change"];
     } else if truncated && function.contains("file_permission") {
-        // The mask may have stood behind the end.
+        // The mask may have stood after the end.
         kinds = &[];
     }
     fields.push(FieldId::EventCategory, category);

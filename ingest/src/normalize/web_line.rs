@@ -97,7 +97,7 @@ fn apache_error(line: &str, fields: &mut Fields) -> Option<WebLine> {
     let mut native: Vec<(CompactString, Value)> = Vec::new();
     let mut rest = rest;
     let mut level = "";
-    while let Some((inside, behind)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    while let Some((inside, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         match inside.split_once(' ') {
             Some(("pid", pid)) => {
                 let pid = pid.split(':').next().and_then(|pid| pid.parse::<i64>().ok());
@@ -106,7 +106,7 @@ fn apache_error(line: &str, fields: &mut Fields) -> Option<WebLine> {
                 }
             }
             Some(("client", client)) => {
-                // The port is always there, also behind IPv6 without brackets.
+                // The port is always there, also after IPv6 without brackets.
                 let named = match client
                     .rsplit_once(':')
                     .map(|(ip, port)| (Address::parse(ip), port.parse::<u16>()))
@@ -124,7 +124,7 @@ fn apache_error(line: &str, fields: &mut Fields) -> Option<WebLine> {
             None if level.is_empty() => level = inside.rsplit(':').next().unwrap_or_default(),
             _ => {}
         }
-        rest = behind.trim_start();
+        rest = after.trim_start();
     }
     if level.is_empty() {
         return None;

@@ -26,7 +26,7 @@ pub(super) fn quoted(text: &str) -> Option<(&str, &str)> {
     Some((&inner[..end], inner.get(end + 1..).unwrap_or_default()))
 }
 
-/// The first word, and what follows the space behind it.
+/// The first word, and what follows the space after it.
 pub(super) fn word(text: &str) -> (&str, &str) {
     let text = text.trim_start();
     text.split_once(' ').unwrap_or((text, ""))

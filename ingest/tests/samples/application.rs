@@ -12,7 +12,7 @@ use super::{decode, files, now, record, samples, text};
 fn entries(yaml: &str) -> Vec<BTreeMap<String, String>> {
     let mut entries: Vec<BTreeMap<String, String>> = Vec::new();
     let mut path: Vec<(usize, &str)> = Vec::new();
-    // Behind the entries, the agent says what went wrong.
+    // After the entries, the agent says what went wrong.
     let lines = yaml.lines().enumerate();
     for (_, line) in lines.take_while(|(number, line)| *number == 0 || !line.starts_with("- ")) {
         let begins = line.starts_with("  - ");

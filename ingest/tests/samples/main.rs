@@ -256,7 +256,7 @@ fn container_logs() {
             nested.native()
         );
     }
-    // These say nothing but their text: they are told apart by where they stand.
+    // These say nothing but their text: they are distinguished by where they stand.
     for (name, lines) in [
         ("dockermode", 3),
         ("dockermode_multiple_lines", 6),

@@ -134,7 +134,7 @@ fn audit_events_agree_with_go_libaudit() {
 /// Where we say something else than go-libaudit, and why.
 const KNOWN_DIFFERENCES: &[(&str, usize)] = &[
     // A denial of AppArmor is intrusion detection too; a change of the audit rules or of netfilter, and a service that systemd
-    // starts, are no processes: rules for process creation would look at them.
+    // starts, are no processes: rules for process creation would match them.
     ("ecs.event.category", 6),
     // AppArmor's verdict is a type of its own; `listen` starts no connection.
     ("ecs.event.type", 4),

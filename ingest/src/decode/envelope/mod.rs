@@ -27,7 +27,7 @@ pub(crate) use opened::{Batch, Envelope, Inner, Member, Opened, wants_inner};
 /// # Errors
 /// It is an envelope, and what is inside cannot be had (broken base64).
 pub(crate) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Result<Opened, Reject> {
-    // That it is a container's output may have stood behind its end.
+    // That it is a container's output may have stood after its end.
     let hidden = outer.truncated && !wants_inner(kind);
     let opened = if let Some(batch) = batch_of(&value) {
         let envelope = match batch {

@@ -141,8 +141,8 @@ pub(crate) enum Batch {
 pub(crate) enum Member {
     /// A record, or an envelope of a form that stands alone too.
     Record,
-    /// An envelope whose form only that batch has; it is told whether it is to be taken for no other source's record, since what
-    /// says that it is a container's output may have stood behind its end.
+    /// An envelope whose form only that batch has; it is passed whether it is to be taken for no other source's record, since what
+    /// says that it is a container's output may have stood after its end.
     Wrapped(fn(Value, bool) -> (Inner, Envelope)),
 }
 

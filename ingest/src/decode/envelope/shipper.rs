@@ -108,7 +108,7 @@ fn file(value: &Value) -> Option<&str> {
         .or_else(|| value.str_at(&["log.file.path"]))
 }
 
-/// Where in its file a line stood: Filebeat says it always, Vector and Fluent Bit where they are told to (`offset_key`,
+/// Where in its file a line stood: Filebeat says it always, Vector and Fluent Bit where they are configured to (`offset_key`,
 /// `Offset_Key`).
 fn offset(value: &Value) -> Option<i64> {
     value

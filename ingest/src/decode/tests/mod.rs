@@ -270,7 +270,7 @@ fn identity_is_the_source_s_own_or_the_content() {
     assert_ne!(
         at(1, timeless),
         at(2, timeless),
-        "without a time of its own, the place tells events apart"
+        "without a time of its own, the position distinguishes events"
     );
     let twice = at(1, &format!("{timeless}\n{timeless}"));
     assert_ne!(twice[0], twice[1]);
@@ -436,7 +436,7 @@ fn parts_of_lines_are_joined_by_stream_and_pod() {
     let lines = [docker("a", "p"), docker("x", "q"), docker("b.", "p"), docker("y.", "q")];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     check_joined("container", &lines, &["ab.", "xy."]);
-    // What never gets its rest is given out in the end.
+    // What never gets its rest is emitted in the end.
     check_joined("container", &["2024-01-01T00:00:00.1Z stdout P a"], &["a"]);
     let unfinished = [docker("a", "p"), docker("x", "q")];
     let unfinished: Vec<&str> = unfinished.iter().map(String::as_str).collect();
@@ -688,7 +688,7 @@ fn the_topics_cluster_names_events_that_do_not_name_theirs() {
         let cluster = batch.events[0].fields.str(FieldId::OrchestratorClusterName);
         cluster.map(str::to_owned)
     };
-    // Held back until the end of the file, and given out then.
+    // Pending until the end of the file, and emitted then.
     let partial = "2026-11-24T10:00:00.1Z stdout P half a line";
     for (kind, payload) in [
         ("kubernetes_audit", AUDIT),

@@ -1,12 +1,12 @@
 //! The law of reading again: whoever reads a partition from where its decoder says, and drops what comes of records that were
-//! committed, gives out what a decoder gives out that has read everything.
+//! committed, emits what a decoder emits that has read everything.
 
 use casebook_event::{EventBatch, Position, RawRecord, Timestamp};
 use proptest::prelude::*;
 
 use crate::decode::*;
 
-/// What is given out: the place, and the text.
+/// What is emitted: the position, and the text.
 type Given = Vec<(i64, u32, String)>;
 
 fn record(offset: usize, (millis, payload): &(i64, String)) -> RawRecord {
@@ -22,7 +22,7 @@ fn record(offset: usize, (millis, payload): &(i64, String)) -> RawRecord {
     }
 }
 
-/// What a decoder gives out of `records` from `from` on, without what comes of those before `committed`.
+/// What a decoder emits of `records` from `from` on, without what comes of those before `committed`.
 fn read(decoder: &mut Decoder, records: &[(i64, String)], from: usize, committed: usize, to: usize, given: &mut Given) {
     for (offset, one) in records.iter().enumerate().take(to).skip(from) {
         let mut batch = EventBatch::default();
@@ -119,8 +119,8 @@ proptest! {
     }
 }
 
-/// Two lines that lose their end at once, since nothing came for long, are given out by one record: whoever reads again from the
-/// second of them must not find it given out by a record that was committed.
+/// Two lines that lose their end at once, since nothing came for long, are emitted with one record: whoever reads again from the
+/// second of them must not find it emitted with a record that was committed.
 #[test]
 fn lines_that_grow_old_together_are_given_out_together() {
     let line = |pod: &str, tag: &str| {

@@ -34,7 +34,7 @@ pub(crate) enum Body {
 
 /// Parts that wait for the rest.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct PendingFragment {
     pub(crate) body: Body,
     /// The parts as they were read, a line each.
     pub(crate) raw: String,
@@ -48,7 +48,7 @@ pub(crate) struct Held {
     last_timestamp: Timestamp,
 }
 
-impl Held {
+impl PendingFragment {
     /// A first part.
     pub(crate) fn new(body: Body, raw: &str, envelope: &Envelope, digest: Digest) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl Held {
         self.raw.len() + self.originals.iter().map(String::len).sum::<usize>()
     }
 
-    /// The offset of its first part, once it is held.
+    /// The offset of its first part, once it is pending.
     pub(crate) fn first_offset(&self) -> i64 {
         self.first_offset
     }
@@ -108,7 +108,7 @@ pub(crate) type JoinKey = u64;
 /// The open parts of one partition.
 #[derive(Debug, Default)]
 pub(crate) struct Joiner {
-    open: HashMap<JoinKey, Held>,
+    open: HashMap<JoinKey, PendingFragment>,
     /// By the offset of the first part.
     order: BTreeSet<(i64, JoinKey)>,
     /// By the broker's time of the last part.
@@ -139,61 +139,61 @@ impl Joiner {
     }
 
     /// Holds a first part.
-    pub(crate) fn hold(&mut self, key: JoinKey, mut held: Held) {
-        held.first_offset = held.first_offset.min(self.offset);
-        held.last_timestamp = self.timestamp;
-        self.bytes += held.bytes();
-        self.order.insert((held.first_offset, key));
-        self.ages.insert((held.last_timestamp, key));
-        if let Body::Auditd(_, time_ms) = held.body {
+    pub(crate) fn hold(&mut self, key: JoinKey, mut fragment: PendingFragment) {
+        fragment.first_offset = fragment.first_offset.min(self.offset);
+        fragment.last_timestamp = self.timestamp;
+        self.bytes += fragment.bytes();
+        self.order.insert((fragment.first_offset, key));
+        self.ages.insert((fragment.last_timestamp, key));
+        if let Body::Auditd(_, time_ms) = fragment.body {
             self.audit.insert((time_ms, key));
         }
-        self.open.insert(key, held);
+        self.open.insert(key, fragment);
     }
 
     /// The open parts of `key`.
-    pub(crate) fn get(&self, key: JoinKey) -> Option<&Held> {
+    pub(crate) fn get(&self, key: JoinKey) -> Option<&PendingFragment> {
         self.open.get(&key)
     }
 
     /// Adds a part to those that are open. Returns `false` where there is no room: then take them as they are.
     pub(crate) fn add(&mut self, key: JoinKey, (raw, digest): (&str, Digest), add: impl FnOnce(&mut Body)) -> bool {
-        let Some(held) = self.open.get_mut(&key).filter(|held| !held.is_full()) else {
+        let Some(fragment) = self.open.get_mut(&key).filter(|fragment| !fragment.is_full()) else {
             return false;
         };
-        held.add_raw(raw);
-        held.digest = held.digest.and(digest);
-        add(&mut held.body);
-        self.ages.remove(&(held.last_timestamp, key));
-        held.last_timestamp = self.timestamp;
-        self.ages.insert((held.last_timestamp, key));
+        fragment.add_raw(raw);
+        fragment.digest = fragment.digest.and(digest);
+        add(&mut fragment.body);
+        self.ages.remove(&(fragment.last_timestamp, key));
+        fragment.last_timestamp = self.timestamp;
+        self.ages.insert((fragment.last_timestamp, key));
         self.bytes += raw.len() + 1;
         true
     }
 
     /// Keeps the message of a part that was added.
     pub(crate) fn add_original(&mut self, key: JoinKey, message: String) {
-        if let Some(held) = self.open.get_mut(&key) {
+        if let Some(fragment) = self.open.get_mut(&key) {
             self.bytes += message.len();
-            held.originals.push(message);
+            fragment.originals.push(message);
         }
     }
 
     /// Takes the parts of `key`.
-    pub(crate) fn take(&mut self, key: JoinKey) -> Option<Held> {
-        let held = self.open.remove(&key)?;
-        self.order.remove(&(held.first_offset, key));
-        self.ages.remove(&(held.last_timestamp, key));
-        if let Body::Auditd(_, time_ms) = held.body {
+    pub(crate) fn take(&mut self, key: JoinKey) -> Option<PendingFragment> {
+        let fragment = self.open.remove(&key)?;
+        self.order.remove(&(fragment.first_offset, key));
+        self.ages.remove(&(fragment.last_timestamp, key));
+        if let Body::Auditd(_, time_ms) = fragment.body {
             self.audit.remove(&(time_ms, key));
         }
-        self.bytes -= held.bytes();
-        Some(held)
+        self.bytes -= fragment.bytes();
+        Some(fragment)
     }
 
     /// Takes one of the groups for which the record under way means that their rest will not come, or that are too many. It is
     /// to be called until there is none.
-    pub(crate) fn take_stale(&mut self, now_ms: Option<i64>) -> Option<Held> {
+    pub(crate) fn take_stale(&mut self, now_ms: Option<i64>) -> Option<PendingFragment> {
         let &(first_offset, oldest) = self.order.first()?;
         let &(last, aged) = self.ages.first()?;
         let age_ms = self.timestamp.as_nanos().saturating_sub(last.as_nanos()) / 1_000_000;
@@ -214,7 +214,7 @@ impl Joiner {
     }
 
     /// Takes everything, the oldest first.
-    pub(crate) fn take_all(&mut self) -> Vec<Held> {
+    pub(crate) fn take_all(&mut self) -> Vec<PendingFragment> {
         let keys: Vec<JoinKey> = self.order.iter().map(|(_, key)| *key).collect();
         keys.into_iter().filter_map(|key| self.take(key)).collect()
     }
@@ -224,8 +224,8 @@ impl Joiner {
 mod tests {
     use super::*;
 
-    fn held(text: &str) -> Held {
-        Held::new(
+    fn fragment(text: &str) -> PendingFragment {
+        PendingFragment::new(
             Body::Text(Source::Application, text.into()),
             text,
             &Envelope::default(),
@@ -237,16 +237,19 @@ mod tests {
     fn the_oldest_part_is_known_and_goes_first() {
         let mut joiner = Joiner::default();
         joiner.begin(5, Timestamp::from_seconds(1));
-        joiner.hold(1, held("a"));
+        joiner.hold(1, fragment("a"));
         joiner.begin(6, Timestamp::from_seconds(2));
-        joiner.hold(2, held("b"));
+        joiner.hold(2, fragment("b"));
         assert!(joiner.add(1, ("c", Digest::NONE), |_| ()));
         assert_eq!(joiner.oldest(), Some(5));
-        assert_eq!(joiner.take(1).map(|held| held.raw).as_deref(), Some("a\nc"));
+        assert_eq!(joiner.take(1).map(|fragment| fragment.raw).as_deref(), Some("a\nc"));
         assert_eq!(joiner.oldest(), Some(6));
         assert!(joiner.take_stale(None).is_none());
         joiner.begin(7, Timestamp::from_seconds(1000));
-        assert_eq!(joiner.take_stale(None).map(|held| held.raw).as_deref(), Some("b"));
+        assert_eq!(
+            joiner.take_stale(None).map(|fragment| fragment.raw).as_deref(),
+            Some("b")
+        );
         assert_eq!((joiner.oldest(), joiner.bytes), (None, 0));
     }
 
@@ -255,14 +258,14 @@ mod tests {
         let mut joiner = Joiner::default();
         for n in 0..=MAX_OPEN_JOINS as i64 {
             joiner.begin(n, Timestamp::from_seconds(1));
-            joiner.hold(n as u64, held("x"));
+            joiner.hold(n as u64, fragment("x"));
         }
         assert!(joiner.take_stale(None).is_some());
         assert!(joiner.take_stale(None).is_none());
         joiner.begin(2 * MAX_JOIN_DISTANCE_RECORDS, Timestamp::from_seconds(1));
         assert!(joiner.take_stale(None).is_some());
         let mut joiner = Joiner::default();
-        joiner.hold(1, held(""));
+        joiner.hold(1, fragment(""));
         let part = "y".repeat(MAX_JOIN_BYTES);
         assert!(joiner.add(1, (&part, Digest::NONE), |_| ()));
         assert!(!joiner.add(1, ("z", Digest::NONE), |_| ()), "full");
@@ -273,7 +276,7 @@ mod tests {
         let mut joiner = Joiner::default();
         joiner.hold(
             1,
-            Held::new(
+            PendingFragment::new(
                 Body::Auditd(vec!["a".into()], 1_000),
                 "a",
                 &Envelope::default(),

@@ -7,14 +7,14 @@ use casebook_event::Value;
 use compact_str::CompactString;
 
 use super::decoding::{Decoding, Part};
-use super::join::Held;
+use super::joiner::PendingFragment;
 use crate::format::cri::CriLine;
 use crate::mask;
 use crate::mask::Digest;
 use crate::normalize::ContainerLine;
 
 /// A joined text without its secrets.
-pub(super) struct Rejoined {
+pub(super) struct MaskedJoin {
     pub(super) text: String,
     pub(super) raw: String,
     pub(super) digest: Digest,
@@ -24,7 +24,7 @@ pub(super) struct Rejoined {
 
 /// Masks what `parts` say together, with `separator` between, of which `raw` holds the records, a line each. `None` where there is
 /// no secret in it.
-pub(super) fn rejoin(parts: &[&str], separator: &str, raw: &str) -> Option<Rejoined> {
+pub(super) fn mask_joined(parts: &[&str], separator: &str, raw: &str) -> Option<MaskedJoin> {
     let (masked, digest) = mask::mask_parts(parts, separator)?;
     let records: Vec<&str> = raw.split('\n').collect();
     let text = masked.join(separator);
@@ -40,7 +40,7 @@ pub(super) fn rejoin(parts: &[&str], separator: &str, raw: &str) -> Option<Rejoi
         text.clone()
     };
     let first = masked.into_iter().next().unwrap_or_default();
-    Some(Rejoined {
+    Some(MaskedJoin {
         text,
         raw,
         digest,
@@ -93,10 +93,10 @@ impl Decoding<'_> {
         own().unwrap_or_else(|| line.message.to_string())
     }
 
-    /// The line that `held` has all parts of, or those that came, and its raw text, without the secrets that lie across them.
-    pub(super) fn whole_line(line: ContainerLine<'static>, held: &mut Held) -> ContainerLine<'static> {
-        if held.originals.is_empty() {
-            let text = whole_lines(&line.message, held).into_owned();
+    /// The line that `fragment` has all parts of, or those that came, and its raw text, without the secrets that lie across them.
+    pub(super) fn whole_line(line: ContainerLine<'static>, fragment: &mut PendingFragment) -> ContainerLine<'static> {
+        if fragment.originals.is_empty() {
+            let text = whole_lines(&line.message, fragment).into_owned();
             let first = text.split('\n').next().unwrap_or_default().to_owned();
             return if *line.message == text {
                 line
@@ -104,11 +104,11 @@ impl Decoding<'_> {
                 line.with_message(&first, text)
             };
         }
-        let parts: Vec<&str> = held.originals.iter().map(String::as_str).collect();
-        match rejoin(&parts, "", &held.raw) {
+        let parts: Vec<&str> = fragment.originals.iter().map(String::as_str).collect();
+        match mask_joined(&parts, "", &fragment.raw) {
             Some(joined) if parts.len() > 1 => {
-                held.raw = joined.raw;
-                held.digest = held.digest.and(joined.digest);
+                fragment.raw = joined.raw;
+                fragment.digest = fragment.digest.and(joined.digest);
                 line.with_message(&joined.first, joined.text)
             }
             _ => line,
@@ -117,15 +117,15 @@ impl Decoding<'_> {
 }
 
 /// The same of several lines, as a stack trace has them.
-pub(super) fn whole_lines<'a>(text: &'a str, held: &mut Held) -> Cow<'a, str> {
-    if !held.is_joined() {
+pub(super) fn whole_lines<'a>(text: &'a str, fragment: &mut PendingFragment) -> Cow<'a, str> {
+    if !fragment.is_joined() {
         return Cow::Borrowed(text);
     }
     let parts: Vec<&str> = text.split('\n').collect();
-    match rejoin(&parts, "\n", &held.raw) {
+    match mask_joined(&parts, "\n", &fragment.raw) {
         Some(joined) if parts.len() > 1 => {
-            held.raw = joined.raw;
-            held.digest = held.digest.and(joined.digest);
+            fragment.raw = joined.raw;
+            fragment.digest = fragment.digest.and(joined.digest);
             Cow::Owned(joined.text)
         }
         _ => Cow::Borrowed(text),
@@ -133,7 +133,7 @@ pub(super) fn whole_lines<'a>(text: &'a str, held: &mut Held) -> Cow<'a, str> {
 }
 
 /// The records of an audit event, whose arguments may be over several: an option in one, and its value in the next.
-pub(super) fn whole_records(records: Vec<String>, held: &mut Held) -> Vec<String> {
+pub(super) fn whole_records(records: Vec<String>, fragment: &mut PendingFragment) -> Vec<String> {
     let with_arguments = records.iter().filter(|record| record.contains("type=EXECVE "));
     if with_arguments.count() < 2 {
         return records;
@@ -142,7 +142,7 @@ pub(super) fn whole_records(records: Vec<String>, held: &mut Held) -> Vec<String
     let Some((masked, digest)) = mask::mask_parts(&parts, "\n") else {
         return records;
     };
-    held.raw = masked.join("\n");
-    held.digest = held.digest.and(digest);
+    fragment.raw = masked.join("\n");
+    fragment.digest = fragment.digest.and(digest);
     masked
 }
