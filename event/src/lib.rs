@@ -4,6 +4,9 @@
 //! RawRecord ─ingest─▶ EventBatch{Event, DeadLetter, CheckpointDelta} ─detect─▶ Signal, Watermark ─correlate─▶ Alert
 //! ```
 //!
+//! Beside the vocabulary stand the two ways in which JSON is read here: scanned, without being parsed ([`json`]), and parsed into
+//! places of its own text, from which an event's native fields are read ([`Tape`]).
+//!
 //! No I/O, no clock and no runtime: a value of this crate is the same wherever and whenever it is made.
 
 mod address;

@@ -1,40 +1,40 @@
 //! Kafka (and files) to [`EventBatch`](casebook_event::EventBatch): consume, decode, normalize.
 //!
 //! ```text
-//! Kafka ─ Consumer ─┐
-//!                   ├─ RawRecord ─▶ Decoder ─▶ EventBatch { Event, DeadLetter }
-//! files ─ FileRecords ┘              decode/ (formats) + normalize/ (one source a file)
+//! Kafka ─ kafka/Consumer ─ConsumerEvent─┐
+//!                                       ├─ RawRecord ─▶ decode/Decoder ─▶ EventBatch { Event, DeadLetter }
+//! files ─ files/FileRecords ────────────┘                   │  │  │
+//!                    &[u8] ─mask/─▶ Masked, [Removed] ◀──────┘  │  └───▶ normalize/  Value, &str, Context ─▶ Normalized
+//!                    &str ─format/─▶ CriLine, SyslogLine, … ◀───┘              (one source a file)
 //! ```
+//!
+//! The rooms know each other in one direction: `format` and `mask` know none, `normalize` knows these, `decode` knows all three;
+//! `files` knows `format`, and `kafka` none of them.
 
-mod config;
-mod consumer;
-mod consumer_event;
 mod decode;
 mod files;
 mod format;
+mod kafka;
 mod limits;
 mod mask;
-mod message;
 mod normalize;
-mod rebalance;
 mod settings;
 mod source_kind;
 mod text_file;
-mod token;
 
-pub use config::{ConsumerConfig, RESERVED_PROPERTIES};
-pub use consumer::Consumer;
-pub use consumer_event::{ConsumerError, ConsumerEvent, EndOffset, OffsetSource};
 pub use decode::{Decoder, detect_source};
 pub use files::FileRecords;
 pub use format::reject::Reject;
+pub use kafka::{
+    Consumer, ConsumerConfig, ConsumerError, ConsumerEvent, EndOffset, OffsetSource, RESERVED_PROPERTIES, TokenContext,
+    TokenFile,
+};
 pub use limits::{
     MAX_CLUSTER_NAME_BYTES, MAX_EVENTS_PER_RECORD, MAX_JSON_DEPTH, MAX_RECORD_BYTES, MAX_TRUSTED_PROXIES,
 };
 pub use settings::{ClusterName, TopicSettings, TrustedProxies};
 pub use source_kind::SourceKind;
 pub use text_file::{endless_kind, open_regular_file, read_text_file};
-pub use token::{TokenContext, TokenFile};
 
 /// Inner steps, for the fuzz targets alone.
 #[cfg(fuzzing)]

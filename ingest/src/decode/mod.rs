@@ -1,13 +1,16 @@
-//! From a record's bytes to events: which format, which envelopes, which source, one event or several.
+//! Here is a record, give me its events: which format, which envelopes, which source, one event or several.
 //!
 //! ```text
-//! RawRecord ─compression─▶ mask ─▶ text ─┬─ JSON ─▶ values, members of batches ─envelope─▶ detect ─▶ normalize/{kubernetes_audit, …}
-//!                                        └─ line ─▶ detect ─┬───────────────────────────────────────▶ normalize/{auth, web_access, …}
-//!                                                           └─ container, auditd, text ─▶ join ─────▶ normalize/{container_log, …}
-//!                                         whatever fails on the way, with its own bytes only ─▶ DeadLetter
+//! RawRecord ─format::compression, encoding─▶ &[u8] ─mask─▶ &str
+//!   &str ─┬─ JSON ─values─▶ Value ─envelope─▶ Inner, Envelope ─┬─ marks ─▶ Source ───▶ normalize ─▶ Normalized ─┐
+//!         └─ line ─record─────────────────────────────────────┴─ joiner ─▶ PendingFragment, once it is whole ─▶ │
+//!   whatever fails on the way ─Reject, with its own bytes only─▶ sink ◀──────────────────────────────────────────┘
+//!                                                                 └─▶ EventBatch { Event, DeadLetter }
 //! ```
 //!
-//! What is kept between the records of a partition is only what waits for the rest of its line or event ([`joiner`]).
+//! It owns envelopes, the marks of sources, and what is kept between the records of a partition: the pending fragments of its
+//! partial lines and events ([`joiner`]), and nothing else. It never reads what a field means, and never lets a container's output
+//! pass for another source's record.
 
 mod decoding;
 mod detect;
@@ -17,11 +20,13 @@ mod joiner;
 mod joining;
 mod marks;
 mod payload;
+mod record;
 mod recovery;
 mod sink;
 mod stack_trace;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -8,7 +8,7 @@ use crate::format::json::UNREADABLE;
 use crate::format::reject::Reject;
 use crate::limits::MAX_CLOCK_SKEW_NANOS;
 use crate::mask::{Digest, MaskedRecord, Removed};
-use crate::normalize::kubernetes_metadata;
+use crate::normalize::pod_metadata;
 use crate::normalize::set_place_of_file;
 use crate::normalize::{Context, Normalized, content_id};
 use crate::settings::TopicSettings;
@@ -192,7 +192,7 @@ fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
             set_place_of_file(file, fields);
         }
         if let Some(metadata) = &envelope.kubernetes {
-            kubernetes_metadata::set(metadata, fields);
+            pod_metadata::set(metadata, fields);
         }
     } else if let Some(node) = envelope
         .kubernetes

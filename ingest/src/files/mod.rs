@@ -1,4 +1,12 @@
-//! Files and standard input as records: a line each, or a JSON value each where values span lines.
+//! Here is a file or standard input, give me its records: a line each, or a JSON value each where values span lines.
+//!
+//! ```text
+//! Read ─lines (decompressed)─▶ &[u8] ─┬─ text ─────────────────────────▶ RawRecord
+//!                                     └─ json_scan: where a value ends ─┘
+//! ```
+//!
+//! It owns where records begin and end in a file. It never decodes one, and holds no more than a small multiple of
+//! [`MAX_RECORD_BYTES`].
 
 mod json_scan;
 mod lines;

@@ -1,8 +1,17 @@
-//! Secrets are masked in a record's text before anything else reads it, so that no field, table or alert ever has one.
+//! Here is a record's text, give me the same without its secrets: before anything else reads it, so that no field, table or alert
+//! ever has one.
+//!
+//! ```text
+//! &[u8] ─needles─▶ Found ─search─▶ values, headers, commands, marks, connection, blocks ─┐
+//!                        ├─▶ structure (what only JSON's structure shows) ───────────────┼─▶ [Span] ─▶ Masked { text, [Removed] }
+//!                        └─▶ encoded, arguments, exec ─decoded text, searched again──────┘
+//! ```
 //!
 //! One pass looks for words that stand at or in every secret; only around them is anything read twice. What is written in
 //! another encoding (percent signs, base64, hexadecimal digits, arrays of bytes, escapes of JSON) is decoded, searched in the
 //! same way, and masked where it stands ([`encoded`]). What is masked, and what is not, is `docs/masking.md`.
+//!
+//! It owns what a secret looks like. It never parses a record, knows no source, and changes no byte that is no secret.
 
 mod arguments;
 mod blocks;

@@ -31,7 +31,7 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     /// An identity that is made of the event's content, with what was masked of it.
-    pub(super) fn with_removed(&self, source: Source, id: EventId) -> EventId {
+    pub(crate) fn with_removed(&self, source: Source, id: EventId) -> EventId {
         match self.removed {
             Digest::NONE => id,
             removed => EventId::from_parts(source, &[id.to_string().as_bytes(), &removed.to_bytes()]),

@@ -1,63 +1,39 @@
-//! From a source's own record to the ECS field table: one source a file.
+//! Here is a source's own record, give me its event in the ECS field table: one source a file.
 //!
-//! The native record is kept beside the fields, so that a rule may name either. Nothing is invented: a field is set only
-//! from what the record says.
+//! ```text
+//! Value ────────┐                                 ┌─ kubernetes/    audit log, Events, kubelet
+//! &str (a line) ├─ object, line, container, ─▶ ───┼─ cloud/         CloudTrail, Cloud Audit Logs, Azure
+//! ContainerLine │  auditd: by Source              ├─ os/            auditd, journal, syslog
+//! Context ──────┘                                 ├─ runtime/       Falco, Tetragon, files, statistics
+//!                                                 └─ application/   containers, applications, web servers
+//!                                                        └─▶ Normalized { EventId, Timestamp, Fields, Native }, or Reject
+//! ```
+//!
+//! It owns what each source's words mean, and an event's identity. The native record is kept beside the fields, so that a rule may
+//! name either. Nothing is invented: a field is set only from what the record says. It never opens an envelope, joins records or
+//! decides which source a record is of; it knows `format/` and not `decode/`.
 
-mod access_line;
 mod address;
 mod application;
-mod application_fields;
-mod application_text;
-mod audit_addresses;
-mod audit_identity;
-mod auditd;
-mod auditd_record;
-mod auditd_socket;
-mod auditd_syscall;
-mod auth;
-mod auth_draft;
-mod azure_activity;
-mod cloudtrail;
-mod cloudtrail_action;
+mod cloud;
 mod command_line;
-mod container_log;
-mod container_stats;
 mod context;
-mod envoy_line;
-mod falco;
-mod file_integrity;
-mod gcp_audit;
-mod gcp_operation;
-mod gke_audit;
-mod journal_writer;
-mod journald;
-mod json_patch;
-mod kubelet;
-mod kubelet_message;
-mod kubernetes_audit;
-mod kubernetes_cut;
-mod kubernetes_event;
-pub(crate) mod kubernetes_metadata;
-mod kubernetes_request;
-mod kubernetes_user;
-mod login_programs;
-mod pam;
-mod plain_text;
-mod request_origin;
-mod sshd;
-mod sudo;
-mod tetragon;
-mod tetragon_hook;
-mod web_access;
-mod web_line;
-mod web_request;
+mod kubernetes;
+mod os;
+mod runtime;
 
 use casebook_event::{Source, Value, ValueRef};
 
 use crate::format::reject::{self, Reject};
 use crate::format::syslog::SyslogLine;
-pub(crate) use container_log::{ContainerLine, set_place_of_file};
+pub(crate) use application::container_log::{ContainerLine, set_place_of_file};
+use application::{application_object, application_text, container_log, web_access};
+use cloud::{azure_activity, cloudtrail, gcp_audit};
 pub(crate) use context::{Context, Normalized, content_id};
+pub(crate) use kubernetes::pod_metadata;
+use kubernetes::{audit_cut, gke_audit, kubelet, kubernetes_audit, kubernetes_event};
+use os::{auth, journald};
+use runtime::{container_stats, falco, file_integrity, tetragon};
 
 /// Names the mark by which an object is known as a source's.
 type RecognizeObject = fn(&Value) -> Option<&'static str>;
@@ -101,7 +77,7 @@ pub(crate) fn object(
 ) -> Result<(), Reject> {
     let normalized = match source {
         Source::KubernetesAudit if gke_audit::recognize(&value).is_some() => gke_audit::normalize(value, context),
-        Source::KubernetesAudit => with_native(kubernetes_cut::complete(value, context), |native| {
+        Source::KubernetesAudit => with_native(audit_cut::complete(value, context), |native| {
             kubernetes_audit::normalize(native, context)
         }),
         Source::KubernetesEvent => kubernetes_event::normalize(value, context),
@@ -112,7 +88,7 @@ pub(crate) fn object(
         Source::GcpAudit => gcp_audit::normalize(value, context),
         Source::AzureActivity => azure_activity::normalize(value, context),
         Source::Journald => journald::normalize(value, context),
-        Source::Application => Ok(application::normalize(value, context)),
+        Source::Application => Ok(application_object::normalize(value, context)),
         Source::Falco => falco::normalize(value, context),
         Source::Tetragon => tetragon::normalize(value, context),
         Source::FileIntegrity => file_integrity::normalize(value, context),
@@ -212,5 +188,5 @@ pub(crate) fn container(line: ContainerLine<'_>, context: &Context<'_>) -> Norma
 
 /// Normalizes the records of one audit event.
 pub(crate) fn auditd(records: &[&str], context: &Context<'_>) -> Result<Normalized, Reject> {
-    auditd::normalize(records, context)
+    os::auditd::normalize(records, context)
 }

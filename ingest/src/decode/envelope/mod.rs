@@ -1,4 +1,5 @@
-//! What shippers, clouds and queues put around a record: opened here, so that a normalizer only sees what its source wrote.
+//! Here is a value, give me the record inside: what shippers, clouds and queues put around one is opened here, so that a normalizer
+//! only sees what its source wrote.
 //!
 //! ```text
 //! Value ─open─┬─ Leaf(Value)                            the source's own record

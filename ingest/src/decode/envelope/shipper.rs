@@ -121,7 +121,7 @@ fn offset(value: &Value) -> Option<i64> {
 /// What the object says of the place.
 fn envelope(value: &Value) -> Envelope {
     let metadata = match value {
-        Value::Map(entries) => normalize::kubernetes_metadata::among(entries),
+        Value::Map(entries) => normalize::pod_metadata::among(entries),
         _ => None,
     };
     let mut envelope = Envelope {
