@@ -19,7 +19,7 @@ use std::sync::Arc;
 use casebook_corpus::{Corpus, CorpusConfig, CorpusRecord, SOURCES};
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleFile, RuleSet};
 use casebook_event::{
-    Checkpoint, Event, EventBatch, Partition, Position, RawRecord, Signal, SignalMessage, Source, Timestamp,
+    CheckpointDelta, Event, EventBatch, Partition, Position, RawRecord, Signal, SignalMessage, Source, Timestamp,
 };
 use casebook_ingest::{Decoder, SourceKind};
 use casebook_store::{EventsCommit, Store, StoreConfig};
@@ -185,7 +185,7 @@ fn table_and_index_write(criterion: &mut Criterion) {
                             ..StoreConfig::default()
                         };
                         let store = Store::open(directory.path().to_str().unwrap(), config).await.unwrap();
-                        let mut checkpoint = Checkpoint::new();
+                        let mut checkpoint = CheckpointDelta::new();
                         checkpoint.record(&Partition::new("logs", 0), 0, RECORDS as i64 - 1);
                         let commit = EventsCommit {
                             group: "bench",

@@ -8,7 +8,7 @@ use arrow::array::{
     ArrayRef, AsArray, Int32Array, Int32Builder, Int64Builder, RecordBatch, StringArray, StringBuilder,
     TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
-use casebook_event::{Alert, AlertStatus, Checkpoint, Level, Partition, StartOffset, Timestamp};
+use casebook_event::{Alert, AlertStatus, CheckpointDelta, Level, Partition, StartOffset, Timestamp};
 use fail::fail_point;
 use futures::TryStreamExt;
 
@@ -33,7 +33,7 @@ pub struct AlertsCommit<'a, P = StatePart> {
     /// The alerts: new ones, and new revisions of earlier ones.
     pub alerts: &'a [Alert],
     /// The offsets of the signals topic that they came from.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: CheckpointDelta,
     /// The correlation state of partitions of the signals topic, as it is after these offsets, where it was written anew. For
     /// the others the checkpoint says from where on signals are to be read again after the state of an earlier commit.
     pub states: Vec<(Partition, Vec<P>)>,

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use casebook_event::{Checkpoint, DeadLetter, Event, Partition, StartOffset, Timestamp};
+use casebook_event::{CheckpointDelta, DeadLetter, Event, Partition, StartOffset, Timestamp};
 use fail::fail_point;
 use tracing::{Instrument as _, info_span};
 
@@ -37,7 +37,7 @@ pub struct EventsCommit<'a, P = StagedFiles> {
     /// What could not become an event.
     pub dead_letters: Vec<DeadLetter>,
     /// The offsets that all of these came from.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: CheckpointDelta,
     /// Partitions of which all that they held at a time is in the table with this commit, whether or not anything of them is
     /// in it.
     pub read_to_end: Vec<ReadToEnd>,
@@ -118,7 +118,7 @@ fn start_offset(snapshot: &Snapshot, group: &str, partition: &Partition) -> Opti
 }
 
 /// Refuses a checkpoint that does not begin where the table stands.
-pub(crate) fn fence(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint) -> Result<(), CommitError> {
+pub(crate) fn fence(snapshot: &Snapshot, group: &str, checkpoint: &CheckpointDelta) -> Result<(), CommitError> {
     for (partition, range) in checkpoint.iter() {
         let Some(start) = start_offset(snapshot, group, partition) else {
             continue;
@@ -137,7 +137,7 @@ pub(crate) fn fence(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint) -
 }
 
 /// The actions that move every partition of `checkpoint` to its end.
-pub(crate) fn txns(group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<Txn> {
+pub(crate) fn txns(group: &str, checkpoint: &CheckpointDelta, now: Timestamp) -> Vec<Txn> {
     let last_updated = Some(now.as_nanos().div_euclid(1_000_000));
     checkpoint
         .iter()
@@ -151,7 +151,7 @@ pub(crate) fn txns(group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<
 
 /// The actions that say from where on what is half read can be had again. A partition of which nothing is and was half
 /// read needs none.
-pub(crate) fn resume_txns(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<Txn> {
+pub(crate) fn resume_txns(snapshot: &Snapshot, group: &str, checkpoint: &CheckpointDelta, now: Timestamp) -> Vec<Txn> {
     let last_updated = Some(now.as_nanos().div_euclid(1_000_000));
     checkpoint
         .iter()
@@ -261,7 +261,7 @@ impl Store {
         &self,
         group: &str,
         letters: &[DeadLetter],
-        checkpoint: &Checkpoint,
+        checkpoint: &CheckpointDelta,
         now: Timestamp,
     ) -> Result<(), CommitError> {
         let table = &self.dead_letters;
@@ -412,7 +412,7 @@ fn chunks_of<'a, 'b>(letters: &'b [&'a DeadLetter]) -> impl Iterator<Item = &'b 
 }
 
 /// Where the table stands in each partition of `checkpoint`.
-fn standing(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint) -> BTreeMap<Partition, Option<i64>> {
+fn standing(snapshot: &Snapshot, group: &str, checkpoint: &CheckpointDelta) -> BTreeMap<Partition, Option<i64>> {
     checkpoint
         .iter()
         .map(|(partition, _)| (partition.clone(), snapshot.txn(&app_id(group, partition))))
@@ -422,7 +422,7 @@ fn standing(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint) -> BTreeM
 /// As [`txns`], but never backwards: the dead letters may already be ahead of the events.
 fn txns_forward(
     group: &str,
-    checkpoint: &Checkpoint,
+    checkpoint: &CheckpointDelta,
     standing: &BTreeMap<Partition, Option<i64>>,
     now: Timestamp,
 ) -> Vec<Txn> {

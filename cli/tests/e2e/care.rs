@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use casebook_event::{Checkpoint, Event, EventId, Fields, Native, Partition, Position, Source, Timestamp};
+use casebook_event::{CheckpointDelta, Event, EventId, Fields, Native, Partition, Position, Source, Timestamp};
 use casebook_store::{EventsCommit, Store, StoreConfig};
 
 use crate::support::{casebook, json_lines, run, stdout};
@@ -28,7 +28,7 @@ async fn small_files(dir: &Path) {
             native: Native::NONE,
             raw: format!("failed password for user{n}").into(),
         };
-        let mut checkpoint = Checkpoint::new();
+        let mut checkpoint = CheckpointDelta::new();
         checkpoint.record(&Partition::new("logs", 0), n, n);
         let commit = EventsCommit {
             group: "g",

@@ -96,13 +96,13 @@ fn decode(records: impl Iterator<Item = RawRecord>, kind: SourceKind, name: &str
     if let Some(last) = last {
         decoder.flush(&last, super::now(), &mut outcome.batch);
     }
-    let told: Vec<&str> = outcome.batch.events.iter().map(|event| event.raw.as_str()).collect();
+    let emitted: Vec<&str> = outcome.batch.events.iter().map(|event| event.raw.as_str()).collect();
     for text in waiting
         .iter()
         .filter(|text| !text.contains("type=EOE") && !text.is_empty())
     {
         let letters = outcome.batch.dead_letters.iter();
-        let found = told.iter().any(|raw| raw.contains(text.as_str()))
+        let found = emitted.iter().any(|raw| raw.contains(text.as_str()))
             || letters
                 .map(|letter| String::from_utf8_lossy(&letter.payload))
                 .any(|payload| payload.contains(text.as_str()));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{Detector, RuleSet};
 use casebook_event::{
-    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Watermark,
+    CheckpointDelta, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Watermark,
 };
 use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, EndOffset, SourceKind, TopicSettings};
 use fail::fail_point;
@@ -64,8 +64,8 @@ impl Reading {
     }
 
     /// Notes in `batch` where this partition stands now.
-    fn note(&mut self, partition: &Partition, checkpoint: &mut Checkpoint) {
-        checkpoint.half_read(partition, self.decoder.resume());
+    fn note(&mut self, partition: &Partition, checkpoint: &mut CheckpointDelta) {
+        checkpoint.note_partial(partition, self.decoder.resume());
         let next = self.expected.unwrap_or_default();
         self.start = Some(StartOffset {
             next,

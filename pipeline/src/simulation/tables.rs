@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casebook_event::{
-    Alert, Binding, Checkpoint, DeadLetter, DecidedWindow, Event, Identifier, Kept, Partition, Signal, StartOffset,
+    Alert, Binding, CheckpointDelta, DeadLetter, DecidedWindow, Event, Identifier, Kept, Partition, Signal, StartOffset,
     Timestamp,
 };
 use casebook_store::{
@@ -57,7 +57,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Where a commit of `checkpoint` does not begin where the table stands.
-fn fence(standing: &BTreeMap<Partition, StartOffset>, checkpoint: &Checkpoint) -> Option<CommitError> {
+fn fence(standing: &BTreeMap<Partition, StartOffset>, checkpoint: &CheckpointDelta) -> Option<CommitError> {
     checkpoint.iter().find_map(|(partition, range)| {
         let start = standing.get(partition)?;
         let offsets = [(range.start, start.next), (range.start_resume, start.resume)];
@@ -70,7 +70,7 @@ fn fence(standing: &BTreeMap<Partition, StartOffset>, checkpoint: &Checkpoint) -
     })
 }
 
-fn move_on(standing: &mut BTreeMap<Partition, StartOffset>, checkpoint: &Checkpoint) {
+fn move_on(standing: &mut BTreeMap<Partition, StartOffset>, checkpoint: &CheckpointDelta) {
     for (partition, range) in checkpoint.iter() {
         let (next, resume) = (range.end, range.resume);
         standing.insert(partition.clone(), StartOffset { next, resume });

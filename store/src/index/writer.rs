@@ -205,6 +205,10 @@ struct KeyWords {
 
 impl KeyWords {
     /// Calls `push` with the terms of a folded record, without those of its keys.
+    ///
+    /// This is no scan of JSON ([`casebook_event::json`]): the text has its escapes resolved already, so that a quote within a
+    /// string looks like its end. What is between any two quotes and before a colon is taken for a key. Where that is wrong, a
+    /// word is listed as one of the keys, and a search for it narrows less.
     fn visit_record(&mut self, text: &str, push: &mut dyn FnMut(&str)) {
         let bytes = text.as_bytes();
         let quote = |from: usize| bytes[from..].iter().position(|&byte| byte == b'"').map(|at| from + at);

@@ -5,7 +5,7 @@ use crate::support;
 use std::collections::BTreeMap;
 
 use casebook_event::{
-    Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Checkpoint, Level, Partition, StartOffset, Timestamp,
+    Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, CheckpointDelta, Level, Partition, StartOffset, Timestamp,
 };
 use casebook_store::{AlertFilter, AlertsCommit, CommitError, StatePart, Store, StoreConfig, StoreError, TableName};
 use support::{at, files, open, range};
@@ -221,7 +221,7 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
     let written = states(&store, &[(&p0, &["one"])]).await;
     put(&store, &[], 0, 5, written).await;
     let mut checkpoint = range(0, 5, 9);
-    checkpoint.half_read(&p0, Some(5));
+    checkpoint.note_partial(&p0, Some(5));
     let commit = |checkpoint, states| AlertsCommit {
         group: "c",
         alerts: &[],
@@ -236,7 +236,7 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
     // Who believes that the state stands where the offsets do was overtaken.
     let stale = store.commit_alerts(commit(range(0, 9, 10), Vec::new())).await;
     assert!(matches!(stale, Err(CommitError::Fenced { .. })));
-    let mut checkpoint = Checkpoint::new();
+    let mut checkpoint = CheckpointDelta::new();
     checkpoint.begin(&p0, start);
     checkpoint.record(&p0, 9, 11);
     let written = states(&store, &[(&p0, &["two"])]).await;

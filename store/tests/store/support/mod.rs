@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use casebook_event::{
-    Checkpoint, DeadLetter, Event, EventId, FieldId, Fields, Native, Partition, Position, Source, Timestamp, Value,
+    CheckpointDelta, DeadLetter, Event, EventId, FieldId, Fields, Native, Partition, Position, Source, Timestamp, Value,
 };
 use casebook_store::{EventsCommit, Store, StoreConfig};
 
@@ -57,13 +57,13 @@ pub fn letter(offset: i64) -> DeadLetter {
     DeadLetter::new(position, at(offset), "invalid_json", detail, &[0xff, 0x00, 0x7b])
 }
 
-pub fn range(partition: i32, start: i64, end: i64) -> Checkpoint {
-    let mut checkpoint = Checkpoint::new();
+pub fn range(partition: i32, start: i64, end: i64) -> CheckpointDelta {
+    let mut checkpoint = CheckpointDelta::new();
     checkpoint.record(&Partition::new("logs", partition), start, end - 1);
     checkpoint
 }
 
-pub fn commit(events: Vec<Event>, dead_letters: Vec<DeadLetter>, checkpoint: Checkpoint) -> EventsCommit<'static> {
+pub fn commit(events: Vec<Event>, dead_letters: Vec<DeadLetter>, checkpoint: CheckpointDelta) -> EventsCommit<'static> {
     EventsCommit {
         group: "g",
         events,
