@@ -29,7 +29,7 @@ enum Kind {
 pub(crate) struct TableSchema {
     /// For people, in the table's metadata.
     pub description: &'static str,
-    /// The column that tells the folder of a data file. It is in the log, not in the files.
+    /// The column that names the folder of a data file. It is in the log, not in the files.
     pub partition: &'static str,
     /// The column of a row's time: the partition is its date.
     pub time: &'static str,
@@ -223,7 +223,7 @@ impl TableSchema {
     }
 }
 
-/// A table's schema with the columns of ours that it lacks behind its own: a table that an older version made, or another
+/// A table's schema with the columns of ours that it lacks after its own: a table that an older version made, or another
 /// writer widened, keeps what it has. `None` where nothing is missing, or the text is no schema.
 pub(crate) fn widened(table: &str, ours: &str) -> Option<String> {
     let mut schema: Json = serde_json::from_str(table).ok()?;

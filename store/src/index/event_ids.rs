@@ -5,7 +5,7 @@
 //! for each row, in order of the ids: the first four bytes of the id │ the row u32
 //! ```
 //!
-//! Both are big-endian. What begins alike is told apart by looking at the rows. As ids are spread evenly, the place of one
+//! Both are big-endian. What begins alike is told apart by reading the rows. As ids are spread evenly, the place of one
 //! is known to within a few entries, and one read finds it.
 
 use std::io;
@@ -14,7 +14,7 @@ use std::ops::Range;
 use casebook_event::EventId;
 
 use super::bundle::Bundle;
-use crate::query::RowSet;
+use crate::row_set::RowSet;
 
 /// The name of the file.
 pub(super) const FILE: &str = "event_ids";
@@ -121,8 +121,8 @@ impl<'a> Entries<'a> {
             let to = supposed.saturating_add(width).min(self.count);
             let some = self.read(from..to)?;
             let begins_before = from == 0 || some.first().is_some_and(|(first, _)| *first < id);
-            let ends_behind = to == self.count || some.last().is_some_and(|(last, _)| *last >= id);
-            if begins_before && ends_behind {
+            let ends_after = to == self.count || some.last().is_some_and(|(last, _)| *last >= id);
+            if begins_before && ends_after {
                 return Ok(from + some.partition_point(|(one, _)| *one < id) as u64);
             }
             width = width.saturating_mul(4);

@@ -13,12 +13,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::bundle::{BundleDirectory, pack};
 use super::event_ids::{self, EventIds};
-use super::terms::{SEPARATOR, TermTokenizer, column_code, push_keyword};
-use super::tokenizer::{clip, fold, joins, record_text, visit_terms};
-use super::{
+use super::fields::{
     IndexFields, NESTED_ESCAPES, OWN_COLUMNS, TOKENIZER, UNINDEXED, UNINDEXED_PROSE, index_schema, indexed_columns,
     is_indexed,
 };
+use super::terms::{SEPARATOR, TermTokenizer, column_code, push_keyword};
+use super::tokenizer::{clip, fold, joins, record_text, visit_terms};
 use crate::error::BoxError;
 use crate::limits::{MAX_KEY_WORDS, MAX_ROW_TOKENS};
 

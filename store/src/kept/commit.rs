@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -17,11 +18,12 @@ use fail::fail_point;
 use super::encode::{self, SignalRow, note};
 use super::order::sorted;
 use crate::commit::app_id;
+use crate::data_file::{DataFileWriter, date_text, file_name, put_file};
 use crate::limits::{MAX_KEPT_FILE_BYTES, MAX_KEPT_FILE_ROWS};
 use crate::schema::TableSchema;
-use crate::table::{Add, DataFileWriter, Proposal, Snapshot, StatsBuilder, Txn, file_name};
-use crate::write::{date_text, put_file};
-use crate::{CommitError, Store, StoreError, TableName};
+use crate::table::{Add, Proposal, Snapshot, StatsBuilder, Txn};
+use crate::tables::Tables;
+use crate::{CommitError, StoreError, TableName};
 
 /// What one correlate worker has to keep.
 #[derive(Debug)]
@@ -51,99 +53,96 @@ type Standing = BTreeMap<Partition, Option<i64>>;
 /// The batches of new data files, by date.
 type Batches = Vec<(String, RecordBatch)>;
 
-impl Store {
-    /// Keeps matches, windows and bindings: they are in their tables when this returns. Rows at offsets that a table has
-    /// already came with an earlier attempt, and are left out; windows of a repair have the offset `i64::MAX` and are always
-    /// written. A table that there is nothing new for gets no commit.
-    ///
-    /// Whoever writes is not fenced: rows that a worker writes which was overtaken are equal to those of the one that overtook
-    /// it, and equal rows count once.
-    ///
-    /// # Errors
-    /// A table cannot be read or written. What was written before stays, and is left out by the next attempt.
-    pub async fn commit_kept(&self, commit: KeptCommit<'_>) -> Result<KeptCommitted, CommitError> {
-        let mut done = KeptCommitted::default();
-        if self.commit_kept_table(TableName::Bindings, &commit, &mut done).await? {
-            fail_point!("store.bindings-committed");
-        }
-        if self.commit_kept_table(TableName::Signals, &commit, &mut done).await? {
-            fail_point!("store.signals-committed");
-        }
-        Ok(done)
+/// Keeps matches, windows and bindings: they are in their tables when this returns. Rows at offsets that a table has
+/// already came with an earlier attempt, and are left out; windows of a repair have the offset `i64::MAX` and are always
+/// written. A table that there is nothing new for gets no commit.
+///
+/// Whoever writes is not fenced: rows that a fenced worker writes are equal to those of the one that took over, and equal rows count once.
+///
+/// # Errors
+/// A table cannot be read or written. What was written before stays, and is left out by the next attempt.
+pub(crate) async fn commit_kept(tables: &Arc<Tables>, commit: KeptCommit<'_>) -> Result<KeptCommitted, CommitError> {
+    let mut done = KeptCommitted::default();
+    if commit_kept_table(tables, TableName::Bindings, &commit, &mut done).await? {
+        fail_point!("store.bindings-committed");
     }
+    if commit_kept_table(tables, TableName::Signals, &commit, &mut done).await? {
+        fail_point!("store.signals-committed");
+    }
+    Ok(done)
+}
 
-    /// Puts what a table does not have yet into it; `false` where that is nothing.
-    async fn commit_kept_table(
-        &self,
-        name: TableName,
-        commit: &KeptCommit<'_>,
-        done: &mut KeptCommitted,
-    ) -> Result<bool, CommitError> {
-        let table = self.table(name);
-        loop {
-            let snapshot = table.snapshot().await?;
-            let standing = standing(&snapshot, commit);
-            let batches = match name {
-                TableName::Bindings => binding_batches(commit, &standing)?,
-                _ => signal_batches(commit, &standing)?,
-            };
-            if batches.is_empty() {
-                return Ok(false);
+/// Puts what a table does not have yet into it; `false` where that is nothing.
+async fn commit_kept_table(
+    tables: &Arc<Tables>,
+    name: TableName,
+    commit: &KeptCommit<'_>,
+    done: &mut KeptCommitted,
+) -> Result<bool, CommitError> {
+    let table = tables.table(name);
+    loop {
+        let snapshot = table.snapshot().await?;
+        let standing = standing(&snapshot, commit);
+        let batches = match name {
+            TableName::Bindings => binding_batches(commit, &standing)?,
+            _ => signal_batches(commit, &standing)?,
+        };
+        if batches.is_empty() {
+            return Ok(false);
+        }
+        let (adds, rows) = write_kept(tables, name, batches, commit.now).await?;
+        let written: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
+        let stored_bytes: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
+        let proposal = Proposal {
+            adds,
+            removes: Vec::new(),
+            txns: txns_forward(commit, &standing),
+            domains: Vec::new(),
+            now: commit.now,
+        };
+        let begun = Instant::now();
+        let landed = table
+            .commit(proposal, &|snapshot| unmoved(snapshot, commit, &standing))
+            .await;
+        done.log_time += begun.elapsed();
+        match landed {
+            Ok(_) => {
+                done.rows += rows;
+                done.stored_bytes += stored_bytes;
+                return Ok(true);
             }
-            let (adds, rows) = self.write_kept(name, batches, commit.now).await?;
-            let written: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
-            let stored_bytes: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
-            let proposal = Proposal {
-                adds,
-                removes: Vec::new(),
-                txns: txns_forward(commit, &standing),
-                domains: Vec::new(),
-                now: commit.now,
-            };
-            let begun = Instant::now();
-            let landed = table
-                .commit(proposal, &|snapshot| unmoved(snapshot, commit, &standing))
-                .await;
-            done.log_time += begun.elapsed();
-            match landed {
-                Ok(_) => {
-                    done.rows += rows;
-                    done.stored_bytes += stored_bytes;
-                    return Ok(true);
-                }
-                // Another worker has moved on meanwhile: what remains to be written is decided anew.
-                Err(CommitError::Fenced { .. }) => self.discard(table, &written).await,
-                Err(error) => return Err(error),
-            }
+            // Another worker has moved on meanwhile: what remains to be written is decided anew.
+            Err(CommitError::Fenced { .. }) => tables.discard(name, &written).await,
+            Err(error) => return Err(error),
         }
     }
+}
 
-    /// Writes one data file for each batch; returns them, and how many rows they have.
-    async fn write_kept(
-        &self,
-        name: TableName,
-        batches: Batches,
-        now: Timestamp,
-    ) -> Result<(Vec<Add>, u64), StoreError> {
-        let (mut adds, mut rows) = (Vec::new(), 0);
-        for (date, batch) in batches {
-            let config = self.config.clone();
-            let encode = move || {
-                let batch = sorted(name, &batch)?;
-                let mut stats = StatsBuilder::new(TableSchema::of(name).time);
-                note(name, &batch, &mut stats);
-                let mut writer = DataFileWriter::new(name, &config, batch.num_rows())?;
-                writer.write(&batch)?;
-                Ok::<_, StoreError>((writer.finish()?, stats))
-            };
-            let encoded = tokio::task::spawn_blocking(encode).await;
-            let (encoded, stats) = encoded.map_err(|_| StoreError::Cancelled)??;
-            rows += encoded.rows as u64;
-            let path = file_name(TableSchema::of(name).partition, &date);
-            adds.push(put_file(&self.location.files, name, &path, &date, encoded, stats, now).await?);
-        }
-        Ok((adds, rows))
+/// Writes one data file for each batch; returns them, and how many rows they have.
+async fn write_kept(
+    tables: &Arc<Tables>,
+    name: TableName,
+    batches: Batches,
+    now: Timestamp,
+) -> Result<(Vec<Add>, u64), StoreError> {
+    let (mut adds, mut rows) = (Vec::new(), 0);
+    for (date, batch) in batches {
+        let config = tables.config.clone();
+        let encode = move || {
+            let batch = sorted(name, &batch)?;
+            let mut stats = StatsBuilder::new(TableSchema::of(name).time);
+            note(name, &batch, &mut stats);
+            let mut writer = DataFileWriter::new(name, &config, batch.num_rows())?;
+            writer.write(&batch)?;
+            Ok::<_, StoreError>((writer.finish()?, stats))
+        };
+        let encoded = tokio::task::spawn_blocking(encode).await;
+        let (encoded, stats) = encoded.map_err(|_| StoreError::Cancelled)??;
+        rows += encoded.rows as u64;
+        let path = file_name(TableSchema::of(name).partition, &date);
+        adds.push(put_file(&tables.location.files, name, &path, &date, encoded, stats, now).await?);
     }
+    Ok((adds, rows))
 }
 
 fn standing(snapshot: &Snapshot, commit: &KeptCommit<'_>) -> Standing {

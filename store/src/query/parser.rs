@@ -10,12 +10,13 @@ use compact_str::CompactString;
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
-use super::ast::{Column, Query, Target, TextTest, ValueTest};
+use super::ast::{Query, Target, TextTest, ValueTest};
 use super::field::{Named, resolve};
 use super::lexer::{Spanned, Token, Word, tokens};
 use super::range::{Bound, Range, parse_time};
 use super::wildcard::{Piece, Wildcard};
 use crate::QueryError;
+use crate::data_file::Column;
 use crate::index::is_prose;
 use crate::index::tokenizer::fold;
 use crate::limits::{

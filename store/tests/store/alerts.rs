@@ -275,7 +275,7 @@ async fn alerts_are_found_by_their_ids() {
     for compacted in [false, true] {
         if compacted {
             // The three of one date become one file.
-            crate::care::compact(&store, TableName::Alerts).await;
+            crate::maintenance::compact(&store, TableName::Alerts).await;
         }
         assert_eq!(find(&[(1, 100)]).await, [revision(1, 3)]);
         assert_eq!(find(&[(1, 100 + year)]).await, [revision(1, 3)]);

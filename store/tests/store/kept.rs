@@ -1,6 +1,6 @@
 //! What correlation keeps: matches, windows and bindings come back as they were, each once, by key and time.
 
-use crate::care::{compact, problems};
+use crate::maintenance::{compact, problems};
 use crate::support::{self, at, open};
 
 use std::collections::BTreeSet;

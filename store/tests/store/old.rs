@@ -6,8 +6,8 @@ use std::path::Path;
 use casebook_event::{FieldId, Kept, Source, Timestamp, Value};
 use casebook_store::{AlertFilter, KeptSignals, SearchRequest, Store, StoreConfig, TableName, TallyBy};
 
-use crate::care::{compact, everything, problems};
 use crate::kept::{keep, signal, span};
+use crate::maintenance::{compact, everything, problems};
 use crate::support::{commit, event, range};
 
 /// The store as it is, without what a newer version would create.

@@ -110,7 +110,7 @@ pub async fn check(store: &Store, query: &str, events: &[FoundEvent]) {
             assert_eq!((some.groups, some.matched), (tally.rows.len() as u64, tally.matched));
         }
         assert_eq!(
-            (tally.matched, tally.untold),
+            (tally.matched, tally.other_count),
             (events.len() as u64, 0),
             "{query} by {fields:?}"
         );

@@ -1,6 +1,6 @@
 //! What is wrong with a store is told, file by file, and an index is mended.
 
-use crate::care::{compact, everything, of_group, problems};
+use crate::maintenance::{compact, everything, of_group, problems};
 use crate::support;
 
 use std::path::Path;
