@@ -80,7 +80,7 @@ fn earliest(known: &[TopicCoverage], topics: &BTreeSet<Arc<str>>) -> Option<Time
 /// # Errors
 /// A log or a file of dead letters cannot be read.
 pub(crate) async fn coverage(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     sources: &[Source],
@@ -139,21 +139,22 @@ pub(crate) async fn coverage(
         })
         .collect();
     if !sources.is_empty() {
-        let asked: BTreeSet<&String> = coverage
-            .sources
-            .iter()
-            .filter_map(|one| one.topics.as_ref())
-            .flatten()
-            .collect();
-        coverage.topics.retain(|topic| asked.contains(&topic.topic));
+        retain_topics(&mut coverage);
     }
     count_dead_letters(tables, from, &mut coverage).await?;
     Ok(coverage)
 }
 
+/// Leaves out topics that carry none of the sources.
+fn retain_topics(coverage: &mut Coverage) {
+    let topics = coverage.sources.iter().filter_map(|one| one.topics.as_ref());
+    let carrying: BTreeSet<&String> = topics.flatten().collect();
+    coverage.topics.retain(|topic| carrying.contains(&topic.topic));
+}
+
 /// What is read before the range begins cannot be of it, unless a clock is wrong.
 async fn count_dead_letters(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     from: Option<Timestamp>,
     coverage: &mut Coverage,
 ) -> Result<(), StoreError> {

@@ -37,7 +37,7 @@ pub const MAX_KEY_WORDS: usize = 8_192;
 /// Most tokens that the index takes from one record; a record with more is a candidate of every query.
 pub const MAX_ROW_TOKENS: usize = 200_000;
 
-/// Largest index bundle that is opened, in bytes. The rows of a larger one are looked at one by one.
+/// Largest index bundle that is opened, in bytes. The rows of a larger one are read one by one.
 pub const MAX_BUNDLE_BYTES: u64 = 4 << 30;
 
 /// Most rows of one data file. A commit with more of one date writes several files.

@@ -121,7 +121,7 @@ static DEAD_LETTERS: LazyLock<TableSchema> = LazyLock::new(|| {
 // The columns that rows are sorted by come first, in that order.
 static SIGNALS: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(
-        "What correlation was told and what it decided: matches of rules, and windows of groups",
+        "What was reported to correlation and what it decided: matches of rules, and windows of groups",
         "signal_date",
         "time",
         vec![
@@ -155,7 +155,7 @@ static SIGNALS: LazyLock<TableSchema> = LazyLock::new(|| {
 
 static BINDINGS: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(
-        "What names stood for: one row for each thing that an event told of who is who",
+        "What names stood for: one row for each binding that an event reported for entity resolution",
         "binding_date",
         "time",
         vec![

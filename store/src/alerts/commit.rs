@@ -1,7 +1,6 @@
 //! The commit of alerts, with the signals offsets and the correlation state.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use casebook_event::{Alert, Checkpoint, Partition, Timestamp};
@@ -39,7 +38,7 @@ pub struct AlertsCommit<'a, P = StatePart> {
 ///
 /// # Errors
 /// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins; else the store failed.
-pub(crate) async fn commit_alerts(tables: &Arc<Tables>, commit: AlertsCommit<'_>) -> Result<Committed, CommitError> {
+pub(crate) async fn commit_alerts(tables: &Tables, commit: AlertsCommit<'_>) -> Result<Committed, CommitError> {
     let AlertsCommit {
         group,
         alerts,
@@ -105,7 +104,7 @@ fn paths<'a>(references: impl IntoIterator<Item = &'a Reference>) -> Vec<String>
     references.into_iter().flat_map(Reference::paths).cloned().collect()
 }
 
-async fn write_alerts(tables: &Arc<Tables>, alerts: &[Alert], now: Timestamp) -> Result<(Vec<Add>, u64), StoreError> {
+async fn write_alerts(tables: &Tables, alerts: &[Alert], now: Timestamp) -> Result<(Vec<Add>, u64), StoreError> {
     let mut dates: BTreeMap<i32, Vec<&Alert>> = BTreeMap::new();
     for alert in alerts {
         dates.entry(alert.alert.time.days()).or_default().push(alert);

@@ -78,7 +78,7 @@ impl Latest {
 /// Where the latest revision of each id is, by the narrow columns alone. Files are never left out by time: a
 /// revision may have moved its alert to another one.
 pub(super) async fn latest(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     files: &[Arc<DataFile>],
     id_wanted: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, Latest>, StoreError> {
@@ -106,7 +106,7 @@ pub(super) async fn latest(
 
 /// Reads the alerts themselves.
 pub(super) async fn read_alerts(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     files: &[Arc<DataFile>],
     wanted: Vec<Latest>,
 ) -> Result<Vec<Alert>, StoreError> {

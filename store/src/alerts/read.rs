@@ -20,7 +20,7 @@ const NANOS_PER_DAY: i64 = 86_400 * 1_000_000_000;
 ///
 /// # Errors
 /// The alerts table cannot be read.
-pub(crate) async fn alerts(tables: &Arc<Tables>, filter: AlertFilter) -> Result<Vec<Alert>, StoreError> {
+pub(crate) async fn alerts(tables: &Tables, filter: AlertFilter) -> Result<Vec<Alert>, StoreError> {
     let snapshot = tables.alerts.snapshot().await?;
     let files: Vec<Arc<DataFile>> = snapshot.files.values().cloned().collect();
     let latest = latest(tables, &files, |_| true).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn alerts(tables: &Arc<Tables>, filter: AlertFilter) -> Result<
 ///
 /// # Errors
 /// [`StoreError::Ambiguous`] where several alerts do; else the alerts table cannot be read.
-pub(crate) async fn alert(tables: &Arc<Tables>, prefix: &str) -> Result<Option<Alert>, StoreError> {
+pub(crate) async fn alert(tables: &Tables, prefix: &str) -> Result<Option<Alert>, StoreError> {
     let prefix = prefix.trim().to_ascii_lowercase();
     let snapshot = tables.alerts.snapshot().await?;
     let may_begin = |file: &&Arc<DataFile>| file.stats.may_begin("id", &prefix);
@@ -67,7 +67,7 @@ pub(crate) async fn alert(tables: &Arc<Tables>, prefix: &str) -> Result<Option<A
 ///
 /// # Errors
 /// The alerts table cannot be read.
-pub(crate) async fn alerts_by_id(tables: &Arc<Tables>, wanted: &[(u128, Timestamp)]) -> Result<Vec<Alert>, StoreError> {
+pub(crate) async fn alerts_by_id(tables: &Tables, wanted: &[(u128, Timestamp)]) -> Result<Vec<Alert>, StoreError> {
     let ids: BTreeMap<String, Timestamp> = wanted.iter().map(|(id, about)| (alert_text(*id), *about)).collect();
     let reach = i64::from(MAX_ALERT_SPAN_DAYS) * NANOS_PER_DAY;
     if ids.is_empty() {

@@ -1,8 +1,6 @@
 //! Correlation state snapshots: the parts of one partition of the signals topic are files, named by the commit that holds
 //! them.
 
-use std::sync::Arc;
-
 use casebook_event::Partition;
 use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectStoreExt};
@@ -78,7 +76,7 @@ fn sha256(bytes: &[u8]) -> String {
 /// # Errors
 /// The part is larger than a file may be, or cannot be written.
 pub(crate) async fn write_state_part(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     partition: &Partition,
     part: Vec<u8>,
 ) -> Result<StatePart, StoreError> {
@@ -114,7 +112,7 @@ pub(crate) async fn write_state_part(
 /// # Errors
 /// The alerts table cannot be read.
 pub(crate) async fn correlation_state(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     group: &str,
     partition: &Partition,
 ) -> Result<Option<Vec<StatePart>>, StoreError> {
@@ -127,7 +125,7 @@ pub(crate) async fn correlation_state(
 /// # Errors
 /// [`StoreError::State`] where the file is missing or is not the one that was committed.
 pub(crate) async fn read_state_part(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     partition: &Partition,
     part: &StatePart,
 ) -> Result<Vec<u8>, StoreError> {

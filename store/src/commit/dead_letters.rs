@@ -1,11 +1,10 @@
 //! Dead letters into their table, ahead of the commit of the events that were read with them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use casebook_event::{Checkpoint, DeadLetter, Partition, Timestamp};
 
-use super::offsets::{standing, txns_forward};
+use super::offsets::{committed_offsets, txns_forward};
 use crate::data_file::{DataFileWriter, date_text, dead_letters, file_name, put_file};
 use crate::limits::MAX_LETTER_BATCH_BYTES;
 use crate::schema::TableSchema;
@@ -16,7 +15,7 @@ use crate::{CommitError, StoreError, TableName};
 /// Puts the letters that the table does not have yet into it. Letters of an offset below the partition's own in
 /// this table came with an earlier attempt at the same records.
 pub(super) async fn commit_dead_letters(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     group: &str,
     letters: &[DeadLetter],
     checkpoint: &Checkpoint,
@@ -25,7 +24,7 @@ pub(super) async fn commit_dead_letters(
     let table = &tables.dead_letters;
     loop {
         let snapshot = table.snapshot().await?;
-        let before = standing(&snapshot, group, checkpoint);
+        let before = committed_offsets(&snapshot, group, checkpoint);
         drop(snapshot);
         let new: Vec<&DeadLetter> = letters
             .iter()
@@ -51,7 +50,7 @@ pub(super) async fn commit_dead_letters(
             now,
         };
         let unchanged = |snapshot: &Snapshot| {
-            let found = standing(snapshot, group, checkpoint);
+            let found = committed_offsets(snapshot, group, checkpoint);
             match found
                 .iter()
                 .find(|(partition, next)| before.get(partition) != Some(next))
@@ -73,11 +72,7 @@ pub(super) async fn commit_dead_letters(
     }
 }
 
-async fn write_dead_letters(
-    tables: &Arc<Tables>,
-    letters: &[&DeadLetter],
-    now: Timestamp,
-) -> Result<Vec<Add>, StoreError> {
+async fn write_dead_letters(tables: &Tables, letters: &[&DeadLetter], now: Timestamp) -> Result<Vec<Add>, StoreError> {
     let mut dates: BTreeMap<i32, Vec<&DeadLetter>> = BTreeMap::new();
     for letter in letters {
         dates.entry(letter.ingested.days()).or_default().push(letter);

@@ -1,4 +1,4 @@
-//! The commit: data, dead letters and offsets land together, or not at all (`docs/delivery.md`, "The commit").
+//! The commit: data, dead letters and offsets land together, or not at all (`docs/delivery.md`, "The order of things").
 //!
 //! ```text
 //! 1  events table:        does it stand where this batch begins?           (no: fenced, nothing is written)
@@ -10,7 +10,6 @@
 //! A crash between 2 and 4 replays the batch: its dead letters are skipped by the offsets of 2, its events were in no
 //! commit. A crash before 2 or within 3 leaves files that no log entry names.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use casebook_event::{Checkpoint, DeadLetter, Event, Timestamp};
@@ -33,7 +32,7 @@ pub struct EventsCommit<'a, P = PreparedFiles> {
     pub group: &'a str,
     /// The events that are still in memory.
     pub events: Vec<Event>,
-    /// Those that were written before, by [`Store::prepare_events`](crate::Store::prepare_events).
+    /// Those that were written before, by `Store::prepare_events`.
     pub prepared: Vec<P>,
     /// What could not become an event.
     pub dead_letters: Vec<DeadLetter>,
@@ -52,7 +51,7 @@ pub struct EventsCommit<'a, P = PreparedFiles> {
 /// # Errors
 /// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins (one that the table does
 /// not know yet may begin anywhere); else the store failed. In both cases none of the events is in the table.
-pub(crate) async fn commit_events(tables: &Arc<Tables>, commit: EventsCommit<'_>) -> Result<Committed, CommitError> {
+pub(crate) async fn commit_events(tables: &Tables, commit: EventsCommit<'_>) -> Result<Committed, CommitError> {
     let EventsCommit {
         group,
         events,

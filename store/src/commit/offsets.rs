@@ -117,7 +117,11 @@ pub(crate) fn starts(snapshot: &Snapshot, group: &str) -> BTreeMap<Partition, St
 }
 
 /// Where the table stands in each partition of `checkpoint`.
-pub(super) fn standing(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint) -> BTreeMap<Partition, Option<i64>> {
+pub(super) fn committed_offsets(
+    snapshot: &Snapshot,
+    group: &str,
+    checkpoint: &Checkpoint,
+) -> BTreeMap<Partition, Option<i64>> {
     checkpoint
         .iter()
         .map(|(partition, _)| (partition.clone(), snapshot.txn(&app_id(group, partition))))
@@ -128,12 +132,12 @@ pub(super) fn standing(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint
 pub(super) fn txns_forward(
     group: &str,
     checkpoint: &Checkpoint,
-    standing: &BTreeMap<Partition, Option<i64>>,
+    committed: &BTreeMap<Partition, Option<i64>>,
     now: Timestamp,
 ) -> Vec<Txn> {
     let mut txns = txns(group, checkpoint, now);
     for (txn, (partition, _)) in txns.iter_mut().zip(checkpoint.iter()) {
-        txn.version = standing
+        txn.version = committed
             .get(partition)
             .copied()
             .flatten()

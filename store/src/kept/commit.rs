@@ -8,7 +8,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -48,7 +47,7 @@ pub struct KeptCommitted {
 }
 
 /// How far the table has each partition, by the group's own offsets in it.
-type Standing = BTreeMap<Partition, Option<i64>>;
+type CommittedOffsets = BTreeMap<Partition, Option<i64>>;
 
 /// The batches of new data files, by date.
 type Batches = Vec<(String, RecordBatch)>;
@@ -61,7 +60,7 @@ type Batches = Vec<(String, RecordBatch)>;
 ///
 /// # Errors
 /// A table cannot be read or written. What was written before stays, and is left out by the next attempt.
-pub(crate) async fn commit_kept(tables: &Arc<Tables>, commit: KeptCommit<'_>) -> Result<KeptCommitted, CommitError> {
+pub(crate) async fn commit_kept(tables: &Tables, commit: KeptCommit<'_>) -> Result<KeptCommitted, CommitError> {
     let mut done = KeptCommitted::default();
     if commit_kept_table(tables, TableName::Bindings, &commit, &mut done).await? {
         fail_point!("store.bindings-committed");
@@ -74,7 +73,7 @@ pub(crate) async fn commit_kept(tables: &Arc<Tables>, commit: KeptCommit<'_>) ->
 
 /// Puts what a table does not have yet into it; `false` where that is nothing.
 async fn commit_kept_table(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     name: TableName,
     commit: &KeptCommit<'_>,
     done: &mut KeptCommitted,
@@ -82,10 +81,12 @@ async fn commit_kept_table(
     let table = tables.table(name);
     loop {
         let snapshot = table.snapshot().await?;
-        let standing = standing(&snapshot, commit);
+        let committed = committed_offsets(&snapshot, commit);
+        // Whoever holds it while the entry lands makes the commit copy the table's maps.
+        drop(snapshot);
         let batches = match name {
-            TableName::Bindings => binding_batches(commit, &standing)?,
-            _ => signal_batches(commit, &standing)?,
+            TableName::Bindings => binding_batches(commit, &committed)?,
+            _ => signal_batches(commit, &committed)?,
         };
         if batches.is_empty() {
             return Ok(false);
@@ -96,13 +97,13 @@ async fn commit_kept_table(
         let proposal = Proposal {
             adds,
             removes: Vec::new(),
-            txns: txns_forward(commit, &standing),
+            txns: txns_forward(commit, &committed),
             domains: Vec::new(),
             now: commit.now,
         };
         let begun = Instant::now();
         let landed = table
-            .commit(proposal, &|snapshot| unmoved(snapshot, commit, &standing))
+            .commit(proposal, &|snapshot| unmoved(snapshot, commit, &committed))
             .await;
         done.log_time += begun.elapsed();
         match landed {
@@ -120,7 +121,7 @@ async fn commit_kept_table(
 
 /// Writes one data file for each batch; returns them, and how many rows they have.
 async fn write_kept(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     name: TableName,
     batches: Batches,
     now: Timestamp,
@@ -145,7 +146,7 @@ async fn write_kept(
     Ok((adds, rows))
 }
 
-fn standing(snapshot: &Snapshot, commit: &KeptCommit<'_>) -> Standing {
+fn committed_offsets(snapshot: &Snapshot, commit: &KeptCommit<'_>) -> CommittedOffsets {
     let partitions = commit.parts.iter().map(|(partition, ..)| partition);
     partitions
         .map(|partition| (partition.clone(), snapshot.txn(&app_id(commit.group, partition))))
@@ -153,8 +154,8 @@ fn standing(snapshot: &Snapshot, commit: &KeptCommit<'_>) -> Standing {
 }
 
 /// Refuses a table in which a partition has been moved since.
-fn unmoved(snapshot: &Snapshot, commit: &KeptCommit<'_>, before: &Standing) -> Result<(), CommitError> {
-    let found = standing(snapshot, commit);
+fn unmoved(snapshot: &Snapshot, commit: &KeptCommit<'_>, before: &CommittedOffsets) -> Result<(), CommitError> {
+    let found = committed_offsets(snapshot, commit);
     let moved = found
         .iter()
         .find(|(partition, next)| before.get(*partition) != Some(*next));
@@ -169,11 +170,11 @@ fn unmoved(snapshot: &Snapshot, commit: &KeptCommit<'_>, before: &Standing) -> R
 }
 
 /// The actions that move every partition to its end, and none backwards.
-fn txns_forward(commit: &KeptCommit<'_>, standing: &Standing) -> Vec<Txn> {
+fn txns_forward(commit: &KeptCommit<'_>, committed: &CommittedOffsets) -> Vec<Txn> {
     let last_updated = Some(commit.now.as_nanos().div_euclid(1_000_000));
     let mut ends: BTreeMap<&Partition, i64> = BTreeMap::new();
     for (partition, _, next) in &commit.parts {
-        let stands = standing.get(partition).copied().flatten().unwrap_or(*next);
+        let stands = committed.get(partition).copied().flatten().unwrap_or(*next);
         let end = ends.entry(partition).or_insert(stands);
         *end = (*end).max(*next);
     }
@@ -187,14 +188,14 @@ fn txns_forward(commit: &KeptCommit<'_>, standing: &Standing) -> Vec<Txn> {
 }
 
 /// The rows of a part that are at offsets which the table does not have.
-fn new_rows<T>(rows: &[(i64, T)], standing: Option<i64>) -> impl Iterator<Item = &T> {
-    let is_new = move |(offset, _): &&(i64, T)| standing.is_none_or(|next| *offset >= next);
+fn new_rows<T>(rows: &[(i64, T)], committed: Option<i64>) -> impl Iterator<Item = &T> {
+    let is_new = move |(offset, _): &&(i64, T)| committed.is_none_or(|next| *offset >= next);
     rows.iter().filter(is_new).map(|(_, row)| row)
 }
 
-fn signal_batches(commit: &KeptCommit<'_>, standing: &Standing) -> Result<Batches, StoreError> {
+fn signal_batches(commit: &KeptCommit<'_>, committed: &CommittedOffsets) -> Result<Batches, StoreError> {
     let rows = commit.parts.iter().flat_map(|(partition, kept, _)| {
-        let next = standing.get(partition).copied().flatten();
+        let next = committed.get(partition).copied().flatten();
         let matches = new_rows(&kept.signals, next).map(SignalRow::Match);
         matches.chain(new_rows(&kept.windows, next).map(SignalRow::Window))
     });
@@ -204,9 +205,9 @@ fn signal_batches(commit: &KeptCommit<'_>, standing: &Standing) -> Result<Batche
         .collect()
 }
 
-fn binding_batches(commit: &KeptCommit<'_>, standing: &Standing) -> Result<Batches, StoreError> {
+fn binding_batches(commit: &KeptCommit<'_>, committed: &CommittedOffsets) -> Result<Batches, StoreError> {
     let rows = commit.parts.iter().flat_map(|(partition, kept, _)| {
-        let next = standing.get(partition).copied().flatten();
+        let next = committed.get(partition).copied().flatten();
         new_rows(&kept.bindings, next)
     });
     let bytes = |binding: &&Binding| binding.from.value.len() + binding.to.value.len();

@@ -1,8 +1,6 @@
 //! How far back the tables of what correlation keeps reach: an expiry says in its entry what it took, so that nobody decides from half
 //! of what there was.
 
-use std::sync::Arc;
-
 use casebook_event::Timestamp;
 
 use crate::table::{Snapshot, Txn};
@@ -34,7 +32,7 @@ pub(crate) fn since_txn(snapshot: &Snapshot, date: &str, now: Timestamp) -> Opti
 ///
 /// # Errors
 /// A table cannot be read.
-pub(crate) async fn kept_since(tables: &Arc<Tables>) -> Result<Timestamp, StoreError> {
+pub(crate) async fn kept_since(tables: &Tables) -> Result<Timestamp, StoreError> {
     let mut since = Timestamp::MIN;
     for &table in TableName::KEPT {
         let millis = tables.table(table).snapshot().await?.txn(APP_ID);

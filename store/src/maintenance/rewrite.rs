@@ -84,7 +84,7 @@ pub(super) async fn rewrite(
         && known != merge.rows_read
     {
         let reason = format!(
-            "it and the {} files beside it have {} rows, the log says {known}: `casebook store verify` tells more",
+            "it and the {} files beside it have {} rows, the log says {known}: `casebook store verify` says more",
             job.files.len() - 1,
             merge.rows_read
         );

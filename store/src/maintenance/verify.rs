@@ -42,7 +42,7 @@ pub struct Verified {
 /// # Errors
 /// The log cannot be read, or the process shuts down. What is wrong with a file is no error.
 pub(crate) async fn verify(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     table: TableName,
     on_problem: &mut (dyn FnMut(Problem) + Send),
     on_progress: OnProgress<'_>,

@@ -28,7 +28,7 @@ const ANOTHER: &str = "the file is not the one that was committed: restore it fr
 
 /// What to do about rows that are not where a search looks for them.
 const MISPLACED: &str =
-    "searches may leave the file out: tell how it was written; search with no time and no --source finds its rows";
+    "searches may leave the file out: report how it was written; search with no time and no --source finds its rows";
 
 /// What was found in one file.
 pub(super) struct FileFindings {
@@ -83,7 +83,7 @@ pub(super) async fn verify_file(
             format!("cannot look for it: {error}")
         }),
     }
-    // The end of a file of another size is not where it is looked for.
+    // The end of a file of another size is not where it is expected.
     if notes.problems.is_empty() {
         match read_file(tables, table, file, &mut notes, &mut found).await {
             Ok(()) => found.read_whole = true,
@@ -132,7 +132,7 @@ async fn read_file(
                 if let Some(row) = if follows { keys.first_unsorted() } else { Some(0) } {
                     notes.note("order", "casebook store compact sorts the rows of small files", || {
                         let order = match table {
-                            TableName::Events => "source, time and place",
+                            TableName::Events => "source, time and position",
                             _ => "key, time and the other columns",
                         };
                         format!("row {} is not in the order of {order}", first_row + row as u64)

@@ -24,7 +24,7 @@ impl<T> Drop for Task<T> {
 }
 
 /// The files that may hold a match, at the table's latest version, in the order of the table.
-pub(super) async fn files_of(tables: &Arc<Tables>, plan: &Plan) -> Result<(Vec<Arc<DataFile>>, FilesRead), StoreError> {
+pub(super) async fn files_of(tables: &Tables, plan: &Plan) -> Result<(Vec<Arc<DataFile>>, FilesRead), StoreError> {
     let snapshot = tables.events.snapshot().await?;
     let files = snapshot.files.values().filter(|file| plan.may_hold(file));
     let files: Vec<Arc<DataFile>> = files.cloned().collect();

@@ -42,7 +42,7 @@ impl Follow {
     /// The events that have come since the last poll.
     ///
     /// # Errors
-    /// As [`Store::search`](crate::Store::search).
+    /// As `Store::search`.
     pub async fn poll(&mut self) -> Result<SearchAnswer, StoreError> {
         let snapshot = self.tables.events.snapshot().await?;
         let new = snapshot

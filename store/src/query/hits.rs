@@ -50,8 +50,8 @@ pub(super) async fn read_hits(
     columns: Vec<&'static str>,
 ) -> Result<(Vec<FoundEvent>, Vec<UnreadableFile>), StoreError> {
     let mut by_file: BTreeMap<usize, Vec<(u32, usize)>> = BTreeMap::new();
-    for (place, (file, (_, row))) in hits.iter().enumerate() {
-        by_file.entry(*file).or_default().push((*row, place));
+    for (position, (file, (_, row))) in hits.iter().enumerate() {
+        by_file.entry(*file).or_default().push((*row, position));
     }
     by_file.values_mut().for_each(|wanted| wanted.sort_unstable());
     let wanted_files: Vec<Arc<DataFile>> = by_file.keys().filter_map(|file| files.get(*file)).cloned().collect();
@@ -73,8 +73,8 @@ pub(super) async fn read_hits(
     for wanted in by_file.values() {
         match read.try_next().await? {
             Some(Ok(events)) => {
-                for ((_, place), event) in wanted.iter().zip(events) {
-                    found[*place] = Some(event);
+                for ((_, position), event) in wanted.iter().zip(events) {
+                    found[*position] = Some(event);
                 }
             }
             Some(Err(file)) => not_read.push(file),
@@ -86,7 +86,7 @@ pub(super) async fn read_hits(
 
 /// Reads the events of one file at these rows, which ascend.
 async fn read_rows(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     file: &DataFile,
     rows: &[u32],
     columns: &[&str],

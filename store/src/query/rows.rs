@@ -88,7 +88,7 @@ pub(crate) async fn rows_that_match(
 /// # Errors
 /// The query is not understood, or a file cannot be read.
 pub(crate) async fn visit_events(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     request: &SearchRequest,
     visit: &mut (dyn FnMut(FoundEvent) + Send),
 ) -> Result<(), StoreError> {

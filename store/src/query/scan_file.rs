@@ -83,6 +83,9 @@ pub(crate) enum Wanted<'a> {
 /// The numbers of rows that are read.
 type Numbers = Box<dyn Iterator<Item = u32> + Send>;
 
+/// From a time (inclusive) to a time (exclusive), each of which may be open.
+type TimeRange = (Option<Timestamp>, Option<Timestamp>);
+
 /// Rows that are read, and their numbers.
 type Read = (Batches, Numbers);
 
@@ -91,7 +94,7 @@ const MANY_ROWS: usize = 8 * 1024;
 
 /// Finds the rows of `file` that match, and has each visited, in order, if more than their number is wanted.
 pub(crate) async fn scan_file(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     plan: &Arc<Plan>,
     file: &DataFile,
     wanted: Wanted<'_>,
@@ -106,28 +109,7 @@ pub(crate) async fn scan_file(
         },
         ..ScanStats::default()
     };
-    // The rows that match but for their times; every row, where nothing is said.
-    let rows = match asked {
-        Some(IndexMatches {
-            mut candidates,
-            mut exact,
-        }) => {
-            candidates.subtract(&exact);
-            if !candidates.is_empty() {
-                let read = read(tables, file, Some(candidates), &plan.columns, within).await?;
-                recheck(plan, file, read, &mut exact, &mut stats).await?;
-            }
-            Some(exact)
-        }
-        None if matches!(plan.query, Query::All) => None,
-        None => {
-            let rows = u32::try_from(file.stats.rows.unwrap_or(MAX_FILE_ROWS as u64)).unwrap_or(u32::MAX);
-            let mut exact = RowSet::none(rows);
-            let read = read(tables, file, None, &plan.columns, within).await?;
-            recheck(plan, file, read, &mut exact, &mut stats).await?;
-            Some(exact)
-        }
-    };
+    let rows = exact_rows(tables, plan, file, asked, within, &mut stats).await?;
     if let Some(rows) = &rows {
         if rows.is_empty() {
             return Ok(stats);
@@ -168,14 +150,46 @@ pub(crate) async fn scan_file(
     Ok(stats)
 }
 
+/// The rows that match but for their times, of which the index has named candidates, or nothing; `None` stands for every row.
+async fn exact_rows(
+    tables: &Tables,
+    plan: &Plan,
+    file: &DataFile,
+    asked: Option<IndexMatches>,
+    within: Option<TimeRange>,
+    stats: &mut ScanStats,
+) -> Result<Option<RowSet>, StoreError> {
+    match asked {
+        Some(IndexMatches {
+            mut candidates,
+            mut exact,
+        }) => {
+            candidates.subtract(&exact);
+            if !candidates.is_empty() {
+                let read = read(tables, file, Some(candidates), &plan.columns, within).await?;
+                recheck(plan, file, read, &mut exact, stats).await?;
+            }
+            Ok(Some(exact))
+        }
+        None if matches!(plan.query, Query::All) => Ok(None),
+        None => {
+            let rows = u32::try_from(file.stats.rows.unwrap_or(MAX_FILE_ROWS as u64)).unwrap_or(u32::MAX);
+            let mut exact = RowSet::none(rows);
+            let read = read(tables, file, None, &plan.columns, within).await?;
+            recheck(plan, file, read, &mut exact, stats).await?;
+            Ok(Some(exact))
+        }
+    }
+}
+
 /// Reads columns of rows (every one, where none are named), and their numbers; where it pays, without the pages that are not
 /// within a time.
 async fn read(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     file: &DataFile,
     mut rows: Option<RowSet>,
     columns: &[&str],
-    within: Option<(Option<Timestamp>, Option<Timestamp>)>,
+    within: Option<TimeRange>,
 ) -> Result<Read, StoreError> {
     let within = within.filter(|_| rows.as_ref().is_none_or(|rows| rows.len() > MANY_ROWS));
     let index = match (&within, &rows) {
@@ -202,11 +216,7 @@ async fn read(
 }
 
 /// The rows that the index of a file names; `None` where it has no usable one.
-async fn ask_index(
-    tables: &Arc<Tables>,
-    plan: &Arc<Plan>,
-    file: &DataFile,
-) -> Result<Option<IndexMatches>, StoreError> {
+async fn ask_index(tables: &Tables, plan: &Arc<Plan>, file: &DataFile) -> Result<Option<IndexMatches>, StoreError> {
     let path = bundle_path(&file.path);
     let local = tables.location.local_path(&path);
     let object = match &local {
@@ -243,7 +253,7 @@ async fn ask_index(
 }
 
 /// The index of a file in an object store.
-async fn index_object(tables: &Arc<Tables>, path: &str) -> Option<ObjectBytes> {
+async fn index_object(tables: &Tables, path: &str) -> Option<ObjectBytes> {
     let (files, store) = (tables.location.files.clone(), &tables.location.text);
     let object = Path::from(path);
     match files.head(&object).await {

@@ -9,7 +9,7 @@ use super::answer::{FilesRead, SearchAnswer, SearchRequest};
 use super::each_file::{each_file, files_of};
 use super::hits::{Hit, columns_of, every_column, read_hits};
 use super::plan::Plan;
-use super::scan_file::{Wanted, scan_file};
+use super::scan_file::{Match, Wanted, scan_file};
 use crate::StoreError;
 use crate::limits::MAX_ANSWER_ROWS;
 use crate::table::DataFile;
@@ -42,34 +42,27 @@ pub(super) async fn search_files(
         ..SearchAnswer::default()
     };
     // The file that may hold the first event of the answer comes first.
-    let newest = |file: &DataFile| file.stats.max_time.unwrap_or(Timestamp::MAX);
-    let oldest = |file: &DataFile| file.stats.min_time.unwrap_or(Timestamp::MIN);
     if newest_first {
         files.sort_by_key(|file| std::cmp::Reverse(newest(file)));
     } else {
         files.sort_by_key(|file| oldest(file));
     }
-
     let mut best = Best {
         limit,
         newest_first,
         hits: Vec::new(),
     };
     let mut scanned = 0;
-    let hits_wanted = limit > 0;
-    let mut results = std::pin::pin!(each_file(tables, &files, move |store, file| {
+    let wanted = match limit {
+        0 => Wanted::Count,
+        _ => Wanted::Rows(&["time_nanos"]),
+    };
+    let mut results = std::pin::pin!(each_file(tables, &files, move |tables, file| {
         let plan = plan.clone();
         async move {
             let mut hits: Vec<Hit> = Vec::new();
-            let wanted = if hits_wanted {
-                Wanted::Rows(&["time_nanos"])
-            } else {
-                Wanted::Count
-            };
-            let stats = scan_file(&store, &plan, &file, wanted, &mut |found| {
-                hits.push((found.time, found.number))
-            })
-            .await?;
+            let mut visit = |found: &Match<'_>| hits.push((found.time, found.number));
+            let stats = scan_file(&tables, &plan, &file, wanted, &mut visit).await?;
             Ok((stats, hits))
         }
     }));
@@ -100,6 +93,16 @@ pub(super) async fn search_files(
     answer.unreadable.extend(unreadable);
     answer.counted_all &= answer.unreadable.is_empty();
     Ok(answer)
+}
+
+/// No event of a file is newer, as far as the log says.
+fn newest(file: &DataFile) -> Timestamp {
+    file.stats.max_time.unwrap_or(Timestamp::MAX)
+}
+
+/// No event of a file is older, as far as the log says.
+fn oldest(file: &DataFile) -> Timestamp {
+    file.stats.min_time.unwrap_or(Timestamp::MIN)
 }
 
 /// The hits that belong into the answer so far.

@@ -200,3 +200,104 @@ async fn write_checkpoint(log: &Log, snapshot: Arc<Snapshot>, retention_ms: i64)
     log.clean(now_ms, retention_ms).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use casebook_event::Timestamp;
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::table::Add;
+
+    fn add(number: usize) -> Add {
+        Add {
+            path: format!(
+                "event_date=2024-05-{:02}/part-{number:06}.zstd.parquet",
+                number % 28 + 1
+            ),
+            partition_values: [("event_date".to_owned(), Some("2024-05-01".to_owned()))].into(),
+            size: 1_000_000,
+            modification_time: 0,
+            data_change: true,
+            stats: Some(r#"{"numRecords":1000,"minValues":{"source":"auth"},"maxValues":{"source":"auth"}}"#.into()),
+            tags: None,
+            deletion_vector: None,
+        }
+    }
+
+    async fn table() -> Table {
+        let config = StoreConfig {
+            checkpoint_interval_commits: 0,
+            ..StoreConfig::default()
+        };
+        let files: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let table = Table::open(files, TableName::Events, &config, true).await.unwrap();
+        table.unwrap()
+    }
+
+    async fn commit(table: &Table, numbers: std::ops::Range<usize>) -> u64 {
+        let proposal = Proposal {
+            adds: numbers.map(add).collect(),
+            now: Timestamp::from_seconds(1),
+            ..Proposal::default()
+        };
+        table.commit(proposal, &|_| Ok(())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_entry_changes_the_snapshot_in_place_unless_a_reader_holds_it() {
+        let table = table().await;
+        let address = async || Arc::as_ptr(&*table.newest.lock().await);
+        commit(&table, 0..3).await;
+        let before = address().await;
+        assert_eq!(commit(&table, 3..4).await, 2);
+        assert_eq!(address().await, before, "nobody holds it: nothing is copied");
+        let held = table.snapshot().await.unwrap();
+        assert_eq!(commit(&table, 4..6).await, 3);
+        assert_ne!(address().await, before);
+        assert_eq!((held.version, held.files.len()), (2, 4), "a reader keeps what it holds");
+        let newest = table.snapshot().await.unwrap();
+        assert_eq!((newest.version, newest.files.len()), (3, 6));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_refused_changes_nothing() {
+        let table = table().await;
+        commit(&table, 0..2).await;
+        let bad = r#"{"add":{"path":"a","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true}}
+{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors"],"writerFeatures":[]}}"#;
+        assert!(table.log.put(2, bad.into()).await.unwrap());
+        assert!(table.snapshot().await.is_err());
+        let newest = table.newest.lock().await;
+        assert_eq!((newest.version, newest.files.len()), (1, 2));
+    }
+
+    /// Not a check: prints what a commit costs on a table of many files, with and without a reader that holds the version before.
+    /// `cargo test --release --workspace --lib commits_on_a_table_of_50_000_files -- --ignored --nocapture`
+    #[tokio::test]
+    #[ignore = "measures"]
+    async fn commits_on_a_table_of_50_000_files() {
+        const FILES: usize = 50_000;
+        const COMMITS: usize = 200;
+        let table = table().await;
+        commit(&table, 0..FILES).await;
+        let mut number = FILES;
+        for hold in [false, true, false, true] {
+            let mut took = Duration::ZERO;
+            for _ in 0..COMMITS {
+                let held = match hold {
+                    true => Some(table.snapshot().await.unwrap()),
+                    false => None,
+                };
+                let begun = Instant::now();
+                commit(&table, number..number + 1).await;
+                took += begun.elapsed();
+                drop(held);
+                number += 1;
+            }
+            println!("held by a reader: {hold}: {:?} a commit", took / COMMITS as u32);
+        }
+    }
+}

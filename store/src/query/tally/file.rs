@@ -43,7 +43,7 @@ pub(super) fn count_by_log(plan: &Plan, by: &TallyBy, file: &DataFile) -> Option
 /// Counts every row of a file by one column of texts: what is read of a row is a number, the key of its text in the
 /// column's dictionary. `None`: the file has no such column.
 async fn tally_dictionary(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     column: &str,
     file: &DataFile,
 ) -> Result<Option<(ScanStats, Groups)>, StoreError> {
@@ -125,7 +125,7 @@ impl Counting {
 }
 
 pub(super) async fn tally_file(
-    tables: &Arc<Tables>,
+    tables: &Tables,
     plan: &Arc<Plan>,
     by: &TallyBy,
     file: &DataFile,

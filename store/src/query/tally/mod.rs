@@ -23,7 +23,7 @@ use crate::tables::Tables;
 /// Counts the events that match `request` (its limit and order do not matter) by time, fields, or both.
 ///
 /// # Errors
-/// As [`Store::search`].
+/// As `Store::search`.
 pub(crate) async fn tally(tables: &Arc<Tables>, request: SearchRequest, by: TallyBy) -> Result<Tally, StoreError> {
     let plan = Arc::new(Plan::new(&request)?);
     let (files, read) = files_of(tables, &plan).await?;
