@@ -11,6 +11,7 @@ mod alerts;
 mod answers;
 
 mod commit;
+mod delta_reader;
 mod kept;
 mod kept_laws;
 mod kept_sizes;
