@@ -10,13 +10,15 @@
 //! The rooms, each of which imports only those below it:
 //!
 //! ```text
-//! store                                                  the face: hands each request to a room
-//! maintenance      coverage      sql                     older data, what is known, SQL
-//! query            alerts        kept        commit      questions and commits
-//! tables                                                 the opened tables, with place, configuration, caches
-//! data_file        index                                 formats: writer and reader side by side
-//! table                                                  the Delta log
-//! schema  location  config  limits  error  row_set …     the ground
+//! store                            the face: hands each request to a room
+//! maintenance                      fewer files, an end for what is old, the proof that nothing is wrong
+//! alerts    coverage    sql        alerts and correlation state; what is known; SQL
+//! kept      query                  what correlation keeps; the query language
+//! commit                           events, dead letters, offsets
+//! tables                           the opened tables, with place, configuration, caches
+//! data_file    index               the formats, writer and reader side by side
+//! table                            the Delta log
+//! schema, location, row_set, …     the ground: knows nothing of the others
 //! ```
 //!
 //! A commit is one entry of a Delta log: its data and the next offsets of the partitions it came from are in the table

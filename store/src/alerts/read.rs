@@ -27,7 +27,7 @@ pub(crate) async fn alerts(tables: &Tables, filter: AlertFilter) -> Result<Vec<A
     let mut wanted: Vec<Latest> = latest.into_values().filter(|latest| latest.may_pass(&filter)).collect();
     wanted.sort_by_key(|latest| std::cmp::Reverse(latest.micros));
     if let Some(last) = filter.limit.checked_sub(1).and_then(|last| wanted.get(last)) {
-        // Those of the same microsecond are told apart by their exact time, which is in the alert.
+        // Those of the same microsecond are ordered by their exact time, which is in the alert.
         let last = last.micros;
         wanted.retain(|latest| latest.micros >= last);
     }

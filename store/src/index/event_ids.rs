@@ -5,7 +5,7 @@
 //! for each row, in order of the ids: the first four bytes of the id │ the row u32
 //! ```
 //!
-//! Both are big-endian. What begins alike is told apart by reading the rows. As ids are spread evenly, the position of one
+//! Both are big-endian. What begins alike is distinguished by reading the rows. As ids are spread evenly, the position of one
 //! is known to within a few entries, and one read finds it.
 
 use std::io;

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_fetched_at_once_and_a_changed_object_is_another() {
+    fn neighbors_are_fetched_at_once_and_a_changed_object_is_another() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = runtime();
         let files = folder();

@@ -136,7 +136,7 @@ pub(crate) static LETTERS: LazyLock<String> = LazyLock::new(|| {
     class
 });
 
-/// Whether two neighbouring characters are within one word.
+/// Whether two adjacent characters are within one word.
 pub(crate) fn joins(left: char, right: char) -> bool {
     class(left) == Class::Letter && class(right) == Class::Letter
 }

@@ -151,7 +151,9 @@ impl Table {
         Err(StoreError::Log {
             table: self.name.name(),
             version: newest.version,
-            reason: format!("{MAX_COMMIT_ATTEMPTS} attempts to commit were each overtaken by other writers; try again"),
+            reason: format!(
+                "{MAX_COMMIT_ATTEMPTS} attempts to commit each conflicted with another writer's; try again"
+            ),
         }
         .into())
     }

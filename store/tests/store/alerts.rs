@@ -190,7 +190,7 @@ async fn the_state_is_that_of_the_offsets() {
         "the state that was replaced is gone"
     );
 
-    // A worker that was overtaken changes nothing.
+    // A worker that is fenced changes nothing.
     let commit = AlertsCommit {
         group: "c",
         alerts: &[],
@@ -233,7 +233,7 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
     let start = StartOffset { next: 9, resume: 5 };
     assert_eq!(store.signal_offsets("c").await.unwrap(), [(p0.clone(), start)].into());
     assert_eq!(state(&store, "c", &p0).await, Some(vec!["one".to_owned()]));
-    // Who believes that the state stands where the offsets do was overtaken.
+    // Who believes that the state stands where the offsets do is fenced.
     let stale = store.commit_alerts(commit(range(0, 9, 10), Vec::new())).await;
     assert!(matches!(stale, Err(CommitError::Fenced { .. })));
     let mut checkpoint = Checkpoint::new();

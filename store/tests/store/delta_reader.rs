@@ -89,15 +89,16 @@ async fn commit_everywhere(store: &Store, n: i64) {
     let kept = Kept {
         signals: rows(&[signal(seconds, "alice")], n),
         windows: rows(&[window(seconds, "bob")], n),
-        bindings: rows(&[binding(seconds, "web-1", &format!("uid-{n}"))], n),
+        bindings: rows(&[binding(seconds, "shop/web", &format!("uid-{n}"))], n),
     };
     keep(store, 0, kept, n + 1).await;
 }
 
 /// A store whose tables have a past: many commits, compactions, an expiry, a checkpoint, lost entries, and commits after it.
 async fn store_with_a_past(dir: &Path) -> Store {
+    // Checkpoints are written when this says so, and not in the background too.
     let config = StoreConfig {
-        checkpoint_interval_commits: 10,
+        checkpoint_interval_commits: 0,
         ..StoreConfig::default()
     };
     let store = Store::open(dir.to_str().unwrap(), config).await.unwrap();
@@ -105,6 +106,7 @@ async fn store_with_a_past(dir: &Path) -> Store {
         commit_everywhere(&store, n).await;
     }
     for &table in TableName::ALL {
+        store.checkpoint(table).await.unwrap();
         assert!(compact(&store, table).await.files_made > 0, "{table:?}");
     }
     let expiry = |sources: &[Source]| ExpireRequest {

@@ -217,7 +217,7 @@ async fn of_two_compactions_one_replaces_a_file() {
     assert_eq!(
         files(dir.path(), ".parquet").len(),
         2,
-        "whoever is overtaken leaves nothing behind"
+        "whoever comes second leaves no file"
     );
     assert_eq!(files(dir.path(), ".idx").len(), 2);
 }
@@ -293,7 +293,7 @@ async fn a_vacuum_takes_only_what_is_old_and_its_own() {
         path
     };
     let day = 24 * HOUR;
-    let staged = put("event_date=2024-05-01/part-young.zstd.parquet", HOUR);
+    let uncommitted = put("event_date=2024-05-01/part-young.zstd.parquet", HOUR);
     let young_index = put("_casebook_index/part-young.zstd.parquet.idx", HOUR);
     let orphan = put("event_date=2024-05-01/part-old.zstd.parquet", 2 * day);
     let index = put("_casebook_index/part-old.zstd.parquet.idx", 2 * day);
@@ -310,7 +310,7 @@ async fn a_vacuum_takes_only_what_is_old_and_its_own() {
     let gone = vacuum(&store, day, now()).await;
     assert_eq!(gone, would);
     assert!(!orphan.exists() && !index.exists());
-    assert!(staged.exists() && young_index.exists() && foreign.exists() && entry.exists());
+    assert!(uncommitted.exists() && young_index.exists() && foreign.exists() && entry.exists());
     assert_eq!(everything(&store).await.len(), 2);
     let week = VacuumRequest {
         older_than: 8 * day,
@@ -482,7 +482,7 @@ pub fn of_group(group: &'static str, events: Vec<Event>, start: i64, end: i64) -
 
 /// Rows that move from file to file are nothing new: neither to who follows a search, nor to what answers say they cover.
 #[tokio::test]
-async fn a_search_that_goes_on_is_told_of_what_is_new_alone() {
+async fn a_search_that_goes_on_finds_what_is_new_alone() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     for n in 0..4 {

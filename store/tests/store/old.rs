@@ -141,10 +141,10 @@ async fn a_store_of_an_older_version_answers_and_is_brought_up_to_date() {
     check(&store, 2).await;
     assert_eq!(offsets(&store, "process.name:curl").await.0, [4]);
 
-    let told = problems(&store).await;
+    let reported = problems(&store).await;
     assert!(
-        !told.is_empty() && told.iter().all(|problem| problem.path.ends_with(".idx")),
-        "{told:?}"
+        !reported.is_empty() && reported.iter().all(|problem| problem.path.ends_with(".idx")),
+        "{reported:?}"
     );
     // The two files of the first day become one of this version; the other day's gets an index of this form.
     compact(&store, TableName::Events).await;

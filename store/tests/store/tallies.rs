@@ -101,10 +101,10 @@ pub async fn check(store: &Store, query: &str, events: &[FoundEvent]) {
                 ..by.clone()
             };
             let some = store.tally(ask(query), by).await.unwrap();
-            let told = if span.is_some() { usize::MAX } else { most };
+            let reported = if span.is_some() { usize::MAX } else { most };
             assert_eq!(
                 some.rows,
-                tally.rows[..told.min(tally.rows.len())],
+                tally.rows[..reported.min(tally.rows.len())],
                 "{query} by {fields:?}, {most}"
             );
             assert_eq!((some.groups, some.matched), (tally.rows.len() as u64, tally.matched));
