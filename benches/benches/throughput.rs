@@ -190,7 +190,7 @@ fn table_and_index_write(criterion: &mut Criterion) {
                         let commit = EventsCommit {
                             group: "bench",
                             events,
-                            staged: Vec::new(),
+                            prepared: Vec::new(),
                             dead_letters: Vec::new(),
                             checkpoint,
                             read_to_end: Vec::new(),

@@ -52,7 +52,7 @@ async fn store_of(dir: &Path, messages: &[String]) -> String {
     let commit = EventsCommit {
         group: "g",
         events: messages.iter().zip(0..).map(|(message, n)| event(n, message)).collect(),
-        staged: Vec::new(),
+        prepared: Vec::new(),
         dead_letters: Vec::new(),
         checkpoint,
         read_to_end: Vec::new(),

@@ -215,14 +215,14 @@ fn call(random: &mut Random, number: usize) -> Call {
 async fn answer<S: Tables>(tables: &S, call: &Call) -> String {
     match call {
         Call::CommitEvents(checkpoint, events, ahead) => {
-            let staged = match ahead.is_empty() {
+            let prepared = match ahead.is_empty() {
                 true => vec![],
                 false => vec![tables.prepare_events(ahead.clone(), at(0)).await.unwrap()],
             };
             let commit = EventsCommit {
                 group: GROUP,
                 events: events.clone(),
-                staged,
+                prepared,
                 dead_letters: vec![],
                 checkpoint: checkpoint.clone(),
                 read_to_end: vec![],

@@ -149,7 +149,7 @@ impl Tables for SimulatedTables {
                     return Err(fenced);
                 }
                 move_on(&mut durable.offsets, &commit.checkpoint);
-                let files = commit.staged.iter().filter_map(|file| durable.prepared.remove(file));
+                let files = commit.prepared.iter().filter_map(|file| durable.prepared.remove(file));
                 let events: Vec<Event> = files.flatten().chain(commit.events).collect();
                 let rows = events.len();
                 durable.events.extend(events);

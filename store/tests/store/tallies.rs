@@ -101,16 +101,16 @@ pub async fn check(store: &Store, query: &str, events: &[FoundEvent]) {
                 ..by.clone()
             };
             let some = store.tally(ask(query), by).await.unwrap();
-            let told = if span.is_some() { usize::MAX } else { most };
+            let reported = if span.is_some() { usize::MAX } else { most };
             assert_eq!(
                 some.rows,
-                tally.rows[..told.min(tally.rows.len())],
+                tally.rows[..reported.min(tally.rows.len())],
                 "{query} by {fields:?}, {most}"
             );
             assert_eq!((some.groups, some.matched), (tally.rows.len() as u64, tally.matched));
         }
         assert_eq!(
-            (tally.matched, tally.untold),
+            (tally.matched, tally.other_count),
             (events.len() as u64, 0),
             "{query} by {fields:?}"
         );

@@ -42,10 +42,10 @@ pub async fn print(args: &SearchArgs, store: &Store, request: SearchRequest) -> 
         (_, format) => output::print(&rows(&tally, &by, args.limit), format.of_rows()?)?,
     }
     notice!("casebook: {} events match", tally.matched);
-    if tally.untold > 0 {
+    if tally.other_count > 0 {
         notice!(
             "casebook: {} of them have values that are not counted one by one, since there are too many",
-            tally.untold
+            tally.other_count
         );
     }
     let told = (tally.rows.len()).min(args.limit) as u64;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use casebook_event::Source;
-use casebook_store::{FilesRead, Follow, FoundEvent, SearchRequest, Store};
+use casebook_store::{FilesRead, FoundEvent, SearchRequest, Store};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 
@@ -213,14 +213,12 @@ async fn follow(args: &SearchArgs, store: &Store, request: SearchRequest) -> Res
         ));
     }
     // It is to begin before the first look, so that nothing falls between the two; what is found twice is told once.
-    let mut following = Follow::begin(
-        store,
-        SearchRequest {
+    let mut following = store
+        .follow(SearchRequest {
             limit: usize::MAX,
             ..request.clone()
-        },
-    )
-    .await?;
+        })
+        .await?;
     let mut rows = unreadable::search(store, request).await?;
     rows.reverse();
     let mut lines = listing::Lines::new(args);
@@ -233,7 +231,7 @@ async fn follow(args: &SearchArgs, store: &Store, request: SearchRequest) -> Res
             _ = &mut interrupted => return Ok(exit_code::OK),
             () = tokio::time::sleep(FOLLOW_EVERY) => {}
         }
-        let answer = following.look(store).await?;
+        let answer = following.poll().await?;
         unreadable::tell(&answer.unreadable);
         let mut new = answer.rows;
         new.retain(|row| !last.contains(&row.event_id));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use casebook_event::Value;
-use casebook_store::{CareProgress, Problem};
+use casebook_store::{MaintenanceProgress, Problem};
 use clap::Subcommand;
 use indicatif::ProgressBar;
 
@@ -58,10 +58,10 @@ fn age(flag: &str, text: &str) -> Result<Duration> {
 }
 
 /// A bar, and what moves it.
-fn bar(what: &str) -> (ProgressBar, impl FnMut(CareProgress) + Send + 'static) {
+fn bar(what: &str) -> (ProgressBar, impl FnMut(MaintenanceProgress) + Send + 'static) {
     let bar = progress_bar::bytes(0, what);
     let moved = bar.clone();
-    (bar, move |progress: CareProgress| {
+    (bar, move |progress: MaintenanceProgress| {
         moved.set_length(progress.total_bytes);
         moved.set_position(progress.done_bytes);
     })

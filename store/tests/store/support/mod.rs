@@ -67,7 +67,7 @@ pub fn commit(events: Vec<Event>, dead_letters: Vec<DeadLetter>, checkpoint: Che
     EventsCommit {
         group: "g",
         events,
-        staged: Vec::new(),
+        prepared: Vec::new(),
         dead_letters,
         checkpoint,
         read_to_end: Vec::new(),
