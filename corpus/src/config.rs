@@ -76,7 +76,7 @@ pub struct CorpusConfig {
     pub damaged_per_million: u32,
     /// How many in a million records come late.
     pub late_per_million: u32,
-    /// By how much, in milliseconds, a late record's time is behind at most.
+    /// By how much, in milliseconds, a late record comes late at most.
     pub lateness_ms: u32,
 }
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Everything is made up here, in the formats that the real programs write. One seed gives one cluster, and all sources
-//! tell of the same nodes, pods, people and addresses. Nothing here depends on a clock or on a library's random numbers.
+//! speak of the same nodes, pods, people and addresses. Nothing here depends on a clock or on a library's random numbers.
 
 mod application;
 mod audit;
@@ -18,13 +18,14 @@ mod container;
 mod corpus;
 mod damage;
 mod demo;
+mod intruder;
 mod line;
 mod random;
 mod story;
-mod teller;
 
 pub use config::{CorpusConfig, Mix};
 pub use corpus::{Corpus, CorpusRecord, SOURCES, topic};
 pub use damage::Damage;
 pub use demo::{DEMO_BACKGROUND_RECORDS, demo};
-pub use story::{ATTACKER_IP, STORY_MINUTES, story};
+pub use intruder::ATTACKER_IP;
+pub use story::{STORY_MINUTES, story};
