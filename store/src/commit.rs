@@ -1,4 +1,4 @@
-//! The commit: data, dead letters and offsets land together, or not at all (`ARCHITECTURE.md`, "Delivery").
+//! The commit: data, dead letters and offsets land together, or not at all (`ARCHITECTURE.md`, "Invariants").
 //!
 //! ```text
 //! 1  events table:        does it stand where this batch begins?           (no: fenced, nothing is written)

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-/// The README's test command. The gate runs the one that readers are told to run.
+/// The README's test command. The gate runs the one that readers run.
 const TEST: [&str; 4] = ["cargo", "test", "--release", "--workspace"];
 
 /// Where the tests that need Kafka find it.

@@ -14,7 +14,8 @@ usage: cargo xtask COMMAND
 
   ci [--broker]   the whole gate, in the order in which a failure is cheapest to learn of;
                   --broker: one Kafka broker for all tests, and no broker is a failure
-  house           the house rules: layers, versions, file lengths, rule ids, notes on dependencies
+  house           the house rules: layers, circles of imports, lengths, clocks, words, references, and others
+  ratchet         writes the lists of what is left from before a rule anew (xtask/ratchets), unless one would grow
 
 exit codes: 0 passed, 1 failed, 2 usage
 ";
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(&root(), ci::Broker::PerTest, &mut out),
         ["ci", "--broker"] => ci::run(&root(), ci::Broker::Shared, &mut out),
         ["house"] => run_house(&root(), &mut out),
+        ["ratchet"] => write_ratchets(&root(), &mut out),
         _ => {
             // Nothing is left to do about a closed stderr.
             let _ = std::io::stderr().write_all(USAGE.as_bytes());
@@ -50,6 +52,19 @@ fn run_house(root: &Path, out: &mut impl Write) -> Result<bool> {
     }
     writeln!(out, "house: {} problem(s)", problems.len())?;
     Ok(problems.is_empty())
+}
+
+fn write_ratchets(root: &Path, out: &mut impl Write) -> Result<bool> {
+    let lists = house::write_ratchets(root).context("the lists could not be written")?;
+    for list in &lists {
+        let refused = if list.is_refused {
+            ": grew, and is not written"
+        } else {
+            ""
+        };
+        writeln!(out, "{}: {}, {} before{refused}", list.rule, list.now, list.before)?;
+    }
+    Ok(lists.iter().all(|list| !list.is_refused))
 }
 
 /// The workspace: this crate's folder is directly below it.

@@ -8,7 +8,7 @@ pub struct SourceFile {
 
 impl SourceFile {
     /// Whether all of it is test or bench code, which nobody ships.
-    fn is_test_file(&self) -> bool {
+    pub fn is_test_file(&self) -> bool {
         let in_test_folder = self
             .path
             .split('/')
