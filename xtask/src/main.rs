@@ -9,10 +9,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
+use ci::{Broker, Part};
+
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  ci [--broker]   the whole gate, in the order in which a failure is cheapest to learn of;
+  ci [fast | rest] [--broker]
+                  the gate, or one part of it: `fast` is format, house, clippy and unit tests, a few minutes where
+                  the dependencies are built, and needs no broker; `rest` is everything else;
                   --broker: one Kafka broker for all tests, and no broker is a failure
   house           the house rules: layers, circles of imports, lengths, clocks, words, references, and others
   ratchet         writes the lists of what is left from before a rule anew (xtask/ratchets), unless one would grow
@@ -25,8 +29,11 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut out = std::io::stdout();
     let passed = match arguments.as_slice() {
-        ["ci"] => ci::run(&root(), ci::Broker::PerTest, &mut out),
-        ["ci", "--broker"] => ci::run(&root(), ci::Broker::Shared, &mut out),
+        ["ci"] => ci::run(&root(), Part::Whole(Broker::PerTest), &mut out),
+        ["ci", "--broker"] => ci::run(&root(), Part::Whole(Broker::Shared), &mut out),
+        ["ci", "fast"] => ci::run(&root(), Part::Fast, &mut out),
+        ["ci", "rest"] => ci::run(&root(), Part::Rest(Broker::PerTest), &mut out),
+        ["ci", "rest", "--broker"] => ci::run(&root(), Part::Rest(Broker::Shared), &mut out),
         ["house"] => run_house(&root(), &mut out),
         ["ratchet"] => write_ratchets(&root(), &mut out),
         _ => {
