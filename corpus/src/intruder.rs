@@ -176,7 +176,7 @@ impl Intruder<'_> {
             agent: Some(agent),
             object: request.object,
             code: request.code,
-            request: request.body,
+            request: request.body.into(),
         };
         let mut out = Vec::new();
         event.write(&mut out);

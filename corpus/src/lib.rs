@@ -1,8 +1,8 @@
 //! The corpus: seeded, repeatable logs of a Kubernetes cluster over all sources, for benchmarks, tests and the demo.
 //!
 //! ```text
-//! CorpusConfig ─▶ Corpus (endless background) ─┐
-//!                 story (an attack)  ──────────┴─▶ demo (both, by time) ─▶ CorpusRecord{topic, key, time, payload}
+//! CorpusConfig ─▶ Corpus (endless background: dense, or benign) ─┐
+//!                 story (an attack) ─────────────────────────────┴─▶ demo (both, by time) ─▶ CorpusRecord
 //! ```
 //!
 //! Everything is made up here, in the formats that the real programs write. One seed gives one cluster, and all sources
@@ -11,6 +11,7 @@
 mod application;
 mod audit;
 mod auth;
+mod benign;
 mod cloudtrail;
 mod cluster;
 mod config;
@@ -18,12 +19,14 @@ mod container;
 mod corpus;
 mod damage;
 mod demo;
+mod dense;
 mod intruder;
 mod line;
 mod random;
+mod requests;
 mod story;
 
-pub use config::{CorpusConfig, Mix};
+pub use config::{Activity, CorpusConfig, Mix};
 pub use corpus::{Corpus, CorpusRecord, SOURCES, topic};
 pub use damage::Damage;
 pub use demo::{DEMO_BACKGROUND_RECORDS, demo};

@@ -50,6 +50,7 @@ pub fn story(seed: u64, start: Timestamp) -> Vec<CorpusRecord> {
     take_the_cluster(&mut intruder);
     reach_the_node(&mut intruder);
     take_the_account(&mut intruder);
+    use_the_role(&mut intruder);
     export_and_wipe(&mut intruder);
     let mut records = intruder.records;
     records.sort_by_key(|record| record.time);
@@ -280,14 +281,18 @@ fn reach_the_node(intruder: &mut Intruder<'_>) {
     intruder.token(866, ATTACKER_IP, wipe);
 }
 
-fn take_the_account(intruder: &mut Intruder<'_>) {
-    let call = |service, name, read_only| AwsCall {
+/// A call without parameters.
+fn call(service: &'static str, name: &'static str, read_only: bool) -> AwsCall<'static> {
+    AwsCall {
         service,
         name,
         read_only,
         request: "null",
         response: "null",
-    };
+    }
+}
+
+fn take_the_account(intruder: &mut Intruder<'_>) {
     intruder.aws(905, None, call("sts.amazonaws.com", "GetCallerIdentity", true));
     intruder.aws(922, None, call("iam.amazonaws.com", "ListRoles", true));
     let request =
@@ -304,7 +309,10 @@ fn take_the_account(intruder: &mut Intruder<'_>) {
             ..call("sts.amazonaws.com", "AssumeRole", true)
         },
     );
+}
 
+/// With the assumed role: another key, a policy for it, no trail, and a snapshot for a stranger.
+fn use_the_role(intruder: &mut Intruder<'_>) {
     let role = Some(("support-admin", "maintenance"));
     let key = cluster::access_key(&mut intruder.random, "AKIA");
     let request = r#"{"userName":"backup-svc"}"#;
