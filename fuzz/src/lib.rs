@@ -132,7 +132,7 @@ fn event(source: Source, line: &str) -> Event {
 
 /// Reads a file's records, and decodes none.
 pub fn file_records(data: &[u8]) {
-    let records = FileRecords::new(data, "fuzz", SourceKind::Auto).with_timestamp(present());
+    let records = FileRecords::new(data, "fuzz", SourceKind::Auto, present());
     // Compressed input may hold much; a thousand records say enough.
     for record in records.take(1000) {
         if record.is_err() {

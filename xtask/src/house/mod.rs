@@ -127,23 +127,39 @@ pub struct Rewritten {
     pub is_refused: bool,
 }
 
-/// Writes the lists of what is left anew, each unless it would grow.
+/// Writes the lists of what is left anew, each unless it would grow. What moves from the product to the tests is no growth.
 pub fn write_ratchets(root: &Path) -> Result<Vec<Rewritten>> {
+    let found = House::read(root)?.findings()?;
     let mut lists = Vec::new();
-    for (rule, findings) in House::read(root)?.findings()? {
+    for (rule, findings) in &found {
         let list = list(root, rule)?;
-        let text = list.rewritten(&findings);
-        if let Some(text) = &text {
-            tree::write(root, &list_path(rule), text)?;
-        }
-        lists.push(Rewritten {
-            rule,
-            before: list.total(),
-            now: ratchet::total(&findings),
-            is_refused: text.is_none(),
-        });
+        lists.push((
+            list.rewritten(findings),
+            Rewritten {
+                rule,
+                before: list.total(),
+                now: ratchet::total(findings),
+                is_refused: false,
+            },
+        ));
     }
-    Ok(lists)
+    let family = |rule: &'static str| rule.trim_start_matches("test_");
+    let grown = |rule: &'static str| {
+        let own = lists
+            .iter()
+            .map(|(_, list)| list)
+            .filter(|list| family(list.rule) == family(rule));
+        let (before, now) = own.fold((0, 0), |(before, now), list| (before + list.before, now + list.now));
+        now > before
+    };
+    let refused: Vec<bool> = lists.iter().map(|(_, list)| grown(list.rule)).collect();
+    for ((text, list), is_refused) in lists.iter_mut().zip(refused) {
+        list.is_refused = is_refused;
+        if !is_refused {
+            tree::write(root, &list_path(list.rule), text)?;
+        }
+    }
+    Ok(lists.into_iter().map(|(_, list)| list).collect())
 }
 
 fn list(root: &Path, rule: &str) -> Result<Ratchet> {

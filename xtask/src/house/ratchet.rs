@@ -71,14 +71,12 @@ impl Ratchet {
         beyond.chain(outlived).collect()
     }
 
-    /// The list as it would be written for these findings; `None` where they are more than what is listed.
-    pub fn rewritten(&self, findings: &[Finding]) -> Option<String> {
-        let found = totals(findings);
-        if found.values().sum::<usize>() > self.total() {
-            return None;
-        }
-        let lines = found.iter().map(|(key, count)| format!("{count} {key}\n"));
-        Some(self.head.clone() + &lines.collect::<String>())
+    /// The list as it is written for these findings.
+    pub fn rewritten(&self, findings: &[Finding]) -> String {
+        let lines = totals(findings)
+            .into_iter()
+            .map(|(key, count)| format!("{count} {key}\n"));
+        self.head.clone() + &lines.collect::<String>()
     }
 
     pub fn total(&self) -> usize {
@@ -136,12 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_written_anew_unless_it_grew() {
+    fn a_list_is_written_anew_under_its_head() {
         let list = Ratchet::parse("list.txt", LIST).unwrap();
         assert_eq!(list.total(), 3);
-        let moved = list.rewritten(&[finding("c.rs", 2)]);
-        assert_eq!(moved.as_deref(), Some("# what is counted\n2 c.rs\n"));
-        assert_eq!(list.rewritten(&[finding("c.rs", 4)]), None);
+        let moved = list.rewritten(&[finding("c.rs", 2), finding("b.rs", 1), finding("c.rs", 1)]);
+        assert_eq!(moved, "# what is counted\n1 b.rs\n3 c.rs\n");
     }
 
     #[test]
