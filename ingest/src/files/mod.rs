@@ -13,7 +13,6 @@ mod lines;
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use casebook_event::{Position, RawRecord, Source, Timestamp};
 
@@ -60,26 +59,18 @@ struct Piece {
 }
 
 impl<R: Read> FileRecords<R> {
-    /// Reads records of `kind` from `reader`, whose name becomes their topic. Their timestamp, which stands in where a
-    /// record has no full time of its own, is the present: see [`FileRecords::with_timestamp`].
-    pub fn new(reader: R, name: &str, kind: SourceKind) -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// Reads records of `kind` from `reader`, whose name becomes their topic. `timestamp` stands in where a record has no
+    /// full time of its own: a file's time of modification, say, so that years are the same in every run.
+    pub fn new(reader: R, name: &str, kind: SourceKind, timestamp: Timestamp) -> Self {
         Self {
             lines: Lines::new(reader),
             topic: name.into(),
-            timestamp: Timestamp::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)),
+            timestamp,
             text_only: kind == SourceKind::Source(Source::Auth),
             piece: None,
             max_bytes: MAX_RECORD_BYTES,
             failed: false,
         }
-    }
-
-    /// Puts that timestamp on the records: a file's time of modification, say, so that years are the same in every run.
-    #[must_use]
-    pub fn with_timestamp(mut self, timestamp: Timestamp) -> Self {
-        self.timestamp = timestamp;
-        self
     }
 
     fn record(&self, line: i64, index: u32, payload: Vec<u8>) -> RawRecord {
@@ -238,7 +229,7 @@ mod tests {
     use super::*;
 
     fn records(bytes: &[u8], max_bytes: usize) -> Vec<(i64, u32, String)> {
-        let mut records = FileRecords::new(bytes, "f", SourceKind::Auto);
+        let mut records = FileRecords::new(bytes, "f", SourceKind::Auto, Timestamp::from_seconds(0));
         records.max_bytes = max_bytes;
         records
             .map(|record| {
@@ -323,7 +314,7 @@ mod tests {
                 Ok(2)
             }
         }
-        let mut records = FileRecords::new(Failing(false), "dir/f", SourceKind::Auto);
+        let mut records = FileRecords::new(Failing(false), "dir/f", SourceKind::Auto, Timestamp::from_seconds(0));
         assert!(records.next().unwrap().is_ok());
         assert_eq!(records.next().unwrap().unwrap_err().to_string(), "dir/f, line 2: gone");
         assert!(records.next().is_none());

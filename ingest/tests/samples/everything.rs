@@ -166,7 +166,7 @@ fn no_record_of_the_samples_is_lost() {
         for file in super::files(&path).iter().filter(|path| is_log(path)) {
             let name = file.display().to_string();
             let reader = std::fs::File::open(file).unwrap();
-            let records = FileRecords::new(reader, &name, kind).with_timestamp(super::now());
+            let records = FileRecords::new(reader, &name, kind, super::now());
             let outcome = decode(records.map(Result::unwrap), kind, &name);
             report(name.rsplit("data/").next().unwrap(), &outcome);
         }

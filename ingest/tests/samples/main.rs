@@ -59,7 +59,7 @@ fn decode(path: &Path, kind: SourceKind) -> EventBatch {
         let name = path.display().to_string();
         let mut decoder = Decoder::new(kind);
         let mut last = None;
-        for record in FileRecords::new(file, &name, kind).with_timestamp(now()) {
+        for record in FileRecords::new(file, &name, kind, now()) {
             let record = record.unwrap();
             decoder.decode(&record, now(), &mut batch);
             last = Some(record.position);

@@ -1,11 +1,11 @@
 //! One thread of correlation: matches a second for each type, and what a live group takes in memory.
 //!
-//! `casebook-correlation lines RULES FILE` says how long JSON lines take, from the text to the alerts, with a watermark behind
+//! `casebook-correlation lines RULES FILE` says how long JSON lines take, from the text to the alerts, with a watermark after
 //! every thousand: `benches/vs/correlate` sets it beside rsigma.
 //!
 //! `casebook-correlation [GROUPS] [MATCHES]`, 100000 groups and 2000000 matches unless said. Each type has a process of its
 //! own, so that what one leaves behind is not taken for another's. The matches come in order of
-//! time, spread over all groups, with a watermark behind every thousand; no condition is ever met, which is the usual
+//! time, spread over all groups, with a watermark after every thousand; no condition is ever met, which is the usual
 //! case and the one that keeps everything. A window has about ten matches of its group.
 
 use std::sync::Arc;

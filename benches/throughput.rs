@@ -1,6 +1,6 @@
 //! Each stage of the way from record to table, one thread of it, over the same seeded corpus.
 //!
-//! `cargo bench -p casebook-corpus`. What counts is the ratio between two builds or two stages on one machine, not the
+//! `cargo bench -p casebook-benches`. What counts is the ratio between two builds or two stages on one machine, not the
 //! figure: `docs/performance.md` says how the published ones were made.
 
 #![allow(

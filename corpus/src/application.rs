@@ -47,78 +47,89 @@ pub(crate) struct AppEvent<'a> {
 impl AppEvent<'_> {
     /// Appends the line.
     pub(crate) fn write(&self, out: &mut Vec<u8>, shape: Shape) {
-        let upper = match self.level {
+        match shape {
+            Shape::Ecs => self.write_ecs(out),
+            Shape::Logstash => self.write_logstash(out),
+            Shape::Zap => self.write_zap(out),
+            Shape::Pino => self.write_pino(out),
+            Shape::Python => self.write_python(out),
+        }
+        put!(out; self.extra, "}");
+    }
+
+    fn upper_level(&self) -> &'static str {
+        match self.level {
             "info" => "INFO",
             "warn" => "WARN",
             _ => "ERROR",
-        };
-        let message = Escaped(self.message);
-        let path = Escaped(self.path);
-        let millis = self.time.as_nanos().unsigned_abs() / 1_000_000;
-        let ip = self.client_ip;
-        match shape {
-            Shape::Ecs => {
-                put!(
-                    out;
-                    r#"{"@timestamp":""#, Time(self.time, 3), r#"Z","log.level":""#, self.level, r#"","message":""#, message,
-                    r#"","ecs.version":"9.1.0","service.name":""#, self.service, r#"","log.logger":""#, self.logger,
-                    r#"","host.name":""#, self.host, r#"","source.ip":""#, ip, r#"","http.request.method":""#, self.method,
-                    r#"","url.path":""#, path, r#"","http.response.status_code":"#, self.status, r#","event.duration":"#,
-                    self.duration_ms * 1_000_000, r#","trace.id":""#, Hex(self.trace, 32), r#"""#,
-                );
-                self.write_user(out, "user.name");
-            }
-            Shape::Logstash => {
-                put!(
-                    out;
-                    r#"{"@timestamp":""#, Time(self.time, 6), r#"+00:00","@version":"1","message":""#, message,
-                    r#"","logger_name":"e.shop."#, self.logger, r#"","thread_name":"http-nio-8080-exec-"#, self.duration_ms % 64,
-                    r#"","level":""#, upper, r#"","level_value":"#, if upper == "INFO" { 20_000u64 } else { 40_000 },
-                    r#","service":""#, self.service, r#"","client_ip":""#, ip, r#"","method":""#, self.method, r#"","path":""#,
-                    path, r#"","status":"#, self.status, r#","duration_ms":"#, self.duration_ms, r#","traceId":""#,
-                    Hex(self.trace, 32), r#"""#,
-                );
-                self.write_user(out, "user");
-            }
-            Shape::Zap => {
-                put!(
-                    out;
-                    r#"{"level":""#, self.level, r#"","ts":"#, millis / 1000, ".", crate::line::Digits(millis % 1000, 3),
-                    r#","caller":"http/handler.go:"#, self.duration_ms % 400, r#"","msg":""#, message, r#"","logger":""#,
-                    self.logger, r#"","service":""#, self.service, r#"","remote_addr":""#, ip, r#"","method":""#, self.method,
-                    r#"","path":""#, path, r#"","status":"#, self.status, r#","latency_ms":"#, self.duration_ms,
-                    r#","trace_id":""#, Hex(self.trace, 32), r#"""#,
-                );
-                self.write_user(out, "user");
-            }
-            Shape::Pino => {
-                let level: u64 = match upper {
-                    "INFO" => 30,
-                    "WARN" => 40,
-                    _ => 50,
-                };
-                put!(
-                    out;
-                    r#"{"level":"#, level, r#","time":"#, millis, r#","pid":1,"hostname":""#, self.host, r#"","name":""#,
-                    self.service, r#"","reqId":""#, Uuid(self.trace), r#"","req":{"method":""#, self.method, r#"","url":""#,
-                    path, r#"","remoteAddress":""#, ip, r#"","headers":{"user-agent":"Mozilla/5.0"}},"res":{"statusCode":"#,
-                    self.status, r#"},"responseTime":"#, self.duration_ms, r#","msg":""#, message, r#"""#,
-                );
-                self.write_user(out, "user");
-            }
-            Shape::Python => {
-                put!(
-                    out;
-                    r#"{"timestamp":""#, Time(self.time, 6), r#"Z","levelname":""#, upper, r#"","name":""#, self.logger,
-                    r#"","message":""#, message, r#"","service":""#, self.service, r#"","pathname":"/app/"#, self.service,
-                    r#"/views.py","lineno":"#, self.duration_ms % 300, r#","client_ip":""#, ip, r#"","http_method":""#,
-                    self.method, r#"","http_path":""#, path, r#"","http_status":"#, self.status, r#","trace_id":""#,
-                    Hex(self.trace, 32), r#"""#,
-                );
-                self.write_user(out, "username");
-            }
         }
-        put!(out; self.extra, "}");
+    }
+
+    fn write_ecs(&self, out: &mut Vec<u8>) {
+        put!(
+            out;
+            r#"{"@timestamp":""#, Time(self.time, 3), r#"Z","log.level":""#, self.level, r#"","message":""#, Escaped(self.message),
+            r#"","ecs.version":"9.1.0","service.name":""#, self.service, r#"","log.logger":""#, self.logger,
+            r#"","host.name":""#, self.host, r#"","source.ip":""#, self.client_ip, r#"","http.request.method":""#, self.method,
+            r#"","url.path":""#, Escaped(self.path), r#"","http.response.status_code":"#, self.status, r#","event.duration":"#,
+            self.duration_ms * 1_000_000, r#","trace.id":""#, Hex(self.trace, 32), r#"""#,
+        );
+        self.write_user(out, "user.name");
+    }
+
+    fn write_logstash(&self, out: &mut Vec<u8>) {
+        put!(
+            out;
+            r#"{"@timestamp":""#, Time(self.time, 6), r#"+00:00","@version":"1","message":""#, Escaped(self.message),
+            r#"","logger_name":"e.shop."#, self.logger, r#"","thread_name":"http-nio-8080-exec-"#, self.duration_ms % 64,
+            r#"","level":""#, self.upper_level(), r#"","level_value":"#, if self.upper_level() == "INFO" { 20_000u64 } else { 40_000 },
+            r#","service":""#, self.service, r#"","client_ip":""#, self.client_ip, r#"","method":""#, self.method, r#"","path":""#,
+            Escaped(self.path), r#"","status":"#, self.status, r#","duration_ms":"#, self.duration_ms, r#","traceId":""#,
+            Hex(self.trace, 32), r#"""#,
+        );
+        self.write_user(out, "user");
+    }
+
+    fn write_zap(&self, out: &mut Vec<u8>) {
+        let millis = self.time.as_nanos().unsigned_abs() / 1_000_000;
+        put!(
+            out;
+            r#"{"level":""#, self.level, r#"","ts":"#, millis / 1000, ".", crate::line::Digits(millis % 1000, 3),
+            r#","caller":"http/handler.go:"#, self.duration_ms % 400, r#"","msg":""#, Escaped(self.message), r#"","logger":""#,
+            self.logger, r#"","service":""#, self.service, r#"","remote_addr":""#, self.client_ip, r#"","method":""#, self.method,
+            r#"","path":""#, Escaped(self.path), r#"","status":"#, self.status, r#","latency_ms":"#, self.duration_ms,
+            r#","trace_id":""#, Hex(self.trace, 32), r#"""#,
+        );
+        self.write_user(out, "user");
+    }
+
+    fn write_pino(&self, out: &mut Vec<u8>) {
+        let millis = self.time.as_nanos().unsigned_abs() / 1_000_000;
+        let level: u64 = match self.upper_level() {
+            "INFO" => 30,
+            "WARN" => 40,
+            _ => 50,
+        };
+        put!(
+            out;
+            r#"{"level":"#, level, r#","time":"#, millis, r#","pid":1,"hostname":""#, self.host, r#"","name":""#,
+            self.service, r#"","reqId":""#, Uuid(self.trace), r#"","req":{"method":""#, self.method, r#"","url":""#,
+            Escaped(self.path), r#"","remoteAddress":""#, self.client_ip, r#"","headers":{"user-agent":"Mozilla/5.0"}},"res":{"statusCode":"#,
+            self.status, r#"},"responseTime":"#, self.duration_ms, r#","msg":""#, Escaped(self.message), r#"""#,
+        );
+        self.write_user(out, "user");
+    }
+
+    fn write_python(&self, out: &mut Vec<u8>) {
+        put!(
+            out;
+            r#"{"timestamp":""#, Time(self.time, 6), r#"Z","levelname":""#, self.upper_level(), r#"","name":""#, self.logger,
+            r#"","message":""#, Escaped(self.message), r#"","service":""#, self.service, r#"","pathname":"/app/"#, self.service,
+            r#"/views.py","lineno":"#, self.duration_ms % 300, r#","client_ip":""#, self.client_ip, r#"","http_method":""#,
+            self.method, r#"","http_path":""#, Escaped(self.path), r#"","http_status":"#, self.status, r#","trace_id":""#,
+            Hex(self.trace, 32), r#"""#,
+        );
+        self.write_user(out, "username");
     }
 
     fn write_user(&self, out: &mut Vec<u8>, name: &str) {

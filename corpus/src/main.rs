@@ -5,12 +5,16 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use casebook_corpus::{Corpus, CorpusConfig, Damage, Mix};
+use casebook_corpus::{Activity, Corpus, CorpusConfig, Damage, Mix};
+use casebook_event::Source;
 
 const USAGE: &str = "\
-Usage: casebook-corpus [--seed N] [--records N | --bytes N] [--source NAME]
+Usage: casebook-corpus [--seed N] [--activity KIND] [--records N | --bytes N] [--source NAME]
 
   --seed N       which corpus (default 1)
+  --activity KIND
+                 dense (the default: everything comes often) or benign (a day on which nothing happens: with the
+                 shipped rules some one alert in ten thousand events)
   --records N    how many lines (default 1000)
   --bytes N      how many bytes at least, instead of a count
   --source NAME  kubernetes_audit, container, cloudtrail, auth or application (default: all, mixed)";
@@ -22,11 +26,8 @@ struct Request {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Request, String> {
-    let mut request = Request {
-        config: CorpusConfig::default(),
-        records: 1000,
-        bytes: u64::MAX,
-    };
+    let (mut seed, mut activity, mut source) = (None, Activity::Dense, None);
+    let (mut records, mut bytes) = (1000, u64::MAX);
     while let Some(name) = args.next() {
         let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
         let number = || {
@@ -34,15 +35,20 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Request, String> {
                 .parse::<u64>()
                 .map_err(|_| format!("{name}: `{value}` is no whole number"))
         };
+        let refused = |error: &dyn std::fmt::Display| format!("{name}: {error}");
         match name.as_str() {
-            "--seed" => request.config.seed = number()?,
-            "--records" => request.records = number()?,
-            "--bytes" => (request.bytes, request.records) = (number()?, u64::MAX),
-            "--source" => request.config.mix = Mix::only(value.parse().map_err(|error| format!("{name}: {error}"))?),
+            "--seed" => seed = Some(number()?),
+            "--activity" => activity = value.parse().map_err(|error: String| refused(&error))?,
+            "--records" => records = number()?,
+            "--bytes" => (bytes, records) = (number()?, u64::MAX),
+            "--source" => source = Some(value.parse::<Source>().map_err(|error| refused(&error))?),
             _ => return Err(format!("unknown argument {name}")),
         }
     }
-    Ok(request)
+    let mut config = CorpusConfig::of(activity);
+    config.seed = seed.unwrap_or(config.seed);
+    config.mix = source.map_or(config.mix, Mix::only);
+    Ok(Request { config, records, bytes })
 }
 
 fn write(request: Request) -> io::Result<()> {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use casebook_corpus::{
-    ATTACKER_IP, Corpus, CorpusConfig, CorpusRecord, Damage, Mix, STORY_MINUTES, demo, story, topic,
+    ATTACKER_IP, Activity, Corpus, CorpusConfig, CorpusRecord, Damage, Mix, SOURCES, STORY_MINUTES, demo, story, topic,
 };
 use casebook_event::{Source, Timestamp};
 use serde_json::Value;
@@ -87,6 +87,10 @@ fn the_same_seed_gives_the_same_bytes() {
     let first = records(config.clone(), 3000);
     assert_eq!(first, records(config.clone(), 3000));
     assert_ne!(first, records(CorpusConfig { seed: 2, ..config }, 3000));
+    let benign = CorpusConfig::of(Activity::Benign);
+    let quiet = records(benign.clone(), 3000);
+    assert_eq!(quiet, records(benign, 3000));
+    assert_ne!(first, quiet);
     assert_eq!(story(5, START), story(5, START));
     assert_eq!(demo(5, START), demo(5, START));
 }
@@ -106,6 +110,17 @@ fn every_whole_record_reads_as_its_source() {
         .for_each(check_format);
         story(seed, START).iter().for_each(check_format);
     }
+}
+
+#[test]
+fn every_whole_record_of_a_benign_day_reads_as_its_source() {
+    let of_a_day = records(CorpusConfig::of(Activity::Benign), 20_000);
+    let mut seen = BTreeSet::new();
+    for record in of_a_day.iter().filter(|record| record.damage.is_none()) {
+        check_format(record);
+        seen.insert(record.source);
+    }
+    assert_eq!(seen, SOURCES.iter().copied().collect());
 }
 
 #[test]
@@ -209,10 +224,10 @@ fn some_come_twice_and_some_late_by_seconds() {
     let mut latest = Timestamp::MIN;
     let mut late = 0;
     for record in &all {
-        let behind_ms = latest.as_nanos().saturating_sub(record.time.as_nanos()) / 1_000_000;
-        if record.time < latest && behind_ms > 50 {
+        let late_ms = latest.as_nanos().saturating_sub(record.time.as_nanos()) / 1_000_000;
+        if record.time < latest && late_ms > 50 {
             late += 1;
-            assert!(behind_ms < i64::from(config.lateness_ms) + 2000, "{behind_ms} ms");
+            assert!(late_ms < i64::from(config.lateness_ms) + 2000, "{late_ms} ms");
         }
         latest = latest.max(record.time);
     }

@@ -1,4 +1,4 @@
-//! Who tells the story: what the intruder does, turned into records of each source.
+//! The intruder of the story: what is done, turned into the records that each source makes of it.
 
 use casebook_event::{Source, Timestamp};
 
@@ -11,8 +11,9 @@ use crate::container;
 use crate::corpus::{CorpusRecord, topic};
 use crate::line::put;
 use crate::random::Random;
-use crate::story::ATTACKER_IP;
 
+/// Where the intruder comes from: an address of a documentation range (RFC 5737).
+pub const ATTACKER_IP: &str = "203.0.113.66";
 /// The bastion that the intruder comes in by.
 const BASTION: &str = "bastion-1";
 /// The account whose password is guessed, and whose kubeconfig is stolen.
@@ -55,8 +56,8 @@ pub(crate) struct AwsCall<'a> {
     pub(crate) response: &'a str,
 }
 
-/// Collects the records of a story.
-pub(crate) struct Teller<'a> {
+/// What an intruder does, and the records of it so far.
+pub(crate) struct Intruder<'a> {
     pub(crate) cluster: &'a Cluster,
     /// The pod that is broken into.
     pub(crate) pod: &'a Pod,
@@ -65,7 +66,7 @@ pub(crate) struct Teller<'a> {
     pub(crate) records: Vec<CorpusRecord>,
 }
 
-impl Teller<'_> {
+impl Intruder<'_> {
     /// The time so many seconds into the story, and a part of one.
     fn at(&mut self, seconds: u32) -> Timestamp {
         let jitter = self.random.below(900_000_000) as i64;
@@ -175,7 +176,7 @@ impl Teller<'_> {
             agent: Some(agent),
             object: request.object,
             code: request.code,
-            request: request.body,
+            request: request.body.into(),
         };
         let mut out = Vec::new();
         event.write(&mut out);

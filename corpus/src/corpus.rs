@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 
 use casebook_event::{Source, Timestamp};
 
+use crate::benign::Benign;
 use crate::cluster::{ACCOUNT, Cluster};
+use crate::config::{Activity, CorpusConfig};
 use crate::damage::{self, Damage};
 use crate::random::Random;
-use crate::{CorpusConfig, application, audit, auth, cloudtrail, container};
+use crate::{application, audit, auth, cloudtrail, container, dense};
 
 /// Most records between a record and its duplicate.
 const MAX_DUPLICATE_DISTANCE_RECORDS: u64 = 64;
@@ -54,6 +56,8 @@ pub struct Corpus {
     config: CorpusConfig,
     cluster: Cluster,
     random: Random,
+    /// Where it is a day on which nothing happens.
+    benign: Option<Benign>,
     /// Records made so far, duplicates not counted.
     made: u64,
     /// Records to deliver again, and when: the count of made records that is due.
@@ -69,10 +73,12 @@ impl Corpus {
     pub fn new(config: CorpusConfig) -> Self {
         let cluster = Cluster::new(config.seed);
         let random = Random::new(config.seed, "corpus");
+        let benign = (config.activity == Activity::Benign).then(|| Benign::new(config.seed));
         Self {
             config,
             cluster,
             random,
+            benign,
             made: 0,
             duplicates: VecDeque::new(),
             line: Vec::with_capacity(4096),
@@ -85,8 +91,8 @@ impl Corpus {
         let step = 1_000_000_000 / u64::from(self.config.events_per_second.max(1));
         let mut after = (self.made.saturating_mul(step) + self.random.below(step)) as i64;
         if self.random.chance(self.config.late_per_million) {
-            let behind = self.random.below(u64::from(self.config.lateness_ms) * 1_000_000) as i64;
-            after = (after - behind).max(0);
+            let lateness = self.random.below(u64::from(self.config.lateness_ms) * 1_000_000) as i64;
+            after = (after - lateness).max(0);
         }
         self.config.start.saturating_add_nanos(after)
     }
@@ -98,13 +104,17 @@ impl Corpus {
         let Self {
             cluster,
             random,
+            benign,
             line,
             scratch,
             ..
         } = self;
         line.clear();
         let key = match source {
-            Source::KubernetesAudit => audit::key(audit::write_background(cluster, random, time, line)),
+            Source::KubernetesAudit => audit::key(match benign {
+                Some(benign) => benign.write_audit(cluster, random, time, line),
+                None => dense::write(cluster, random, time, line),
+            }),
             Source::ContainerLog => container::write_background(cluster, random, time, scratch, line),
             Source::CloudTrail => {
                 cloudtrail::write_background(cluster, random, time, scratch, line);

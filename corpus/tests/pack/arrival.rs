@@ -8,26 +8,26 @@ use casebook_event::{Alert, AlertStatus, EventBatch, Partition, SignalMessage, S
 
 use crate::{START, alone, load, pack};
 
-/// What one record tells correlation, and the time of its events.
-struct Told {
+/// What correlation learns of one record, and the time of its events.
+struct Observed {
     messages: Vec<SignalMessage>,
     earliest: Timestamp,
     latest: Timestamp,
 }
 
-fn told<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8])>) -> Vec<Told> {
+fn observed<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8])>) -> Vec<Observed> {
     let mut detector = Detector::new(rules.clone());
     let records = records.enumerate().map(|(n, (source, payload))| {
         let mut batch = EventBatch::default();
         crate::decode(n, source, payload, START, &mut batch);
         let mut messages = Vec::new();
         for event in &batch.events {
-            // In another order the same would be told by another event.
+            // In another order the same would be reported by another event.
             detector.emit_bindings_again();
             detector.messages(event, &mut messages);
         }
         let times = || batch.events.iter().map(|event| event.time);
-        Told {
+        Observed {
             messages,
             earliest: times().min().unwrap_or(Timestamp::MAX),
             latest: times().max().unwrap_or(Timestamp::MIN),
@@ -36,7 +36,7 @@ fn told<'a>(rules: &Arc<RuleSet>, records: impl Iterator<Item = (Source, &'a [u8
     records.collect()
 }
 
-/// An alert without what tells where its records were read.
+/// An alert without what says where its records were read.
 type Essence = (String, Timestamp, u64, Vec<(String, Timestamp)>);
 
 fn essence(rule: &RuleInfo, alerts: Vec<Alert>) -> BTreeSet<Essence> {
@@ -61,22 +61,22 @@ fn essence(rule: &RuleInfo, alerts: Vec<Alert>) -> BTreeSet<Essence> {
         .collect()
 }
 
-/// Runs records in this order of arrival, live, with a watermark behind each that is honest and as high as it can be. Those
+/// Runs records in this order of arrival, live, with a watermark after each that is honest and as high as it can be. Those
 /// from `late` on come after the watermark has passed everything. The alerts, and how many matches were late.
-fn run(rules: &Arc<RuleSet>, arrival: &[&Told], late: usize) -> (Vec<Alert>, u64) {
+fn run(rules: &Arc<RuleSet>, arrival: &[&Observed], late: usize) -> (Vec<Alert>, u64) {
     let mut engine = CorrelationEngine::new(rules, CorrelationConfig::default());
     let mut alerts = Vec::new();
     let watermark = |time| {
         let partition = Partition::new("logs", 0);
         SignalMessage::Watermark(Watermark { partition, time })
     };
-    let passed = |told: &[&Told]| {
-        let latest = told.iter().map(|told| told.latest).max();
+    let passed = |observed: &[&Observed]| {
+        let latest = observed.iter().map(|observed| observed.latest).max();
         latest.unwrap_or(Timestamp::MIN).saturating_add_nanos(1)
     };
     engine.apply(watermark(Timestamp::MIN), &mut alerts).unwrap();
-    for (n, told) in arrival.iter().enumerate() {
-        for message in &told.messages {
+    for (n, observed) in arrival.iter().enumerate() {
+        for message in &observed.messages {
             let mut message = message.clone();
             if let SignalMessage::Signal(signal) = &mut message {
                 signal.event.position.topic = "logs".into();
@@ -84,8 +84,8 @@ fn run(rules: &Arc<RuleSet>, arrival: &[&Told], late: usize) -> (Vec<Alert>, u64
             }
             engine.apply(message, &mut alerts).unwrap();
         }
-        let behind = arrival.get(n + 1..late.min(arrival.len())).unwrap_or_default();
-        let time = match behind.iter().map(|told| told.earliest).min() {
+        let later = arrival.get(n + 1..late.min(arrival.len())).unwrap_or_default();
+        let time = match later.iter().map(|observed| observed.earliest).min() {
             Some(earliest) => earliest,
             None => passed(arrival),
         };
@@ -110,8 +110,8 @@ fn every_correlation_of_the_pack_says_the_same_however_its_records_come() {
                 TestPayload::Text(text) => (event.source, text.as_bytes()),
                 TestPayload::File(name) => panic!("{name}: rules of the pack carry their records"),
             });
-            let told = told(&rules, records);
-            let in_order: Vec<&Told> = told.iter().collect();
+            let observed = observed(&rules, records);
+            let in_order: Vec<&Observed> = observed.iter().collect();
             let count = in_order.len();
             let want = essence(rule, run(&rules, &in_order, count).0);
             if want.len() != test.expect {
@@ -121,7 +121,7 @@ fn every_correlation_of_the_pack_says_the_same_however_its_records_come() {
             if test.expect > 0 {
                 sources.extend(test.events.iter().map(|event| event.source));
             }
-            let mut check = |how: &str, arrival: &[&Told]| {
+            let mut check = |how: &str, arrival: &[&Observed]| {
                 let found = essence(rule, run(&rules, arrival, arrival.len()).0);
                 if found != want {
                     failures.push(format!("{name}: {}: {how}: {found:?} instead of {want:?}", test.name));

@@ -1,16 +1,17 @@
 //! The corpus: seeded, repeatable logs of a Kubernetes cluster over all sources, for benchmarks, tests and the demo.
 //!
 //! ```text
-//! CorpusConfig ─▶ Corpus (endless background) ─┐
-//!                 story (an attack)  ──────────┴─▶ demo (both, by time) ─▶ CorpusRecord{topic, key, time, payload}
+//! CorpusConfig ─▶ Corpus (endless background: dense, or benign) ─┐
+//!                 story (an attack) ─────────────────────────────┴─▶ demo (both, by time) ─▶ CorpusRecord
 //! ```
 //!
 //! Everything is made up here, in the formats that the real programs write. One seed gives one cluster, and all sources
-//! tell of the same nodes, pods, people and addresses. Nothing here depends on a clock or on a library's random numbers.
+//! speak of the same nodes, pods, people and addresses. Nothing here depends on a clock or on a library's random numbers.
 
 mod application;
 mod audit;
 mod auth;
+mod benign;
 mod cloudtrail;
 mod cluster;
 mod config;
@@ -18,13 +19,16 @@ mod container;
 mod corpus;
 mod damage;
 mod demo;
+mod dense;
+mod intruder;
 mod line;
 mod random;
+mod requests;
 mod story;
-mod teller;
 
-pub use config::{CorpusConfig, Mix};
+pub use config::{Activity, CorpusConfig, Mix};
 pub use corpus::{Corpus, CorpusRecord, SOURCES, topic};
 pub use damage::Damage;
 pub use demo::{DEMO_BACKGROUND_RECORDS, demo};
-pub use story::{ATTACKER_IP, STORY_MINUTES, story};
+pub use intruder::ATTACKER_IP;
+pub use story::{STORY_MINUTES, story};
