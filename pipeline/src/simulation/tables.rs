@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casebook_event::{
-    Alert, Binding, CheckpointDelta, DeadLetter, DecidedWindow, Event, Identifier, Kept, Partition, Signal, StartOffset,
-    Timestamp,
+    Alert, Binding, CheckpointDelta, DeadLetter, DecidedWindow, Event, Identifier, Kept, Partition, Signal,
+    StartOffset, Timestamp,
 };
 use casebook_store::{
     AlertsCommit, CommitError, Committed, EventsCommit, Expired, KeptCommit, KeptCommitted, KeptSignals, KeySpan,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use casebook_event::{Alert, Checkpoint, Partition, Timestamp};
+use casebook_event::{Alert, CheckpointDelta, Partition, Timestamp};
 use fail::fail_point;
 
 use super::encode::record_batch;
@@ -23,7 +23,7 @@ pub struct AlertsCommit<'a, P = StatePart> {
     /// The alerts: new ones, and new revisions of earlier ones.
     pub alerts: &'a [Alert],
     /// The offsets of the signals topic that they came from.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: CheckpointDelta,
     /// The correlation state of partitions of the signals topic, as it is after these offsets, where it was written anew. For
     /// the others the checkpoint says from where on signals are to be read again after the state of an earlier commit.
     pub states: Vec<(Partition, Vec<P>)>,

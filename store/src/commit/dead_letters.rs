@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use casebook_event::{Checkpoint, DeadLetter, Partition, Timestamp};
+use casebook_event::{CheckpointDelta, DeadLetter, Partition, Timestamp};
 
 use super::offsets::{committed_offsets, txns_forward};
 use crate::data_file::{DataFileWriter, date_text, dead_letters, file_name, put_file};
@@ -18,7 +18,7 @@ pub(super) async fn commit_dead_letters(
     tables: &Tables,
     group: &str,
     letters: &[DeadLetter],
-    checkpoint: &Checkpoint,
+    checkpoint: &CheckpointDelta,
     now: Timestamp,
 ) -> Result<(), CommitError> {
     let table = &tables.dead_letters;

@@ -12,7 +12,7 @@
 
 use std::time::Instant;
 
-use casebook_event::{Checkpoint, DeadLetter, Event, Timestamp};
+use casebook_event::{CheckpointDelta, DeadLetter, Event, Timestamp};
 use fail::fail_point;
 use tracing::{Instrument as _, info_span};
 
@@ -37,7 +37,7 @@ pub struct EventsCommit<'a, P = PreparedFiles> {
     /// What could not become an event.
     pub dead_letters: Vec<DeadLetter>,
     /// The offsets that all of these came from.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: CheckpointDelta,
     /// Partitions of which all that they held at a time is in the table with this commit, whether or not anything of them is
     /// in it.
     pub read_to_end: Vec<ReadToEnd>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use casebook_event::{Checkpoint, Partition, StartOffset, Timestamp};
+use casebook_event::{CheckpointDelta, Partition, StartOffset, Timestamp};
 
 use crate::CommitError;
 use crate::table::{Snapshot, Txn};
@@ -59,7 +59,7 @@ fn start_offset(snapshot: &Snapshot, group: &str, partition: &Partition) -> Opti
 }
 
 /// Refuses a checkpoint that does not begin where the table stands.
-pub(crate) fn fence(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint) -> Result<(), CommitError> {
+pub(crate) fn fence(snapshot: &Snapshot, group: &str, checkpoint: &CheckpointDelta) -> Result<(), CommitError> {
     for (partition, range) in checkpoint.iter() {
         let Some(start) = start_offset(snapshot, group, partition) else {
             continue;
@@ -78,7 +78,7 @@ pub(crate) fn fence(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint) -
 }
 
 /// The actions that move every partition of `checkpoint` to its end.
-pub(crate) fn txns(group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<Txn> {
+pub(crate) fn txns(group: &str, checkpoint: &CheckpointDelta, now: Timestamp) -> Vec<Txn> {
     let last_updated = Some(now.as_nanos().div_euclid(1_000_000));
     checkpoint
         .iter()
@@ -91,7 +91,7 @@ pub(crate) fn txns(group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<
 }
 
 /// The actions that say from where on pending fragments can be read again. A partition that has and had none needs no such action.
-pub(crate) fn resume_txns(snapshot: &Snapshot, group: &str, checkpoint: &Checkpoint, now: Timestamp) -> Vec<Txn> {
+pub(crate) fn resume_txns(snapshot: &Snapshot, group: &str, checkpoint: &CheckpointDelta, now: Timestamp) -> Vec<Txn> {
     let last_updated = Some(now.as_nanos().div_euclid(1_000_000));
     checkpoint
         .iter()
@@ -120,7 +120,7 @@ pub(crate) fn starts(snapshot: &Snapshot, group: &str) -> BTreeMap<Partition, St
 pub(super) fn committed_offsets(
     snapshot: &Snapshot,
     group: &str,
-    checkpoint: &Checkpoint,
+    checkpoint: &CheckpointDelta,
 ) -> BTreeMap<Partition, Option<i64>> {
     checkpoint
         .iter()
@@ -131,7 +131,7 @@ pub(super) fn committed_offsets(
 /// As [`txns`], but never backwards: the dead letters may already be ahead of the events.
 pub(super) fn txns_forward(
     group: &str,
-    checkpoint: &Checkpoint,
+    checkpoint: &CheckpointDelta,
     committed: &BTreeMap<Partition, Option<i64>>,
     now: Timestamp,
 ) -> Vec<Txn> {
