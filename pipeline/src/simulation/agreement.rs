@@ -319,6 +319,7 @@ async fn tables_in_memory_answer_as_those_of_the_store() {
             random: Mutex::new(random.fork()),
             slow: Duration::from_nanos(1),
             failures: 0,
+            trace: None,
         };
         for number in 0..CALLS {
             let call = call(&mut random, number);
