@@ -63,15 +63,10 @@ fn run_house(root: &Path, out: &mut impl Write) -> Result<bool> {
 
 fn write_ratchets(root: &Path, out: &mut impl Write) -> Result<bool> {
     let lists = house::write_ratchets(root).context("the lists could not be written")?;
-    for list in &lists {
-        let refused = if list.is_refused {
-            ": grew, and is not written"
-        } else {
-            ""
-        };
-        writeln!(out, "{}: {}, {} before{refused}", list.rule, list.now, list.before)?;
+    for (said, _) in &lists {
+        writeln!(out, "{said}")?;
     }
-    Ok(lists.iter().all(|list| !list.is_refused))
+    Ok(lists.iter().all(|(_, is_written)| *is_written))
 }
 
 /// The workspace: this crate's folder is directly below it.

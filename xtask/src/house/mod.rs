@@ -32,7 +32,7 @@ use anyhow::Result;
 
 use manifest::{Manifest, RootManifest};
 use problem::Problem;
-use ratchet::{Finding, Ratchet};
+use ratchet::{Finding, Ratchet, Rewrite};
 use references::Repository;
 use source::SourceFile;
 use words::Words;
@@ -118,48 +118,24 @@ pub fn check(root: &Path) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// What became of a list when it was to be written anew.
-pub struct Rewritten {
-    pub rule: &'static str,
-    pub before: usize,
-    pub now: usize,
-    /// It would have grown.
-    pub is_refused: bool,
-}
-
-/// Writes the lists of what is left anew, each unless it would grow. What moves from the product to the tests is no growth.
-pub fn write_ratchets(root: &Path) -> Result<Vec<Rewritten>> {
-    let found = House::read(root)?.findings()?;
+/// Writes the lists of what is left anew, each unless it would grow. Returns for each what there is to say, and whether it
+/// is written.
+pub fn write_ratchets(root: &Path) -> Result<Vec<(String, bool)>> {
     let mut lists = Vec::new();
-    for (rule, findings) in &found {
-        let list = list(root, rule)?;
-        lists.push((
-            list.rewritten(findings),
-            Rewritten {
-                rule,
-                before: list.total(),
-                now: ratchet::total(findings),
-                is_refused: false,
-            },
-        ));
+    for (rule, findings) in House::read(root)?.findings()? {
+        lists.push(Rewrite::new(rule, &list(root, rule)?, &findings));
     }
-    let family = |rule: &'static str| rule.trim_start_matches("test_");
-    let grown = |rule: &'static str| {
-        let own = lists
-            .iter()
-            .map(|(_, list)| list)
-            .filter(|list| family(list.rule) == family(rule));
-        let (before, now) = own.fold((0, 0), |(before, now), list| (before + list.before, now + list.now));
-        now > before
-    };
-    let refused: Vec<bool> = lists.iter().map(|(_, list)| grown(list.rule)).collect();
-    for ((text, list), is_refused) in lists.iter_mut().zip(refused) {
-        list.is_refused = is_refused;
-        if !is_refused {
-            tree::write(root, &list_path(list.rule), text)?;
+    let mut said = Vec::new();
+    for list in &lists {
+        let Rewrite { rule, before, now, .. } = list;
+        let is_written = !list.grows(&lists);
+        if is_written {
+            tree::write(root, &list_path(rule), &list.text)?;
         }
+        let refused = if is_written { "" } else { ": grew, and is not written" };
+        said.push((format!("{rule}: {now}, {before} before{refused}"), is_written));
     }
-    Ok(lists.into_iter().map(|(_, list)| list).collect())
+    Ok(said)
 }
 
 fn list(root: &Path, rule: &str) -> Result<Ratchet> {

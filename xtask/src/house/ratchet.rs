@@ -72,19 +72,47 @@ impl Ratchet {
     }
 
     /// The list as it is written for these findings.
-    pub fn rewritten(&self, findings: &[Finding]) -> String {
+    fn rewritten(&self, findings: &[Finding]) -> String {
         let lines = totals(findings)
             .into_iter()
             .map(|(key, count)| format!("{count} {key}\n"));
         self.head.clone() + &lines.collect::<String>()
     }
 
-    pub fn total(&self) -> usize {
+    fn total(&self) -> usize {
         self.entries.values().map(|(count, _)| count).sum()
     }
 }
 
-pub fn total(findings: &[Finding]) -> usize {
+/// A list when it is to be written anew.
+#[derive(Debug)]
+pub struct Rewrite {
+    pub rule: &'static str,
+    pub text: String,
+    pub before: usize,
+    pub now: usize,
+}
+
+impl Rewrite {
+    pub fn new(rule: &'static str, list: &Ratchet, findings: &[Finding]) -> Self {
+        Self {
+            rule,
+            text: list.rewritten(findings),
+            before: list.total(),
+            now: total(findings),
+        }
+    }
+
+    /// Whether the list would grow among these. What moves from the product's list to that of the tests is no growth.
+    pub fn grows(&self, among: &[Self]) -> bool {
+        let family = |rule: &'static str| rule.trim_start_matches("test_");
+        let own = among.iter().filter(|list| family(list.rule) == family(self.rule));
+        let (before, now) = own.fold((0, 0), |(before, now), list| (before + list.before, now + list.now));
+        now > before
+    }
+}
+
+fn total(findings: &[Finding]) -> usize {
     findings.iter().map(|finding| finding.count).sum()
 }
 
@@ -139,6 +167,23 @@ mod tests {
         assert_eq!(list.total(), 3);
         let moved = list.rewritten(&[finding("c.rs", 2), finding("b.rs", 1), finding("c.rs", 1)]);
         assert_eq!(moved, "# what is counted\n1 b.rs\n3 c.rs\n");
+    }
+
+    #[test]
+    fn what_moves_to_the_tests_is_no_growth() {
+        let list = |rule, before, now| Rewrite {
+            rule,
+            text: String::new(),
+            before,
+            now,
+        };
+        let lists = [
+            list("words", 3, 4),
+            list("functions", 9, 5),
+            list("test_functions", 1, 5),
+        ];
+        let grown: Vec<bool> = lists.iter().map(|list| list.grows(&lists)).collect();
+        assert_eq!(grown, [true, false, false]);
     }
 
     #[test]
