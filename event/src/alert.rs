@@ -77,7 +77,7 @@ pub struct Retraction {
     /// The late event; of several the earliest of its group. `None` where what came late was a name that stood for something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Evidence>,
-    /// What was learned late of who is who; of several the first.
+    /// What entity resolution learned late; of several the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learned: Option<Binding>,
     /// Who can write the time of such an event: `server`, `node`, `container`, … (`docs/trust.md`).

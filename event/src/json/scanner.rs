@@ -106,10 +106,8 @@ impl Scanner {
     /// The next token; `None` where the text ends before it does.
     #[inline]
     pub fn next(&mut self, text: &[u8]) -> Option<Token> {
-        match self.pending {
-            Pending::None => {}
-            Pending::String(start) => return self.string(text, start),
-            Pending::Scalar(start) => return self.scalar(text, start),
+        if self.pending != Pending::None {
+            return self.resume(text);
         }
         while let Some(&byte) = text.get(self.at) {
             let start = self.at;
@@ -130,6 +128,16 @@ impl Scanner {
             });
         }
         None
+    }
+
+    /// Reads on within a token of which the end had not come.
+    #[cold]
+    fn resume(&mut self, text: &[u8]) -> Option<Token> {
+        match std::mem::take(&mut self.pending) {
+            Pending::None => None,
+            Pending::String(start) => self.string(text, start),
+            Pending::Scalar(start) => self.scalar(text, start),
+        }
     }
 
     /// The string or scalar that the end of the text cuts off, as far as it goes; a text that grows is over with it.
@@ -158,14 +166,14 @@ impl Scanner {
             at += found;
             match text.get(at) {
                 Some(b'"') => {
-                    (self.at, self.pending) = (at + 1, Pending::None);
+                    self.at = at + 1;
                     return Some(Token::String { start, end: at });
                 }
                 Some(b'\\') if at + 1 < text.len() => at += 2,
                 // What it escapes has not come.
                 Some(b'\\') => break,
                 Some(b'\n') if self.lines => {
-                    (self.at, self.pending) = (at, Pending::None);
+                    self.at = at;
                     return Some(Token::Stray(b'\n'));
                 }
                 _ => at += 1,
@@ -185,7 +193,6 @@ impl Scanner {
     fn scalar(&mut self, text: &[u8], start: usize) -> Option<Token> {
         while let Some(&byte) = text.get(self.at) {
             if !is_scalar(byte) {
-                self.pending = Pending::None;
                 return Some(Token::Scalar { start, end: self.at });
             }
             self.at += 1;
@@ -197,5 +204,16 @@ impl Scanner {
 
 #[inline]
 fn is_scalar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+    IS_SCALAR[usize::from(byte)]
 }
+
+/// Bytes that numbers and words are made of.
+const IS_SCALAR: [bool; 256] = {
+    let mut is_scalar = [false; 256];
+    let mut byte = 0u8;
+    while byte < 0x80 {
+        is_scalar[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        byte += 1;
+    }
+    is_scalar
+};

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_told_by_size() {
+    fn units_are_known_by_size() {
         let check = |json: &str, want: Option<&str>| {
             let value: casebook_event::Value = serde_json::from_str(json).unwrap();
             assert_eq!(parse(&value).map(|t| t.to_string()).as_deref(), want, "{json}");

@@ -122,7 +122,7 @@ proptest! {
 /// Two lines that lose their end at once, since nothing came for long, are emitted with one record: whoever reads again from the
 /// second of them must not find it emitted with a record that was committed.
 #[test]
-fn lines_that_grow_old_together_are_given_out_together() {
+fn lines_that_grow_old_together_are_emitted_together() {
     let line = |pod: &str, tag: &str| {
         format!(r#"{{"log":"{pod}{tag}","logtag":"{tag}","kubernetes":{{"pod_name":"{pod}"}}}}"#)
     };

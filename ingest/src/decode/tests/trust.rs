@@ -241,7 +241,7 @@ fn an_event_is_not_older_than_its_creation() {
 }
 
 #[test]
-fn nodes_that_do_not_name_themselves_are_told_apart_by_what_carried_the_record() {
+fn nodes_that_do_not_name_themselves_are_distinguished_by_what_carried_the_record() {
     let line = "type=USER_LOGIN msg=audit(1777881600.100:903): pid=80 uid=0 auid=1000 ses=4 msg='op=login acct=\\\"a\\\" res=failed'";
     let of = |host: &str| id(Source::Auditd, &format!(r#"{{"log":"{line}","host":"{host}"}}"#));
     assert_ne!(of("node-1"), of("node-2"));
@@ -276,7 +276,7 @@ fn one_uuid_for_differing_alerts_is_as_many_events() {
 }
 
 #[test]
-fn a_hook_in_one_process_is_told_apart_by_time_and_arguments() {
+fn a_hook_in_one_process_is_distinguished_by_time_and_arguments() {
     let record = r#"{"process_kprobe":{"process":{"exec_id":"x","pid":7,"binary":"/bin/cat"},"function_name":"security_file_permission","args":[{"file_arg":{"path":"/etc/shadow"}}],"policy_name":"p"},"node_name":"n1","time":"2026-05-04T08:00:00.000000001Z"}"#;
     differs(
         Source::Tetragon,
@@ -291,7 +291,7 @@ fn a_hook_in_one_process_is_told_apart_by_time_and_arguments() {
 }
 
 #[test]
-fn a_container_s_line_is_told_apart_by_the_runtime_s_time() {
+fn a_container_s_line_is_distinguished_by_the_runtime_s_time() {
     differs(
         Source::ContainerLog,
         "2026-05-04T08:00:00.000000001Z stdout F login failed",

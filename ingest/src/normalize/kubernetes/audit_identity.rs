@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gke_entry_is_told_from_others_by_what_was_asked() {
+    fn a_gke_entry_is_distinguished_from_others_by_what_was_asked() {
         let entry = r#"{"insertId":"chosen","logName":"projects/p/logs/cloudaudit.googleapis.com%2Factivity","timestamp":"2026-05-04T08:00:00.5Z",
             "operation":{"id":"chosen","first":true,"last":true},"resource":{"labels":{"cluster_name":"c","location":"l","project_id":"p"}},
             "protoPayload":{"serviceName":"k8s.io","methodName":"io.k8s.core.v1.secrets.get","resourceName":"core/v1/namespaces/n/secrets/s",

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_iam_role_behind_an_eks_user() {
+    fn an_iam_role_of_an_eks_user() {
         check(
             r#"{"username":"dev","groups":["g"],"extra":{"arn":["arn:aws:sts::123456789012:assumed-role/Dev/me"],"accessKeyId":["ASIAX"],
                 "canonicalArn":["arn:aws:iam::123456789012:role/Dev"],"sessionName":["me"]}}"#,

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_in_one_second_are_told_apart() {
+    fn changes_in_one_second_are_distinguished() {
         let id = |hash: &str| {
             let json = format!(
                 r#"{{"name":"file_events","columns":{{"target_path":"/x","action":"UPDATED","time":"1704067201","sha256":"{hash}"}}}}"#
