@@ -27,6 +27,7 @@
 //! No type of arrow, parquet, datafusion, object_store or tantivy is part of this crate's interface.
 
 mod alerts;
+mod clock;
 mod commit;
 mod config;
 mod coverage;

@@ -17,6 +17,7 @@ use super::entry::{self, Entry, Proposal};
 use super::load::{follow, load};
 use super::log::Log;
 use super::snapshot::Snapshot;
+use crate::clock::now_ms;
 use crate::config::StoreConfig;
 use crate::fault::injected_write_failure;
 use crate::limits::MAX_COMMIT_ATTEMPTS;
@@ -195,7 +196,7 @@ impl Table {
 }
 
 async fn write_checkpoint(log: &Log, snapshot: Arc<Snapshot>, retention_ms: i64) -> Result<(), StoreError> {
-    let now_ms = chrono::Utc::now().timestamp_millis();
+    let now_ms = now_ms();
     fail_point!("store.checkpoint", |_| Ok(()));
     checkpoint::write(log, snapshot, now_ms).await?;
     fail_point!("store.checkpoint-written", |_| Ok(()));

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::action::{Action, Add, DomainMetadata, Format, MetaData, Protocol, Remove, Txn};
 use super::snapshot::Snapshot;
+use crate::clock::now_ms;
 use crate::schema::{TableSchema, widened};
 use crate::{StoreError, TableName};
 
@@ -105,7 +106,7 @@ const ENGINE_INFO: &str = concat!("casebook/", env!("CARGO_PKG_VERSION"));
 /// Version 0: what the table is.
 pub(super) fn first(table: TableName) -> Result<Bytes, StoreError> {
     let schema = TableSchema::of(table);
-    let now_ms = chrono::Utc::now().timestamp_millis();
+    let now_ms = now_ms();
     let info = json!({
         "timestamp": now_ms,
         "operation": "CREATE TABLE",

@@ -225,7 +225,7 @@ async fn another_implementation_reads_what_we_read() {
         assert_eq!(status.files, on_disk.len() as u64);
         let rows = store.sql(&select(table.name()), 1_000).await.unwrap().rows;
         assert_eq!(status.rows, rows.len() as u64);
-        assert!(rows.len() > 5, "{table:?} has {} rows", rows.len());
+        assert!(rows.len() >= 5, "{table:?} has {} rows", rows.len());
         let transactions = transactions(&store, table).await;
         let app_ids: Vec<&String> = transactions.as_object().unwrap().keys().collect();
         questions.push(json!({"table": place, "sql": select("t"), "app_ids": app_ids}));
