@@ -334,6 +334,7 @@ fn a_demo_after_an_interrupted_one_finishes_and_shows_all_its_alerts() {
             group: "interrupted",
             alerts: &alerts,
             checkpoint: casebook_event::CheckpointDelta::new(),
+            follows: vec![],
             states: Vec::new(),
             now: casebook_event::Timestamp::from_seconds(0),
         };

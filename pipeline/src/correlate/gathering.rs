@@ -20,6 +20,8 @@ pub(crate) struct Gathered<P> {
     pub(crate) caused: Vec<Timestamp>,
     /// The offsets that all of it came from. Where no state is written, signals are read again from where the last one is.
     pub(crate) checkpoint: CheckpointDelta,
+    /// The state in the table that each partition was read on from.
+    pub(crate) follows: Vec<(Partition, Option<Vec<P>>)>,
     /// The states that were written: at least one every `interval`, and wherever one is due.
     pub(crate) states: Vec<(Partition, Vec<P>)>,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Gathered<P> {
 pub(crate) async fn gather<S: Tables>(
     store: &S,
     runtime: &dyn Runtime,
-    partitions: &mut BTreeMap<Partition, PartitionState>,
+    partitions: &mut BTreeMap<Partition, PartitionState<S::Part>>,
     checkpoint: CheckpointDelta,
     interval: Duration,
 ) -> Result<Gathered<S::Part>, PipelineError> {
@@ -40,12 +42,14 @@ pub(crate) async fn gather<S: Tables>(
         alerts: Vec::new(),
         caused: Vec::new(),
         checkpoint,
+        follows: Vec::new(),
         states: Vec::new(),
     };
     for partition in read {
         let Some(state) = partitions.get_mut(&partition) else {
             continue;
         };
+        gathered.follows.push((partition.clone(), state.state.clone()));
         let committed_alerts = std::mem::take(&mut state.alerts);
         gathered.alerts.extend(committed_alerts.iter().cloned());
         gathered.caused.append(&mut state.caused);

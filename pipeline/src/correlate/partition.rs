@@ -18,7 +18,7 @@ struct StateHead {
 }
 
 /// One partition under way.
-pub(crate) struct PartitionState {
+pub(crate) struct PartitionState<P> {
     pub(crate) engine: CorrelationEngine,
     /// Alerts since the last commit.
     pub(crate) alerts: Vec<Alert>,
@@ -26,6 +26,8 @@ pub(crate) struct PartitionState {
     pub(crate) caused: Vec<Timestamp>,
     /// The next offset to apply, where known.
     pub(crate) expected: Option<i64>,
+    /// The state in the table that it was read on from.
+    pub(crate) state: Option<Vec<P>>,
     /// Where the table stands, where known. Signals before `next` only bring back what came after the state.
     pub(crate) start: Option<StartOffset>,
     /// Whether the state is to be written with the next commit, whatever the time.
@@ -71,7 +73,7 @@ pub(crate) async fn restore<S: Tables>(
 pub(crate) async fn write_state<S: Tables>(
     store: &S,
     partition: &Partition,
-    state: &PartitionState,
+    state: &PartitionState<S::Part>,
     committed_alerts: Vec<Alert>,
 ) -> Result<Vec<S::Part>, PipelineError> {
     let head = serde_json::to_vec(&StateHead { committed_alerts }).map_err(|error| PipelineError::State {

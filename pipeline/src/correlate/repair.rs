@@ -95,7 +95,7 @@ impl Repairs {
     }
 
     /// When the next pass may be; `None` where nothing waits for one.
-    pub(crate) fn next(&self, partitions: &BTreeMap<Partition, PartitionState>) -> Option<Instant> {
+    pub(crate) fn next<P>(&self, partitions: &BTreeMap<Partition, PartitionState<P>>) -> Option<Instant> {
         partitions.values().any(is_waiting).then_some(self.pace.not_before)
     }
 
@@ -108,7 +108,7 @@ impl Repairs {
         &mut self,
         store: &S,
         group: &str,
-        partitions: &mut BTreeMap<Partition, PartitionState>,
+        partitions: &mut BTreeMap<Partition, PartitionState<S::Part>>,
         metrics: &Metrics,
     ) -> Result<Vec<(Partition, StartOffset)>, PipelineError> {
         let runtime = self.runtime.clone();
@@ -155,8 +155,8 @@ fn keeper_of(from: &Identifier, partitions: i32) -> i32 {
 }
 
 /// What partitions have to keep since the last call, in the form of a commit.
-fn kept_of<'a>(
-    states: impl Iterator<Item = (&'a Partition, &'a mut PartitionState)>,
+fn kept_of<'a, P: 'a>(
+    states: impl Iterator<Item = (&'a Partition, &'a mut PartitionState<P>)>,
     partitions: i32,
 ) -> Vec<(Partition, Kept, i64)> {
     let mut parts = Vec::new();
@@ -204,7 +204,7 @@ async fn keep<S: Tables>(
 async fn repair<S: Tables>(
     store: &S,
     runtime: &dyn Runtime,
-    state: &mut PartitionState,
+    state: &mut PartitionState<S::Part>,
 ) -> Result<RepairPass, PipelineError> {
     let begun = runtime.instant();
     let mut pass = RepairPass::default();
@@ -226,7 +226,7 @@ async fn repair<S: Tables>(
 async fn repair_key<S: Tables>(
     store: &S,
     runtime: &dyn Runtime,
-    state: &mut PartitionState,
+    state: &mut PartitionState<S::Part>,
     request: RepairRequest,
     pass: &mut RepairPass,
 ) -> Result<(), PipelineError> {
@@ -360,7 +360,7 @@ async fn bindings_of<S: Tables>(store: &S, all: &KeySpan) -> Result<Option<Vec<B
 }
 
 /// Whether a partition has something to repair, and has applied all that its table has.
-fn is_waiting(state: &PartitionState) -> bool {
+fn is_waiting<P>(state: &PartitionState<P>) -> bool {
     let caught_up = state
         .start
         .is_some_and(|start| state.expected.is_some_and(|next| next >= start.next));

@@ -64,7 +64,7 @@ pub(crate) struct CorrelateStage<S: Tables, T: Transport> {
     /// Where groups go that do not fit into memory, and how much each engine has.
     spill: Spill,
     memory_bytes: usize,
-    partitions: BTreeMap<Partition, PartitionState>,
+    partitions: BTreeMap<Partition, PartitionState<S::Part>>,
     checkpoint: CheckpointDelta,
     pending: usize,
     since: Instant,
@@ -261,7 +261,7 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
 
     async fn restore(&mut self, partition: Partition, start: Option<StartOffset>) -> Result<(), PipelineError> {
         let group = correlate_group(&self.config.kafka.group);
-        let engine = loop {
+        let (engine, parts) = loop {
             let parts = match self.store.correlation_state(&group, &partition).await {
                 Ok(parts) => parts,
                 Err(error) => {
@@ -276,7 +276,7 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
                 Ok((engine, committed_alerts)) => {
                     let engine = self.repairs.restored(engine, &self.config.correlation);
                     self.send(&committed_alerts).await?;
-                    break engine;
+                    break (engine, parts);
                 }
                 // A commit of whoever had the partition before may have replaced it between the two reads; what is read
                 // then is fenced by the offsets.
@@ -290,6 +290,7 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
             alerts: Vec::new(),
             caused: Vec::new(),
             expected: start.map(|start| start.resume),
+            state: parts,
             start,
             state_is_due: false,
             state_since: self.runtime.instant(),
@@ -366,6 +367,7 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
             alerts,
             caused,
             checkpoint,
+            follows,
             states,
         } = match gathered {
             Ok(gathered) => gathered,
@@ -378,7 +380,8 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
             group: &group,
             alerts: &alerts,
             checkpoint,
-            states,
+            follows,
+            states: states.clone(),
             now: self.runtime.now(),
         };
         let span = info_span!("commit_alerts", alerts = alerts.len());
@@ -388,7 +391,7 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
             Ok(committed) => {
                 self.not_before = self.runtime.instant() + (committed.log_time * LOG_TIME_FACTOR).min(MAX_PACE);
                 caused.into_iter().for_each(|written| self.metrics.alert_delay(written));
-                self.landed(&alerts, ranges).await
+                self.landed(&alerts, ranges, states).await
             }
             Err(CommitError::Fenced {
                 partition,
@@ -405,7 +408,12 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
     }
 
     /// Takes note of a commit that has landed, and sends its alerts.
-    async fn landed(&mut self, alerts: &[Alert], ranges: Vec<(Partition, OffsetRange)>) -> Result<(), PipelineError> {
+    async fn landed(
+        &mut self,
+        alerts: &[Alert],
+        ranges: Vec<(Partition, OffsetRange)>,
+        states: Vec<(Partition, Vec<S::Part>)>,
+    ) -> Result<(), PipelineError> {
         fail_point!("alerts.landed");
         let next: Vec<_> = ranges.iter().map(|(p, range)| (p.clone(), range.end)).collect();
         self.failed_commits = 0;
@@ -416,6 +424,11 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
                 let (next, resume) = (range.end, range.resume);
                 state.state_is_due &= resume < next;
                 state.start = Some(StartOffset { next, resume });
+            }
+        }
+        for (partition, parts) in states {
+            if let Some(state) = self.partitions.get_mut(&partition) {
+                state.state = Some(parts);
             }
         }
         self.metrics.alerts(alerts);

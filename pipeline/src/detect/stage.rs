@@ -182,6 +182,7 @@ impl DetectStage {
                 let mut names = Vec::with_capacity(partitions.len());
                 for (partition, start) in partitions {
                     self.stalls.restarted(Stage::Ingest, &partition, start.next, now);
+                    self.watermarks.restarted(&partition, start.next, now);
                     let reading = Reading::new(self.kinds.of(&partition.topic), Some(start));
                     self.partitions.insert(partition.clone(), reading);
                     names.push(partition);

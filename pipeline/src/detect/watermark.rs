@@ -97,6 +97,16 @@ impl Watermarks {
         }
     }
 
+    /// A partition is read again from `next`, which is where its table stands: further than was read, where another worker has
+    /// committed meanwhile.
+    pub fn restarted(&mut self, partition: &Partition, next: i64, now: Instant) {
+        if let Some(state) = self.partitions.get_mut(partition) {
+            state.active = now;
+            state.next = Some(next);
+            state.end = state.end.filter(|end| *end >= next);
+        }
+    }
+
     /// Takes note of the brokers' end of a partition.
     pub fn end_offset(&mut self, partition: &Partition, end: i64) {
         if let Some(state) = self.partitions.get_mut(partition) {
@@ -158,6 +168,20 @@ mod tests {
             native: Native::NONE,
             raw: "".into(),
         }
+    }
+
+    /// Somebody else has committed what was to be read: nothing more comes, and event time goes on with the clock.
+    #[test]
+    fn a_partition_that_others_have_read_to_its_end_does_not_hold_back_time() {
+        let now = Instant::now();
+        let partition = Partition::new("t", 0);
+        let mut watermarks = Watermarks::new(LatenessConfig::default());
+        watermarks.assigned(&partition, Some(3), now);
+        watermarks.end_offset(&partition, 13);
+        let later = now + Duration::from_secs(3_600);
+        assert_eq!(watermarks.advance(later, Timestamp::from_seconds(10_000)), []);
+        watermarks.restarted(&partition, 13, now);
+        assert_eq!(watermarks.advance(later, Timestamp::from_seconds(10_000)).len(), 1);
     }
 
     /// An end that is less than what was read since says nothing of what follows: a line in parts would be cut there.

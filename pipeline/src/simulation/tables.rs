@@ -86,6 +86,19 @@ fn ranges(checkpoint: &CheckpointDelta) -> String {
     checkpoint.iter().map(range).collect::<Vec<_>>().join(", ")
 }
 
+/// Where a commit follows another state than the one that the table has.
+fn fence_states(
+    states: &BTreeMap<Partition, Vec<u64>>,
+    follows: &[(Partition, Option<Vec<u64>>)],
+) -> Option<CommitError> {
+    let (partition, _) = follows.iter().find(|(of, known)| states.get(of) != known.as_ref())?;
+    Some(CommitError::Fenced {
+        partition: partition.clone(),
+        expected: 0,
+        found: 0,
+    })
+}
+
 fn move_on(standing: &mut BTreeMap<Partition, StartOffset>, checkpoint: &CheckpointDelta) {
     for (partition, range) in checkpoint.iter() {
         let (next, resume) = (range.end, range.resume);
@@ -214,7 +227,8 @@ impl Tables for SimulatedTables {
     async fn commit_alerts(&self, commit: AlertsCommit<'_, u64>) -> Result<Committed, CommitError> {
         let outcome = self
             .call(|durable| {
-                if let Some(fenced) = fence(&durable.signal_offsets, &commit.checkpoint) {
+                let states = fence_states(&durable.states, &commit.follows);
+                if let Some(fenced) = fence(&durable.signal_offsets, &commit.checkpoint).or(states) {
                     durable.fenced += 1;
                     return Err(fenced);
                 }

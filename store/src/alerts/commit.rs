@@ -11,7 +11,7 @@ use super::state::{Reference, StatePart, domain};
 use crate::commit::{Committed, fence, resume_txns, txns};
 use crate::data_file::{DataFileWriter, date_text, file_name, put_file};
 use crate::schema::TableSchema;
-use crate::table::{Add, Proposal, StatsBuilder};
+use crate::table::{Add, Proposal, Snapshot, StatsBuilder};
 use crate::tables::Tables;
 use crate::{CommitError, StoreError, TableName};
 
@@ -24,6 +24,9 @@ pub struct AlertsCommit<'a, P = StatePart> {
     pub alerts: &'a [Alert],
     /// The offsets of the signals topic that they came from.
     pub checkpoint: CheckpointDelta,
+    /// The state in the table that each of these partitions was read on from: a repair changes a state and moves no offset, so
+    /// that offsets alone do not tell whether another worker has committed one.
+    pub follows: Vec<(Partition, Option<Vec<P>>)>,
     /// The correlation state of partitions of the signals topic, as it is after these offsets, where it was written anew. For
     /// the others the checkpoint says from where on signals are to be read again after the state of an earlier commit.
     pub states: Vec<(Partition, Vec<P>)>,
@@ -37,22 +40,28 @@ pub struct AlertsCommit<'a, P = StatePart> {
 /// `domainMetadata` action: that survives Delta checkpoints, and readers of the table need not know it.
 ///
 /// # Errors
-/// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins; else the store failed.
+/// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins, or has another state than the one that
+/// this follows; else the store failed.
 pub(crate) async fn commit_alerts(tables: &Tables, commit: AlertsCommit<'_>) -> Result<Committed, CommitError> {
     let AlertsCommit {
         group,
         alerts,
         checkpoint,
+        follows,
         states,
         now,
     } = commit;
+    let admits = |snapshot: &Snapshot| {
+        fence(snapshot, group, &checkpoint)?;
+        fence_states(snapshot, group, &follows, &checkpoint)
+    };
     let snapshot = tables.alerts.snapshot().await?;
     let references: Vec<(String, Reference)> = states
         .into_iter()
         .map(|(partition, parts)| (domain(group, &partition), Reference { parts }))
         .collect();
     let mut written: Vec<String> = paths(references.iter().map(|(_, reference)| reference));
-    if let Err(fenced) = fence(&snapshot, group, &checkpoint) {
+    if let Err(fenced) = admits(&snapshot) {
         tables.discard(TableName::Alerts, &written).await;
         return Err(fenced);
     }
@@ -79,10 +88,7 @@ pub(crate) async fn commit_alerts(tables: &Tables, commit: AlertsCommit<'_>) -> 
         now,
     };
     let begun = Instant::now();
-    let landed = tables
-        .alerts
-        .commit(proposal, &|snapshot| fence(snapshot, group, &checkpoint))
-        .await;
+    let landed = tables.alerts.commit(proposal, &admits).await;
     if matches!(landed, Err(CommitError::Fenced { .. })) {
         tables.discard(TableName::Alerts, &written).await;
     }
@@ -97,6 +103,28 @@ pub(crate) async fn commit_alerts(tables: &Tables, commit: AlertsCommit<'_>) -> 
         stored_bytes,
         log_time,
     })
+}
+
+/// Refuses what follows another state than the one that the table has.
+fn fence_states(
+    snapshot: &Snapshot,
+    group: &str,
+    follows: &[(Partition, Option<Vec<StatePart>>)],
+    checkpoint: &CheckpointDelta,
+) -> Result<(), CommitError> {
+    for (partition, known) in follows {
+        let found = Reference::of(snapshot, &domain(group, partition)).map(|reference| reference.parts);
+        if found != *known {
+            let range = checkpoint.iter().find(|(own, _)| *own == partition);
+            let at = range.map_or(0, |(_, range)| range.start);
+            return Err(CommitError::Fenced {
+                partition: partition.clone(),
+                expected: at,
+                found: at,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The files of some states.

@@ -69,6 +69,7 @@ async fn put(store: &Store, alerts: &[Alert], start: i64, end: i64, states: Vec<
             group: "c",
             alerts,
             checkpoint: range(0, start, end),
+            follows: vec![],
             states,
             now: at(9),
         })
@@ -195,6 +196,7 @@ async fn the_state_is_that_of_the_offsets() {
         group: "c",
         alerts: &[],
         checkpoint: range(0, 5, 8),
+        follows: vec![],
         states: states(&store, &[(&p0, &["nine"])]).await,
         now: at(1),
     };
@@ -226,6 +228,7 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
         group: "c",
         alerts: &[],
         checkpoint,
+        follows: vec![],
         states,
         now: at(9),
     };
@@ -245,6 +248,35 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
     assert_eq!(store.signal_offsets("c").await.unwrap(), standing);
     assert_eq!(store.signal_groups().await.unwrap(), ["c".to_owned()].into());
     assert_eq!(files(dir.path(), ".state").len(), 1);
+}
+
+/// A repair changes a state and moves no offset: offsets alone do not tell that another worker has committed one.
+#[tokio::test]
+async fn who_follows_another_state_is_fenced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let p0 = Partition::new("logs", 0);
+    let written = states(&store, &[(&p0, &["one"])]).await;
+    put(&store, &[], 0, 5, written).await;
+    let one = store.correlation_state("c", &p0).await.unwrap();
+    let repair = async |follows| {
+        let mut checkpoint = CheckpointDelta::new();
+        checkpoint.begin(&p0, StartOffset::at(5));
+        let commit = AlertsCommit {
+            group: "c",
+            alerts: &[],
+            checkpoint,
+            follows: vec![(p0.clone(), follows)],
+            states: states(&store, &[(&p0, &["repaired"])]).await,
+            now: at(9),
+        };
+        store.commit_alerts(commit).await
+    };
+    assert!(matches!(repair(None).await, Err(CommitError::Fenced { .. })));
+    repair(one.clone()).await.unwrap();
+    assert!(matches!(repair(one).await, Err(CommitError::Fenced { .. })));
+    assert_eq!(state(&store, "c", &p0).await, Some(vec!["repaired".to_owned()]));
+    assert_eq!(files(dir.path(), ".state").len(), 1, "what was refused is gone");
 }
 
 #[tokio::test]

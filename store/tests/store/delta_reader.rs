@@ -80,6 +80,7 @@ async fn commit_everywhere(store: &Store, n: i64) {
             n % 3 * DAY + n,
         )],
         checkpoint: range(0, n, n + 1),
+        follows: vec![],
         states: vec![(partition, vec![part])],
         now: at(n),
     };

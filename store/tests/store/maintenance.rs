@@ -258,6 +258,7 @@ async fn alerts_and_dead_letters_are_compacted_too() {
                 group: "c",
                 alerts: &alerts,
                 checkpoint: range(0, i, i + 1),
+                follows: vec![],
                 states: vec![],
                 now: at(9),
             })
