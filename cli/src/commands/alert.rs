@@ -7,12 +7,13 @@ use anyhow::Result;
 use casebook_event::{Alert, Level, Retraction, Value};
 use casebook_store::{AlertFilter, Store};
 
-use crate::args::{AlertCommand, AlertListArgs, AlertShowArgs, OutputFormat};
+use crate::args::{AlertCommand, AlertListArgs, AlertShowArgs};
 use crate::commands::evidence;
-use crate::commands::timeline::Hints;
 use crate::exit_code::{self, usage};
+use crate::hints::Hints;
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, escape, notice};
-use crate::{stores, time_range};
+use crate::resolve::{stores, time_range};
 
 pub async fn run(command: AlertCommand) -> Result<ExitCode> {
     match command {

@@ -10,7 +10,7 @@ use casebook_event::{Timestamp, Value};
 use crate::args::{CorrelationCommand, CorrelationStateArgs};
 use crate::exit_code::{self, usage};
 use crate::output::{self, Rows, counted, notice};
-use crate::{rules, stores};
+use crate::resolve::{rules, stores};
 
 pub async fn run(command: CorrelationCommand) -> Result<ExitCode> {
     match command {

@@ -14,11 +14,13 @@ use casebook_pipeline::{
 use casebook_store::{AlertFilter, SearchRequest, Store, StoreConfig};
 use rdkafka::mocking::MockCluster;
 
-use crate::args::{DemoArgs, OutputFormat};
+use crate::args::DemoArgs;
 use crate::commands::alert;
 use crate::kafka_feed::{Feed, reached};
+use crate::output::OutputFormat;
 use crate::output::notice;
-use crate::{exit_code, output, rules};
+use crate::resolve::rules;
+use crate::{exit_code, output};
 
 /// How long ago the demo's half hour began: everything in it is over, so its alerts are final.
 const STORY_AGE: Duration = Duration::from_secs(75 * 60);

@@ -6,22 +6,23 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use casebook_event::{Alert, Confidence, EventId, Identifier, IdentifierKind, Source, Timestamp, Value};
-use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::args::{OutputFormat, StoreArgs, TimeArgs};
+use crate::args::{EntityCommand, EntityShowArgs, StoreArgs};
 use crate::commands::alert;
 use crate::commands::evidence::short;
-use crate::commands::timeline::{self, Hints, Subject};
+use crate::commands::timeline::{self, Subject};
 use crate::exit_code::{self, usage};
+use crate::hints::Hints;
 use crate::investigate::clusters::Clusters;
 use crate::investigate::entity_name::{EntityName, Kind};
 use crate::investigate::gather::{self, Read};
 use crate::investigate::learned::Pair;
 use crate::investigate::neighbours::{self, Neighbour, Neighbours};
 use crate::investigate::{MAX_EVENTS, wording};
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, counted, escape, notice};
-use crate::stores;
+use crate::resolve::stores;
 
 /// Neighbours of each kind that are shown.
 const MOST_NEIGHBOURS: usize = 5;
@@ -31,30 +32,6 @@ const MOST_BINDINGS: usize = 40;
 const MOST_DAYS: usize = 31;
 /// Alerts that a table shows, the gravest; JSON has them all.
 const MOST_ALERTS: usize = 15;
-
-#[derive(Debug, Subcommand)]
-pub enum EntityCommand {
-    /// Show what it is: first and last seen, events, alerts, what it was bound to, and its neighbours
-    Show(EntityShowArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct EntityShowArgs {
-    /// pod:NAMESPACE/NAME, container:ID, node:NAME, user:NAME, ip:ADDRESS, image:REF, process:NAME, sa:NAMESPACE/NAME,
-    /// namespace:NAME; or a bare name, whose kind is guessed
-    #[arg(value_name = "ENTITY")]
-    pub entity: String,
-    /// Only what is called so in this cluster; pod:CLUSTER/NAMESPACE/NAME says the same
-    #[arg(long, value_name = "NAME")]
-    pub cluster: Option<String>,
-    #[command(flatten)]
-    pub store: StoreArgs,
-    #[command(flatten)]
-    pub time: TimeArgs,
-    /// How to print: a table, or one JSON object
-    #[arg(long, short, value_enum, default_value = "table")]
-    pub output: OutputFormat,
-}
 
 pub async fn run(command: EntityCommand) -> Result<ExitCode> {
     match command {

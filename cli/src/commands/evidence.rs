@@ -7,26 +7,18 @@ use std::process::ExitCode;
 use anyhow::Result;
 use casebook_event::{Alert, EventId, Value};
 use casebook_store::{FoundEvent, Store};
-use clap::Args;
 
-use crate::args::{OutputArgs, OutputFormat, StoreArgs};
+use crate::args::EvidenceArgs;
 use crate::commands::alert;
-use crate::commands::timeline::{Hints, events_rows};
+use crate::commands::timeline::events_rows;
+use crate::exit_code;
+use crate::hints::Hints;
 use crate::investigate::entry::Entry;
 use crate::investigate::gather;
 use crate::investigate::story::{Line, tell};
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, counted, escape, notice};
-use crate::{exit_code, stores};
-
-#[derive(Debug, Args)]
-pub struct EvidenceArgs {
-    /// The alert's id, or enough of its beginning
-    pub id: String,
-    #[command(flatten)]
-    pub store: StoreArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
+use crate::resolve::stores;
 
 pub async fn run(args: EvidenceArgs) -> Result<ExitCode> {
     let store = stores::open_existing(&args.store).await?;

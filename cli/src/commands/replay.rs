@@ -12,7 +12,8 @@ use casebook_pipeline::Replay;
 use crate::args::ReplayArgs;
 use crate::exit_code::{self, usage};
 use crate::output::notice;
-use crate::{output, progress_bar, rules};
+use crate::resolve::rules;
+use crate::{output, progress_bar};
 
 /// Dead letters that are told one by one; the others are only counted.
 const MAX_REPORTED_DEAD_LETTERS: usize = 20;

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use casebook_event::{Alert, Source, Value};
 use casebook_store::{AlertFilter, SearchRequest, Store};
-use clap::Args;
 
-use crate::args::{OutputArgs, OutputFormat, StoreArgs, TimeArgs};
+use crate::args::{StoreArgs, TimeArgs, TimelineArgs};
 use crate::commands::alert;
 use crate::commands::evidence::short;
 use crate::exit_code::{self, usage};
+use crate::hints::Hints;
 use crate::investigate::alerts::{cited, concerns};
 use crate::investigate::clusters::Clusters;
 use crate::investigate::entity_name::{Asked, EntityName, Kind, parse};
@@ -21,42 +21,15 @@ use crate::investigate::gather::{self, Scope};
 use crate::investigate::learned::Learned;
 use crate::investigate::story::{Line, tell};
 use crate::investigate::{AROUND_NANOS, MAX_EVENTS, subjects, wording};
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, counted, escape, notice};
-use crate::{stores, time_range, unreadable};
+use crate::resolve::{stores, time_range};
+use crate::unreadable;
 
 /// Lines that are printed where no limit is said.
 const DEFAULT_LIMIT: usize = 200;
 /// Most events of which the record is read, since no field says what happened: the newest.
 const MAX_RECORDS: usize = 2_000;
-
-#[derive(Debug, Args)]
-pub struct TimelineArgs {
-    /// pod:NAMESPACE/NAME, container:ID, node:NAME, user:NAME, ip:ADDRESS, image:REF, process:NAME, sa:NAMESPACE/NAME,
-    /// namespace:NAME, alert:ID, event:ID; or a bare name, whose kind is guessed
-    #[arg(value_name = "ENTITY")]
-    pub entity: String,
-    /// Only what is called so in this cluster; pod:CLUSTER/NAMESPACE/NAME says the same
-    #[arg(long, value_name = "NAME")]
-    pub cluster: Option<String>,
-    #[command(flatten)]
-    pub store: StoreArgs,
-    #[command(flatten)]
-    pub time: TimeArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Only these sources
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub source: Vec<Source>,
-    /// Print at most so many lines, the latest; 200 where --all does not ask for every event
-    #[arg(long)]
-    pub limit: Option<usize>,
-    /// Every event on a line of its own
-    #[arg(long)]
-    pub all: bool,
-    /// Also events that have the name anywhere in their text
-    #[arg(long)]
-    pub text: bool,
-}
 
 pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
     let mut scope = scope(&args.time, &args.source)?;
@@ -437,52 +410,4 @@ fn whole_rows(lines: &[Line]) -> Rows {
         });
     }
     rows
-}
-
-/// Commands to go on with, printed to stderr.
-pub struct Hints {
-    /// What stands above them.
-    pub head: String,
-    store: String,
-    lines: Vec<String>,
-}
-
-impl Hints {
-    /// None yet; each will name the store where it is not the one that is taken without.
-    pub fn new(place: &StoreArgs) -> Self {
-        let by_itself = std::env::var("CASEBOOK_STORE").unwrap_or_else(|_| "./casebook-data".to_owned());
-        let store = if place.store == by_itself {
-            String::new()
-        } else {
-            format!(" --store {}", wording::shell_word(&place.store))
-        };
-        Self {
-            head: "Next:".to_owned(),
-            store,
-            lines: Vec::new(),
-        }
-    }
-
-    /// Adds a command by its words.
-    pub fn add(&mut self, words: &[&str]) {
-        self.add_with(words, "");
-    }
-
-    /// Adds a command with a remark behind it.
-    pub fn add_with(&mut self, words: &[&str], remark: &str) {
-        let words: Vec<String> = words.iter().map(|word| wording::shell_word(word)).collect();
-        let line = format!("casebook {}{} {remark}", words.join(" "), self.store);
-        self.lines.push(line.trim_end().to_owned());
-    }
-
-    /// Prints them.
-    pub fn print(&self) {
-        if self.lines.is_empty() {
-            return;
-        }
-        notice!("{}", self.head);
-        for line in &self.lines {
-            notice!("  {}", escape(line));
-        }
-    }
 }

@@ -111,16 +111,6 @@ pub fn gap(from: Timestamp, to: Timestamp) -> String {
     format!("· · · {} without events · · ·", span(from, to))
 }
 
-/// A word of a command line as a shell takes it for itself: names come out of logs, and commands are pasted.
-pub fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,12 +131,5 @@ mod tests {
         assert_eq!(brief(time), "2026-11-24T10:05:12.123Z");
         assert_eq!(until(time, time), "10:05:12");
         assert_eq!(until(time, Timestamp::from_seconds(0)), "2026-11-24T10:05:12.123Z");
-    }
-
-    #[test]
-    fn pasted_names_run_nothing() {
-        assert_eq!(shell_word("pod:prod/web-1"), "pod:prod/web-1");
-        assert_eq!(shell_word("user:a$(id)"), "'user:a$(id)'");
-        assert_eq!(shell_word("user:a';id;'"), "'user:a'\\'';id;'\\'''");
     }
 }

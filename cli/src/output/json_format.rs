@@ -5,7 +5,8 @@ use std::io::Write;
 use anyhow::Result;
 use casebook_event::Value;
 
-use super::{Rows, escape_json};
+use super::escaping::escape_json;
+use super::rows::Rows;
 
 pub fn write_rows(rows: &Rows, out: &mut impl Write) -> Result<()> {
     for row in &rows.rows {

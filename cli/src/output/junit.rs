@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::Result;
 use casebook_pipeline::TestOutcome;
 
-use super::is_dangerous;
+use super::escaping::is_dangerous;
 
 /// Writes a suite for each rule file; `why` is the text of a failure.
 pub fn write(outcomes: &[TestOutcome], why: &dyn Fn(&TestOutcome) -> String, out: &mut impl Write) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::args::RuleExplainArgs;
 use crate::commands::replay::report_dead_letters;
 use crate::exit_code::{self, usage};
 use crate::output::{self, counted, escape, notice};
-use crate::rules;
+use crate::resolve::rules;
 
 pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     let kind: SourceKind = args

@@ -7,7 +7,7 @@ use anyhow::Result;
 use casebook_event::Value;
 use casebook_store::{FilesRead, SearchRequest, Store, Tally, TallyBy};
 
-use super::{SearchArgs, SearchFormat};
+use crate::args::{SearchArgs, SearchFormat};
 use crate::exit_code::usage;
 use crate::output::{self, Rows, histogram, notice};
 use crate::unreadable;

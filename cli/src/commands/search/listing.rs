@@ -6,8 +6,9 @@ use anyhow::Result;
 use casebook_event::{FieldId, FieldRef, Value};
 use casebook_store::{ALIASES, FoundEvent, to_parquet};
 
-use super::{SearchArgs, SearchFormat, write_binary};
-use crate::args::OutputFormat;
+use crate::args::{SearchArgs, SearchFormat};
+use crate::exit_code::usage;
+use crate::output::OutputFormat;
 use crate::output::{self, Rows};
 
 /// What a table shows where no fields are named.
@@ -40,7 +41,12 @@ fn rows(events: &[FoundEvent], columns: Vec<String>) -> Rows {
 /// Prints events in the order in which they are given.
 pub fn print(events: &[FoundEvent], args: &SearchArgs) -> Result<()> {
     match args.output {
-        SearchFormat::Parquet if args.fields.is_empty() => write_binary(&to_parquet(events)?),
+        SearchFormat::Parquet if args.fields.is_empty() => match output::write_binary(&to_parquet(events)?)? {
+            true => Ok(()),
+            false => Err(usage(
+                "a Parquet file is nothing for a terminal: write it to a file with > events.parquet",
+            )),
+        },
         SearchFormat::Json if args.fields.is_empty() => {
             let mut out = output::lines();
             for event in events {

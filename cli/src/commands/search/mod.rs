@@ -5,103 +5,22 @@ mod coverage;
 mod listing;
 mod saved;
 
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use casebook_event::Source;
 use casebook_store::{FilesRead, Follow, FoundEvent, SearchRequest, Store};
-use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, ValueEnum};
 
-use crate::args::{OutputFormat, StoreArgs, TimeArgs};
+use crate::args::{SearchArgs, SearchFormat};
 use crate::exit_code::{self, usage};
 use crate::output::{counted, notice};
-use crate::{stores, time_range, unreadable};
+use crate::resolve::{stores, time_range};
+use crate::unreadable;
 
 /// How often a search that is followed looks for more.
 const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 /// Most events that are sorted by a field: those of them that matter are chosen by time.
 const MAX_SORTED: usize = 100_000;
-
-#[derive(Debug, Args)]
-pub struct SearchArgs {
-    /// What to find: words, "phrases", field:value, ranges, AND, OR, NOT, ( ), * and ?; @name for a saved one; nothing for all. See docs/query-language.md
-    #[arg(value_name = "QUERY")]
-    query: Vec<String>,
-    #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    time: TimeArgs,
-    /// How to print
-    #[arg(long, short, value_enum, default_value = "table")]
-    output: SearchFormat,
-    /// Only these sources
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    source: Vec<Source>,
-    /// Only these fields, by ECS name, short name or path into the source's record
-    #[arg(long, value_name = "FIELD", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
-    fields: Vec<String>,
-    /// Print at most so many events, or groups
-    #[arg(long, short = 'n', default_value_t = 50)]
-    limit: usize,
-    /// Order: `-time` (newest first), `time` (oldest first), or a field, with `-` in front for downwards
-    #[arg(long, value_name = "FIELD", default_value = "-time", allow_hyphen_values = true)]
-    sort: String,
-    /// Print only how many events match
-    #[arg(long, conflicts_with_all = ["histogram", "top", "follow"])]
-    count: bool,
-    /// Count the events of each span of time: 5m, 1h, 1d
-    #[arg(long, value_name = "SPAN", conflicts_with = "follow")]
-    histogram: Option<String>,
-    /// Count the most frequent values of these fields (of their combinations, where there are several)
-    #[arg(long, value_name = "FIELD", value_delimiter = ',', conflicts_with = "follow", value_parser = NonEmptyStringValueParser::new())]
-    top: Vec<String>,
-    /// Go on, and print what is committed from now on, until Ctrl-C
-    #[arg(long, short)]
-    follow: bool,
-    /// Say on stderr what was read for the answer
-    #[arg(long)]
-    explain: bool,
-    /// Exit with 1 where the answer may lack something
-    #[arg(long)]
-    strict: bool,
-    /// Keep the query under this name: `search @NAME` runs it
-    #[arg(long, value_name = "NAME")]
-    save: Option<String>,
-    /// List the saved queries
-    #[arg(long)]
-    saved: bool,
-}
-
-/// How events are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum SearchFormat {
-    /// Aligned columns
-    Table,
-    /// One JSON object a line
-    #[value(alias = "ndjson", alias = "jsonl")]
-    Json,
-    /// Comma-separated values with a header (RFC 4180)
-    Csv,
-    /// A Parquet file with the columns of the events table
-    Parquet,
-}
-
-impl SearchFormat {
-    /// The format of what is no list of events.
-    fn of_rows(self) -> Result<OutputFormat> {
-        match self {
-            Self::Table => Ok(OutputFormat::Table),
-            Self::Json => Ok(OutputFormat::Json),
-            Self::Csv => Ok(OutputFormat::Csv),
-            Self::Parquet => Err(usage(
-                "--output parquet is for whole events: leave out --fields and what counts",
-            )),
-        }
-    }
-}
 
 pub async fn run(args: SearchArgs) -> Result<ExitCode> {
     if args.saved {
@@ -240,17 +159,4 @@ async fn follow(args: &SearchArgs, store: &Store, request: SearchRequest) -> Res
         last.clear();
         lines.print(&new)?;
     }
-}
-
-/// Writes bytes that no terminal should be given.
-fn write_binary(bytes: &[u8]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    if out.is_terminal() {
-        return Err(usage(
-            "a Parquet file is nothing for a terminal: write it to a file with > events.parquet",
-        ));
-    }
-    out.write_all(bytes)?;
-    out.flush()?;
-    Ok(())
 }

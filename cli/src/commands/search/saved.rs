@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use casebook_event::Value;
 
-use crate::args::OutputFormat;
 use crate::exit_code::{self, usage};
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, notice};
 
 /// Longest file of saved queries, in bytes.
