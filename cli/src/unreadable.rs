@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use anyhow::Result;
-use casebook_store::{FoundEvent, SearchRequest, Store, UnreadableFile};
+use casebook_event::Event;
+use casebook_store::{SearchRequest, Store, UnreadableFile};
 
 use crate::output::{escape, notice};
 
@@ -37,7 +38,7 @@ pub fn count() -> usize {
 }
 
 /// The events that a search finds in the files that can be read.
-pub async fn search(store: &Store, request: SearchRequest) -> Result<Vec<FoundEvent>> {
+pub async fn search(store: &Store, request: SearchRequest) -> Result<Vec<Event>> {
     let answer = store.search(request).await?;
     tell(&answer.unreadable);
     Ok(answer.rows)

@@ -3,7 +3,7 @@
 use casebook_event::Event;
 
 use crate::table::DataFileWriter;
-use crate::{FoundEvent, StoreConfig, StoreError, TableName, record_batch};
+use crate::{StoreConfig, StoreError, TableName, record_batch};
 
 /// Rows of one record batch.
 const BATCH_ROWS: usize = 8 * 1024;
@@ -12,11 +12,10 @@ const BATCH_ROWS: usize = 8 * 1024;
 ///
 /// # Errors
 /// They cannot be encoded.
-pub fn to_parquet(events: &[FoundEvent]) -> Result<Vec<u8>, StoreError> {
+pub fn to_parquet(events: &[Event]) -> Result<Vec<u8>, StoreError> {
     let mut writer = DataFileWriter::new(TableName::Events, &StoreConfig::default(), events.len())?;
     for chunk in events.chunks(BATCH_ROWS) {
-        let events: Vec<Event> = chunk.iter().map(FoundEvent::to_event).collect();
-        let events: Vec<&Event> = events.iter().collect();
+        let events: Vec<&Event> = chunk.iter().collect();
         writer.write(&record_batch::events(&events)?)?;
     }
     Ok(writer.finish()?.bytes)

@@ -50,8 +50,8 @@ pub use export::to_parquet;
 pub use index::index_terms;
 pub use kept::{KeptCommit, KeptCommitted, KeptSignals, KeySpan};
 pub use query::{
-    ALIASES, FieldAlias, FilesRead, Follow, FoundEvent, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow,
-    UnreadableFile, check_query, query_matches,
+    ALIASES, FieldAlias, FilesRead, Follow, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow, UnreadableFile,
+    check_query, query_matches,
 };
 pub use read_to_end::{ReadToEnd, TopicCoverage};
 pub use sql::{SqlAnswer, SqlLimits, resident_bytes};

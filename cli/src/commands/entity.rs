@@ -83,7 +83,7 @@ async fn show(args: EntityShowArgs) -> Result<ExitCode> {
         seen = Some(seen.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
         let day = Timestamp::from_seconds(i64::from(time.days()).saturating_mul(86_400));
         *days.entry((day, event.source)).or_default() += 1;
-        ids.insert(event.event_id);
+        ids.insert(event.id);
         neighbours.count(&event);
         clusters.count(&event);
     })

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use casebook_event::{Alert, EventId, Value};
-use casebook_store::{FoundEvent, Store};
+use casebook_event::{Alert, Event, EventId, Value};
+use casebook_store::Store;
 
 use crate::args::EvidenceArgs;
 use crate::commands::alert;
@@ -53,15 +53,15 @@ pub fn short(alert: &Alert) -> &str {
 }
 
 /// The events that an alert cites and that are in the store, in order of time.
-async fn fetch(store: &Store, alert: &Alert) -> Result<Vec<FoundEvent>> {
+async fn fetch(store: &Store, alert: &Alert) -> Result<Vec<Event>> {
     let cited = alert.evidence.iter().map(|evidence| (evidence.time, evidence.event_id));
     let found = gather::by_ids(store, cited.collect()).await?;
-    let mut found: Vec<FoundEvent> = found.into_values().collect();
-    found.sort_by_key(|event| (event.time, event.event_id));
+    let mut found: Vec<Event> = found.into_values().collect();
+    found.sort_by_key(|event| (event.time, event.id));
     Ok(found)
 }
 
-fn print(alert: &Alert, found: &[FoundEvent], format: OutputFormat) -> Result<()> {
+fn print(alert: &Alert, found: &[Event], format: OutputFormat) -> Result<()> {
     match format {
         OutputFormat::Json => {
             let mut out = output::lines();
@@ -79,11 +79,8 @@ fn print(alert: &Alert, found: &[FoundEvent], format: OutputFormat) -> Result<()
             output::print(&events_rows(&lines), format)?;
         }
         OutputFormat::Csv => {
-            let rule = |event: &FoundEvent| {
-                let cited = alert
-                    .evidence
-                    .iter()
-                    .find(|evidence| evidence.event_id == event.event_id);
+            let rule = |event: &Event| {
+                let cited = alert.evidence.iter().find(|evidence| evidence.event_id == event.id);
                 cited.map_or(Value::Null, |evidence| Value::str(&evidence.rule_id))
             };
             let mut rows = Rows::new(&[
@@ -94,7 +91,7 @@ fn print(alert: &Alert, found: &[FoundEvent], format: OutputFormat) -> Result<()
                 rows.rows.push(vec![
                     Value::from(event.time.to_string()),
                     Value::str(event.source.name()),
-                    Value::from(event.event_id.to_string()),
+                    Value::from(event.id.to_string()),
                     Value::from(event.position.to_string()),
                     rule(event),
                     Value::from(entry.who),
@@ -108,8 +105,8 @@ fn print(alert: &Alert, found: &[FoundEvent], format: OutputFormat) -> Result<()
     Ok(())
 }
 
-fn report_missing(alert: &Alert, found: &[FoundEvent]) {
-    let known: BTreeSet<EventId> = found.iter().map(|event| event.event_id).collect();
+fn report_missing(alert: &Alert, found: &[Event]) {
+    let known: BTreeSet<EventId> = found.iter().map(|event| event.id).collect();
     let missing: Vec<_> = alert
         .evidence
         .iter()

@@ -61,7 +61,7 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode> {
     let mut clusters = Clusters::default();
     let read = gather::visit(&store, &query, &scope, MAX_EVENTS, entry::FIELDS, &mut |event| {
         if Entry::is_in_record(&event) && in_record.len() < MAX_RECORDS {
-            in_record.push((event.time, event.event_id));
+            in_record.push((event.time, event.id));
         }
         entries.push(Entry::of(&event));
         clusters.count(&event);

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use casebook_event::{FieldId, Source};
-use casebook_store::FoundEvent;
+use casebook_event::{Event, FieldId, Source};
 
 use super::entity_name::{EntityName, Kind};
 use crate::output::{counted, escape};
@@ -17,7 +16,7 @@ pub struct Clusters(BTreeMap<String, usize>);
 
 impl Clusters {
     /// Counts an event.
-    pub fn count(&mut self, event: &FoundEvent) {
+    pub fn count(&mut self, event: &Event) {
         // A cloud's log is about an account: the cluster that it names is what was asked for.
         if matches!(
             event.source,
@@ -25,7 +24,7 @@ impl Clusters {
         ) {
             return;
         }
-        let name = event.field(FieldId::OrchestratorClusterName);
+        let name = event.fields.get(FieldId::OrchestratorClusterName);
         *self
             .0
             .entry(name.map(|name| name.to_text().into_owned()).unwrap_or_default())

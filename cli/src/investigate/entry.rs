@@ -1,7 +1,6 @@
 //! One event as a line of a story: who did what to what, and how it went.
 
-use casebook_event::{EventId, FieldId, Source, Timestamp};
-use casebook_store::FoundEvent;
+use casebook_event::{Event, EventId, FieldId, Source, Timestamp};
 
 /// Longest text of an event's detail, in characters.
 const MAX_DETAIL_CHARS: usize = 160;
@@ -76,8 +75,8 @@ pub struct Entry {
 
 impl Entry {
     /// What an event says, of which [`FIELDS`] were read, and the record where [`Entry::is_in_record`].
-    pub fn of(event: &FoundEvent) -> Self {
-        let text = |id: FieldId| event.field(id).map(|value| value.to_text().into_owned());
+    pub fn of(event: &Event) -> Self {
+        let text = |id: FieldId| event.fields.get(id).map(|value| value.to_text().into_owned());
         let (who, user) = who(event, &text);
         let from = text(FieldId::SourceIp).or_else(|| text(FieldId::SourceAddress));
         let method = text(FieldId::HttpRequestMethod).filter(|_| event.source != Source::KubernetesAudit);
@@ -110,7 +109,7 @@ impl Entry {
         ]
         .join("\u{1f}");
         Self {
-            id: event.event_id,
+            id: event.id,
             time: event.time,
             source: event.source,
             who,
@@ -127,7 +126,7 @@ impl Entry {
     }
 
     /// Whether no field of an event says what happened, so that its record must.
-    pub fn is_in_record(event: &FoundEvent) -> bool {
+    pub fn is_in_record(event: &Event) -> bool {
         let silent = [
             FieldId::Message,
             FieldId::EventAction,
@@ -138,7 +137,7 @@ impl Entry {
             event.source,
             Source::KubernetesAudit | Source::CloudTrail | Source::ContainerStats
         );
-        !has_own_words && silent.iter().all(|id| event.field(*id).is_none())
+        !has_own_words && silent.iter().all(|id| event.fields.get(*id).is_none())
     }
 
     /// What was done, without the object: `get pods/exec`.
@@ -151,7 +150,7 @@ impl Entry {
 type Text<'a> = &'a dyn Fn(FieldId) -> Option<String>;
 
 /// Who acted as it is shown, and the user's plain name.
-fn who(event: &FoundEvent, text: Text<'_>) -> (String, Option<String>) {
+fn who(event: &Event, text: Text<'_>) -> (String, Option<String>) {
     let user = text(FieldId::UserName);
     if let Some(user) = &user {
         let shown = match text(FieldId::UserEffectiveName) {
@@ -225,7 +224,7 @@ fn is_process(source: Source) -> bool {
     matches!(source, Source::Auditd | Source::Falco | Source::Tetragon | Source::Auth)
 }
 
-fn detail(event: &FoundEvent, text: Text<'_>) -> Option<String> {
+fn detail(event: &Event, text: Text<'_>) -> Option<String> {
     if let Some(command) = text(FieldId::ProcessCommandLine) {
         return Some(format!("$ {}", shortened(&command)));
     }
@@ -240,7 +239,7 @@ fn detail(event: &FoundEvent, text: Text<'_>) -> Option<String> {
         // Its message is the API server's about its own answer; the action and object say it all.
         Source::KubernetesAudit | Source::CloudTrail => text(FieldId::ErrorType),
         Source::ContainerStats => None,
-        _ => text(FieldId::Message).or_else(|| Entry::is_in_record(event).then(|| event.raw.clone())),
+        _ => text(FieldId::Message).or_else(|| Entry::is_in_record(event).then(|| event.raw.to_string())),
     };
     let parts: Vec<String> = [place, said].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| shortened(&parts.join(" ")))
@@ -273,7 +272,7 @@ const PROBED: &[&str] = &[
 ];
 const PROBERS: &[&str] = &["kube-probe/", "ELB-HealthChecker/", "GoogleHC/", "Prometheus/"];
 
-fn is_routine(event: &FoundEvent, user: Option<&str>, text: Text<'_>) -> bool {
+fn is_routine(event: &Event, user: Option<&str>, text: Text<'_>) -> bool {
     if event.source == Source::ContainerStats {
         return true;
     }
@@ -314,7 +313,7 @@ fn is_routine(event: &FoundEvent, user: Option<&str>, text: Text<'_>) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use casebook_event::{Position, Value};
+    use casebook_event::{Native, Position, Value};
 
     use super::*;
 
@@ -331,7 +330,8 @@ pub(super) mod tests {
                 for values in [values.as_slice(), &[(more, "x-1")]] {
                     let whole = event(source, 7, values);
                     let mut read = whole.clone();
-                    read.fields.retain(|(id, _)| FIELDS.contains(id));
+                    let fields = whole.fields.iter().filter(|(id, _)| FIELDS.contains(id));
+                    read.fields = fields.map(|(id, value)| (id, value.clone())).collect();
                     assert_eq!(
                         Entry::is_in_record(&read),
                         Entry::is_in_record(&whole),
@@ -346,11 +346,9 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::investigate) fn event(source: Source, seconds: i64, fields: &[(FieldId, &str)]) -> FoundEvent {
-        let mut fields: Vec<(FieldId, Value)> = fields.iter().map(|(id, text)| (*id, Value::str(text))).collect();
-        fields.sort_by_key(|(id, _)| *id);
-        FoundEvent {
-            event_id: EventId::from_u128(u128::from(seconds.unsigned_abs())),
+    pub(in crate::investigate) fn event(source: Source, seconds: i64, fields: &[(FieldId, &str)]) -> Event {
+        Event {
+            id: EventId::from_u128(u128::from(seconds.unsigned_abs())),
             time: Timestamp::from_seconds(seconds),
             ingested: Timestamp::from_seconds(seconds),
             source,
@@ -360,7 +358,8 @@ pub(super) mod tests {
                 offset: seconds,
                 index: 0,
             },
-            fields,
+            fields: fields.iter().map(|(id, text)| (*id, Value::str(text))).collect(),
+            native: Native::NONE,
             raw: "raw text".into(),
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Result;
-use casebook_event::{EventId, FieldId, Source, Timestamp};
-use casebook_store::{FoundEvent, SearchRequest, Store};
+use casebook_event::{Event, EventId, FieldId, Source, Timestamp};
+use casebook_store::{SearchRequest, Store};
 
 use super::entity_name::{EntityName, Kind};
 use super::entity_query::{self, Clause, EntityQuery, Test};
@@ -48,7 +48,7 @@ pub async fn count(store: &Store, query: &EntityQuery, scope: &Scope) -> Result<
 const IDS_OF_A_QUERY: usize = 150;
 
 /// Reads events whole, by id and time. What came twice may be there twice, and is told once.
-pub async fn by_ids(store: &Store, mut wanted: Vec<(Timestamp, EventId)>) -> Result<BTreeMap<EventId, FoundEvent>> {
+pub async fn by_ids(store: &Store, mut wanted: Vec<(Timestamp, EventId)>) -> Result<BTreeMap<EventId, Event>> {
     // Those of about the same time are in the same files.
     wanted.sort_unstable();
     wanted.dedup();
@@ -64,7 +64,7 @@ pub async fn by_ids(store: &Store, mut wanted: Vec<(Timestamp, EventId)>) -> Res
             ..SearchRequest::default()
         };
         let rows = unreadable::search(store, request).await?;
-        found.extend(rows.into_iter().map(|row| (row.event_id, row)));
+        found.extend(rows.into_iter().map(|row| (row.id, row)));
     }
     Ok(found)
 }
@@ -89,7 +89,7 @@ pub async fn visit(
     scope: &Scope,
     most: usize,
     fields: &'static [FieldId],
-    visit: &mut (dyn FnMut(FoundEvent) + Send),
+    visit: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Read> {
     let (query, _) = query.write();
     let mut read = Read::default();
@@ -110,7 +110,7 @@ pub async fn visit(
         let oldest = rows.last().map(|row| row.time);
         let before = read.events;
         for row in rows {
-            if !seen.insert(row.event_id) {
+            if !seen.insert(row.id) {
                 continue;
             }
             if read.events >= most {
@@ -178,7 +178,7 @@ async fn look(
     telling: &mut Telling,
     learned: &mut Learned,
 ) -> Result<Read> {
-    let mut add = |event: FoundEvent| telling.add(&event);
+    let mut add = |event: Event| telling.add(&event);
     let mut read = visit(store, query, scope, MAX_LEARNED_EVENTS, telling::FIELDS, &mut add).await?;
     let (wanted, cut) = telling.take();
     read.cut |= cut;

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use casebook_event::FieldId;
-use casebook_store::FoundEvent;
+use casebook_event::{Event, FieldId};
 
 /// The fields in which neighbours are named.
 pub const FIELDS: &[FieldId] = &[
@@ -64,9 +63,9 @@ pub struct Neighbours {
 
 impl Neighbours {
     /// Counts what an event names.
-    pub fn count(&mut self, event: &FoundEvent) {
+    pub fn count(&mut self, event: &Event) {
         for (kind, fields) in COUNTED {
-            let Some(value) = fields.iter().find_map(|id| event.field(*id)) else {
+            let Some(value) = fields.iter().find_map(|id| event.fields.get(*id)) else {
                 continue;
             };
             let mut value = value.to_text().into_owned();
@@ -107,8 +106,8 @@ impl Neighbours {
 }
 
 /// The namespace of the pod that an event names: that of the account in an audit event that is not about a pod.
-fn pod_namespace(event: &FoundEvent) -> Option<String> {
-    let text = |id| event.field(id).map(|value| value.to_text().into_owned());
+fn pod_namespace(event: &Event) -> Option<String> {
+    let text = |id| event.fields.get(id).map(|value| value.to_text().into_owned());
     let about_pod = text(FieldId::OrchestratorResourceType).is_none_or(|kind| kind == "pods");
     if about_pod {
         return text(FieldId::OrchestratorNamespace);

@@ -1,7 +1,6 @@
 //! What an alert or an event is about: who acted, from where, on what.
 
-use casebook_event::{Alert, FieldId, Source};
-use casebook_store::FoundEvent;
+use casebook_event::{Alert, Event, FieldId, Source};
 
 use super::entity_query::{ADDRESSES, CLUSTER, Clause, EntityQuery, Test, short_id};
 
@@ -23,10 +22,10 @@ pub fn of_alert(alert: &Alert) -> EntityQuery {
 }
 
 /// An event, and those about whom and what it names.
-pub fn of_event(event: &FoundEvent) -> EntityQuery {
+pub fn of_event(event: &Event) -> EntityQuery {
     let mut query = EntityQuery::default();
-    query.ids.push(event.event_id.to_string());
-    let text = |id: FieldId| event.field(id).map(|value| value.to_text().into_owned());
+    query.ids.push(event.id.to_string());
+    let text = |id: FieldId| event.fields.get(id).map(|value| value.to_text().into_owned());
     add(event.source, &text, &mut query);
     query
 }

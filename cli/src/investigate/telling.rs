@@ -6,8 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use casebook_event::{EventId, FieldId, Source, Timestamp};
-use casebook_store::FoundEvent;
+use casebook_event::{Event, EventId, FieldId, Source, Timestamp};
 
 /// Most events that are read whole, the newest of those that matter.
 const MAX_WHOLE_EVENTS: usize = 300;
@@ -89,11 +88,11 @@ pub struct Wanted {
 
 impl Telling {
     /// Takes in an event of which [`FIELDS`] were read; one that was seen before is passed over.
-    pub fn add(&mut self, event: &FoundEvent) {
-        if tells_nothing(event.source) || !self.seen.insert(event.event_id) {
+    pub fn add(&mut self, event: &Event) {
+        if tells_nothing(event.source) || !self.seen.insert(event.id) {
             return;
         }
-        let this = (event.time, event.event_id);
+        let this = (event.time, event.id);
         let alike = self.alike.entry(key(event)).or_insert(Alike {
             first: this,
             last: this,
@@ -138,8 +137,8 @@ fn tells_nothing(source: Source) -> bool {
 
 /// The fields in which events are alike that tell the same; `None` where an event may tell of something that none of its fields
 /// has: an object that was written, a session that began.
-fn telling_fields(event: &FoundEvent) -> Option<&'static [FieldId]> {
-    let text = |id| event.field(id).map(|value| value.to_text()).unwrap_or_default();
+fn telling_fields(event: &Event) -> Option<&'static [FieldId]> {
+    let text = |id| event.fields.get(id).map(|value| value.to_text()).unwrap_or_default();
     let action = text(FieldId::EventAction);
     match event.source {
         Source::KubernetesAudit => {
@@ -155,15 +154,15 @@ fn telling_fields(event: &FoundEvent) -> Option<&'static [FieldId]> {
     }
 }
 
-fn key(event: &FoundEvent) -> String {
+fn key(event: &Event) -> String {
     let mut key = String::from(event.source.name());
     let Some(fields) = telling_fields(event) else {
-        key.push_str(&event.event_id.to_string());
+        key.push_str(&event.id.to_string());
         return key;
     };
     for &id in fields {
         key.push('\u{1f}');
-        if let Some(value) = event.field(id) {
+        if let Some(value) = event.fields.get(id) {
             key.push_str(&value.to_text());
         }
     }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::io;
 
+use casebook_event::Event;
 use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectStoreExt};
 
 use crate::index::tokenizer::{record_text, visit_terms};
 use crate::index::{Bundle, BundleBytes, IndexReader, bundle_path, indexed_columns};
 use crate::limits::MAX_BUNDLE_BYTES;
-use crate::query::{FoundEvent, RowSet, candidate_rows, query_matches};
+use crate::query::{RowSet, candidate_rows, query_matches};
 use crate::table::DataFile;
 use crate::{Store, StoreError};
 
@@ -45,7 +46,7 @@ impl Store {
         &self,
         file: &DataFile,
         rows: Option<u64>,
-        samples: Vec<(u32, FoundEvent)>,
+        samples: Vec<(u32, Event)>,
     ) -> Result<Result<(), Fault>, StoreError> {
         let bytes = match self.index_bytes(file).await {
             Ok(bytes) => bytes,
@@ -79,7 +80,7 @@ impl Store {
     }
 }
 
-fn check(bytes: BundleBytes, rows: Option<u64>, samples: &[(u32, FoundEvent)]) -> Result<(), Fault> {
+fn check(bytes: BundleBytes, rows: Option<u64>, samples: &[(u32, Event)]) -> Result<(), Fault> {
     let bundle = Bundle::open(bytes)?;
     bundle.verify()?;
     if !indexed_columns().eq(bundle.directory.columns.iter().map(String::as_str)) {
@@ -107,12 +108,12 @@ fn check(bytes: BundleBytes, rows: Option<u64>, samples: &[(u32, FoundEvent)]) -
 }
 
 /// Queries that find an event: its id, and some of its words.
-fn questions(event: &FoundEvent) -> Vec<String> {
+fn questions(event: &Event) -> Vec<String> {
     let text = record_text(&event.raw);
     let mut words: Vec<String> = Vec::new();
     visit_terms(&text, &mut |term| words.push(term.text.to_owned()));
     let stride = words.len().div_ceil(SAMPLED_WORDS).max(1);
-    let mut questions = vec![format!("event_id:{}", event.event_id)];
+    let mut questions = vec![format!("event_id:{}", event.id)];
     questions.extend(words.iter().step_by(stride).map(|word| format!("\"{word}\"")));
     questions
 }

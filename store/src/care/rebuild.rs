@@ -86,7 +86,7 @@ impl Store {
         while let Some(batch) = batches.try_next().await? {
             rows += batch.num_rows() as u64;
             let columns = EventColumns::new(&batch);
-            let events: Result<Vec<_>, String> = (0..batch.num_rows()).map(|row| columns.whole_event(row)).collect();
+            let events: Result<Vec<_>, String> = (0..batch.num_rows()).map(|row| columns.event(row)).collect();
             let events = events.map_err(|reason| failed("read", file.path.clone(), reason.into()))?;
             stage.give(&Arc::new(Chunk { batch, events })).await;
         }

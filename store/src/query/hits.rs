@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use casebook_event::{FieldId, Timestamp};
+use casebook_event::{Event, FieldId, Timestamp};
 use futures::TryStreamExt;
 
 use super::RowSet;
 use super::file_matches::unreadable;
-use super::row::FoundEvent;
 use super::search::UnreadableFile;
 use crate::decode::EventColumns;
 use crate::scan::{scan_rows, select};
@@ -49,7 +48,7 @@ impl Store {
         files: &[Arc<DataFile>],
         hits: Vec<(usize, Hit)>,
         columns: Vec<&'static str>,
-    ) -> Result<(Vec<FoundEvent>, Vec<UnreadableFile>), StoreError> {
+    ) -> Result<(Vec<Event>, Vec<UnreadableFile>), StoreError> {
         let mut by_file: BTreeMap<usize, Vec<(u32, usize)>> = BTreeMap::new();
         for (place, (file, (_, row))) in hits.iter().enumerate() {
             by_file.entry(*file).or_default().push((*row, place));
@@ -69,7 +68,7 @@ impl Store {
                 store.read_rows(&file, rows, &columns).await
             }
         }));
-        let mut found: Vec<Option<FoundEvent>> = vec![None; hits.len()];
+        let mut found: Vec<Option<Event>> = vec![None; hits.len()];
         let mut not_read = Vec::new();
         for wanted in by_file.values() {
             match read.try_next().await? {
@@ -86,7 +85,7 @@ impl Store {
     }
 
     /// Reads the events of one file at these rows, which ascend.
-    async fn read_rows(&self, file: &DataFile, rows: &[u32], columns: &[&str]) -> Result<Vec<FoundEvent>, StoreError> {
+    async fn read_rows(&self, file: &DataFile, rows: &[u32], columns: &[&str]) -> Result<Vec<Event>, StoreError> {
         let mut set = RowSet::none(rows.last().map_or(0, |row| row + 1));
         rows.iter().for_each(|row| set.insert(*row));
         let mut events = Vec::with_capacity(rows.len());

@@ -28,10 +28,11 @@ pub(crate) use ast::Column;
 pub use field::{ALIASES, FieldAlias};
 pub use follow::Follow;
 pub(crate) use native::{parse as parse_native, visit as native_values};
-pub use row::FoundEvent;
 pub(crate) use row_set::RowSet;
 pub use search::{FilesRead, SearchAnswer, SearchRequest, UnreadableFile};
 pub use tally::{Tally, TallyBy, TallyRow};
+
+use casebook_event::Event;
 
 use crate::QueryError;
 
@@ -57,7 +58,7 @@ pub(crate) fn candidate_rows(text: &str, index: &crate::index::IndexReader) -> R
 ///
 /// # Errors
 /// The query is not understood.
-pub fn query_matches(text: &str, event: &FoundEvent) -> Result<bool, QueryError> {
+pub fn query_matches(text: &str, event: &Event) -> Result<bool, QueryError> {
     let query = parser::parse(text)?;
     Ok(matches::matches(&query, &row::Row::new(event)))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use casebook_event::{FieldId, Source, Timestamp};
+use casebook_event::{Event, FieldId, Source, Timestamp};
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::task::JoinHandle;
 
@@ -11,7 +11,7 @@ use super::file_matches::{Looked, LookedBy, Wanted, unreadable};
 use super::hits::{Hit, columns_of, every_column};
 use super::matches::matches;
 use super::plan::Plan;
-use super::row::{FoundEvent, Row};
+use super::row::Row;
 use crate::decode::EventColumns;
 use crate::limits::{MAX_ANSWER_ROWS, MAX_FILE_ROWS};
 use crate::scan::scan;
@@ -56,7 +56,7 @@ impl Default for SearchRequest {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SearchAnswer {
     /// The events, in the order asked for.
-    pub rows: Vec<FoundEvent>,
+    pub rows: Vec<Event>,
     /// How many events match, of those looked at.
     pub matched: u64,
     /// Whether every file that may hold a match was looked at, so that `matched` is the number of all matches. A search
@@ -340,7 +340,7 @@ impl Store {
     pub async fn visit_events(
         &self,
         request: &SearchRequest,
-        visit: &mut (dyn FnMut(FoundEvent) + Send),
+        visit: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), StoreError> {
         let plan = Plan::new(request)?;
         let snapshot = self.events.snapshot().await?;

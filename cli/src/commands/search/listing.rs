@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use anyhow::Result;
-use casebook_event::{FieldId, FieldRef, Value};
-use casebook_store::{ALIASES, FoundEvent, to_parquet};
+use casebook_event::{Event, FieldId, FieldRef, Value};
+use casebook_store::{ALIASES, to_parquet};
 
 use crate::args::{SearchArgs, SearchFormat};
 use crate::exit_code::usage;
@@ -30,7 +30,7 @@ fn columns(args: &SearchArgs) -> Vec<String> {
     }
 }
 
-fn rows(events: &[FoundEvent], columns: Vec<String>) -> Rows {
+fn rows(events: &[Event], columns: Vec<String>) -> Rows {
     let rows = events
         .iter()
         .map(|event| columns.iter().map(|column| cell(event, column)).collect())
@@ -39,7 +39,7 @@ fn rows(events: &[FoundEvent], columns: Vec<String>) -> Rows {
 }
 
 /// Prints events in the order in which they are given.
-pub fn print(events: &[FoundEvent], args: &SearchArgs) -> Result<()> {
+pub fn print(events: &[Event], args: &SearchArgs) -> Result<()> {
     match args.output {
         SearchFormat::Parquet if args.fields.is_empty() => match output::write_binary(&to_parquet(events)?)? {
             true => Ok(()),
@@ -69,7 +69,7 @@ impl<'a> Lines<'a> {
         Self { args, begun: false }
     }
 
-    pub fn print(&mut self, events: &[FoundEvent]) -> Result<()> {
+    pub fn print(&mut self, events: &[Event]) -> Result<()> {
         if events.is_empty() {
             return Ok(());
         }
@@ -88,8 +88,8 @@ impl<'a> Lines<'a> {
 }
 
 /// Sorts by a field: numbers by size, everything else as text; events without the field come last.
-pub fn sort(events: &mut [FoundEvent], field: &str, down: bool) {
-    let key = |event: &FoundEvent| match cell(event, field) {
+pub fn sort(events: &mut [Event], field: &str, down: bool) {
+    let key = |event: &Event| match cell(event, field) {
         Value::Null => (2, 0.0, String::new()),
         value => match value.as_f64() {
             Some(number) => (0, number, String::new()),
@@ -125,11 +125,11 @@ impl Ord for Ordered {
     }
 }
 
-fn cell(row: &FoundEvent, column: &str) -> Value {
+fn cell(row: &Event, column: &str) -> Value {
     match column {
         "time" | "@timestamp" => Value::from(row.time.to_string()),
         "source" => Value::str(row.source.name()),
-        "id" | "event.id" | "event_id" => Value::from(row.event_id.to_string()),
+        "id" | "event.id" | "event_id" => Value::from(row.id.to_string()),
         "position" => Value::from(row.position.to_string()),
         "raw" | "event.original" => Value::str(&row.raw),
         "what" => what(row),
@@ -139,7 +139,7 @@ fn cell(row: &FoundEvent, column: &str) -> Value {
                 Err(_) => FieldRef::resolve(name).normalized().to_vec(),
             };
             ids.iter()
-                .find_map(|&id| row.field(id))
+                .find_map(|&id| row.fields.get(id))
                 .cloned()
                 .unwrap_or_else(|| native(row, name))
         }
@@ -147,8 +147,8 @@ fn cell(row: &FoundEvent, column: &str) -> Value {
 }
 
 /// The part of an event that says most to a reader: the command, else the object, else the text.
-fn what(row: &FoundEvent) -> Value {
-    let text = |id| row.field(id).map(|value| value.to_text().into_owned());
+fn what(row: &Event) -> Value {
+    let text = |id| row.fields.get(id).map(|value| value.to_text().into_owned());
     let object = || {
         let parts = [
             FieldId::OrchestratorNamespace,
@@ -167,7 +167,7 @@ fn what(row: &FoundEvent) -> Value {
         .map_or_else(|| Value::str(&row.raw), Value::from)
 }
 
-fn native(row: &FoundEvent, path: &str) -> Value {
+fn native(row: &Event, path: &str) -> Value {
     let Ok(document) = serde_json::from_str::<Value>(&row.raw) else {
         return Value::Null;
     };

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use casebook_store::{FilesRead, Follow, FoundEvent, SearchRequest, Store};
+use casebook_event::Event;
+use casebook_store::{FilesRead, Follow, SearchRequest, Store};
 
 use crate::args::{SearchArgs, SearchFormat};
 use crate::exit_code::{self, usage};
@@ -143,7 +144,7 @@ async fn follow(args: &SearchArgs, store: &Store, request: SearchRequest) -> Res
     let mut rows = unreadable::search(store, request).await?;
     rows.reverse();
     let mut lines = listing::Lines::new(args);
-    let mut last: std::collections::HashSet<_> = rows.iter().map(|row: &FoundEvent| row.event_id).collect();
+    let mut last: std::collections::HashSet<_> = rows.iter().map(|row: &Event| row.id).collect();
     lines.print(&rows)?;
     // One for the whole time: a Ctrl-C in the middle of a look must not be missed.
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -155,7 +156,7 @@ async fn follow(args: &SearchArgs, store: &Store, request: SearchRequest) -> Res
         let answer = following.look(store).await?;
         unreadable::tell(&answer.unreadable);
         let mut new = answer.rows;
-        new.retain(|row| !last.contains(&row.event_id));
+        new.retain(|row| !last.contains(&row.id));
         last.clear();
         lines.print(&new)?;
     }
