@@ -9,9 +9,10 @@ mod exit_code;
 mod failpoints;
 mod failure;
 mod hints;
-mod investigate;
+
 mod kafka_feed;
 mod logging;
+mod missing;
 mod output;
 mod progress_bar;
 mod resolve;

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::shared::{OutputArgs, StoreArgs, TimeArgs};
+use super::shared::{AnswerArgs, StoreArgs, TimeArgs};
 
 #[derive(Debug, Subcommand)]
 pub enum AlertCommand {
@@ -21,7 +21,7 @@ pub struct AlertListArgs {
     #[command(flatten)]
     pub time: TimeArgs,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: AnswerArgs,
     /// Only alerts of at least this level: informational, low, medium, high, critical
     #[arg(long, value_name = "LEVEL")]
     pub level: Option<String>,
@@ -43,7 +43,7 @@ pub struct AlertShowArgs {
     #[command(flatten)]
     pub store: StoreArgs,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: AnswerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -53,5 +53,5 @@ pub struct EvidenceArgs {
     #[command(flatten)]
     pub store: StoreArgs,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: AnswerArgs,
 }

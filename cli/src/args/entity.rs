@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::shared::{StoreArgs, TimeArgs};
-use crate::output::OutputFormat;
+use crate::output::AnswerFormat;
 
 #[derive(Debug, Subcommand)]
 pub enum EntityCommand {
@@ -24,7 +24,7 @@ pub struct EntityShowArgs {
     pub store: StoreArgs,
     #[command(flatten)]
     pub time: TimeArgs,
-    /// How to print: a table, or one JSON object
+    /// How to print: a table, or one JSON object, bare or with its coverage
     #[arg(long, short, value_enum, default_value = "table")]
-    pub output: OutputFormat,
+    pub output: AnswerFormat,
 }

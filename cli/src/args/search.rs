@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::shared::{StoreArgs, TimeArgs};
 use crate::exit_code::usage;
-use crate::output::OutputFormat;
+use crate::output::AnswerFormat;
 
 #[derive(Debug, Args)]
 pub struct SearchArgs {
@@ -69,17 +69,20 @@ pub enum SearchFormat {
     Json,
     /// Comma-separated values with a header (RFC 4180)
     Csv,
+    /// One JSON object: the data, how certain each statement is, and the coverage (docs/investigate.md)
+    Envelope,
     /// A Parquet file with the columns of the events table
     Parquet,
 }
 
 impl SearchFormat {
     /// The format of what is no list of events.
-    pub fn of_rows(self) -> Result<OutputFormat> {
+    pub fn of_rows(self) -> Result<AnswerFormat> {
         match self {
-            Self::Table => Ok(OutputFormat::Table),
-            Self::Json => Ok(OutputFormat::Json),
-            Self::Csv => Ok(OutputFormat::Csv),
+            Self::Table => Ok(AnswerFormat::Table),
+            Self::Json => Ok(AnswerFormat::Json),
+            Self::Csv => Ok(AnswerFormat::Csv),
+            Self::Envelope => Ok(AnswerFormat::Envelope),
             Self::Parquet => Err(usage(
                 "--output parquet is for whole events: leave out --fields and what counts",
             )),

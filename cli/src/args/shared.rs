@@ -7,7 +7,7 @@ use casebook_ingest::{ClusterName, TopicSettings, TrustedProxies};
 use clap::Args;
 
 use crate::exit_code::usage;
-use crate::output::OutputFormat;
+use crate::output::{AnswerFormat, OutputFormat};
 
 #[derive(Debug, Args)]
 pub struct StoreArgs {
@@ -21,6 +21,14 @@ pub struct OutputArgs {
     /// How to print
     #[arg(long, short, value_enum, default_value = "table")]
     pub output: OutputFormat,
+}
+
+/// The same for what has an envelope.
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// How to print
+    #[arg(long, short, value_enum, default_value = "table")]
+    pub output: AnswerFormat,
 }
 
 #[derive(Debug, Args)]

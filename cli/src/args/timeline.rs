@@ -3,7 +3,7 @@
 use casebook_event::Source;
 use clap::Args;
 
-use super::shared::{OutputArgs, StoreArgs, TimeArgs};
+use super::shared::{AnswerArgs, StoreArgs, TimeArgs};
 
 #[derive(Debug, Args)]
 pub struct TimelineArgs {
@@ -19,7 +19,7 @@ pub struct TimelineArgs {
     #[command(flatten)]
     pub time: TimeArgs,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: AnswerArgs,
     /// Only these sources
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub source: Vec<Source>,

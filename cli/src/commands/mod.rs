@@ -6,16 +6,16 @@ mod completions;
 mod correlation;
 mod demo;
 mod doctor;
-pub mod entity;
-pub mod evidence;
+mod entity;
 mod normalize;
 mod replay;
 mod rule;
 mod run;
-pub mod search;
+mod search;
 mod sql;
-pub mod store;
-pub mod timeline;
+mod store;
+mod subject;
+mod timeline;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,8 @@
 //! What is printed: "here is an answer, show it", in one file a format. Everything that came out of a log is escaped: logs are
 //! written by attackers, and terminals obey what they are shown. It knows no command and no argument.
 
+mod answer;
+pub mod answers;
 mod csv_format;
 mod escaping;
 pub mod explained;
@@ -16,8 +18,9 @@ mod rows;
 pub mod sarif;
 mod table_format;
 
+pub use answer::print_answer;
 pub use escaping::{escape, escape_json, escape_lines, is_dangerous};
-pub use format::OutputFormat;
+pub use format::{AnswerFormat, OutputFormat};
 pub use json_format::write_line as write_json;
 pub use lines::{lines, write_binary};
 pub(crate) use notice::notice;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use casebook_investigate::archive::Archive;
 use casebook_store::{IndexCacheConfig, Store, StoreConfig};
 
 use crate::args::StoreArgs;
@@ -22,6 +23,15 @@ pub async fn open_existing(args: &StoreArgs) -> Result<Store> {
         ..StoreConfig::default()
     };
     Ok(Store::open_existing(&args.store, config).await?)
+}
+
+/// The store as it is asked now.
+pub fn archive(store: &Store) -> Archive<'_> {
+    Archive::new(
+        store,
+        |event| casebook_pipeline::revive(event).event,
+        casebook_pipeline::now(),
+    )
 }
 
 /// Where an investigator's commands keep what they fetched; nowhere where no directory is known.

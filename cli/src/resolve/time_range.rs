@@ -1,7 +1,8 @@
 //! `--since`, `--from` and `--to`.
 
 use anyhow::Result;
-use casebook_event::Timestamp;
+use casebook_event::{Source, Timestamp};
+use casebook_investigate::archive::Scope;
 
 use crate::args::TimeArgs;
 use crate::exit_code::usage;
@@ -22,6 +23,16 @@ pub fn parse(args: &TimeArgs) -> Result<(Option<Timestamp>, Option<Timestamp>)> 
         )));
     }
     Ok((from, to))
+}
+
+/// The range of time and the sources of a command line.
+pub fn scope(time: &TimeArgs, sources: &[Source]) -> Result<Scope> {
+    let (from, to) = parse(time)?;
+    Ok(Scope {
+        from,
+        to,
+        sources: sources.to_vec(),
+    })
 }
 
 fn parse_since(text: &str) -> Result<Timestamp> {

@@ -78,8 +78,8 @@ fn expand(query: &str, saved: &BTreeMap<String, String>, nesting: usize) -> Resu
                 )));
             }
         };
-        let behind = &open[name.len() + 1..];
-        out.push_str(&format!("{before}({inner}){behind}"));
+        let after = &open[name.len() + 1..];
+        out.push_str(&format!("{before}({inner}){after}"));
     }
     Ok(out)
 }

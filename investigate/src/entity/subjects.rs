@@ -2,7 +2,8 @@
 
 use casebook_event::{Alert, Event, FieldId, Source};
 
-use super::entity_query::{ADDRESSES, CLUSTER, Clause, EntityQuery, Test, short_id};
+use super::query::short_id;
+use crate::query::{ADDRESSES, CLUSTER, Clause, EventQuery, Test};
 
 /// Most clauses that the evidence of one alert gives.
 const MAX_CLAUSES: usize = 60;
@@ -11,8 +12,8 @@ const HOST: &[FieldId] = &[FieldId::HostName];
 const SERVICE: &[FieldId] = &[FieldId::ServiceName];
 
 /// The events that an alert cites, and those about whom and what these name.
-pub fn of_alert(alert: &Alert) -> EntityQuery {
-    let mut query = EntityQuery::default();
+pub fn of_alert(alert: &Alert) -> EventQuery {
+    let mut query = EventQuery::default();
     for evidence in &alert.evidence {
         query.ids.push(evidence.event_id.to_string());
         let text = |id: FieldId| evidence.entities.get(id.name()).map(|value| value.to_string());
@@ -22,15 +23,15 @@ pub fn of_alert(alert: &Alert) -> EntityQuery {
 }
 
 /// An event, and those about whom and what it names.
-pub fn of_event(event: &Event) -> EntityQuery {
-    let mut query = EntityQuery::default();
+pub fn of_event(event: &Event) -> EventQuery {
+    let mut query = EventQuery::default();
     query.ids.push(event.id.to_string());
     let text = |id: FieldId| event.fields.get(id).map(|value| value.to_text().into_owned());
     add(event.source, &text, &mut query);
     query
 }
 
-fn add(source: Source, text: &dyn Fn(FieldId) -> Option<String>, query: &mut EntityQuery) {
+fn add(source: Source, text: &dyn Fn(FieldId) -> Option<String>, query: &mut EventQuery) {
     let mut push = |clause: Clause| {
         if query.clauses.len() < MAX_CLAUSES {
             query.push(clause);
@@ -98,7 +99,7 @@ fn is_somebodys(ip: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::investigate::entry::tests::event;
+    use crate::testing::event;
 
     #[test]
     fn an_event_is_about_who_acted_and_on_what() {

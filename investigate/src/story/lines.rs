@@ -1,4 +1,4 @@
-//! Events and alerts as one ordered story: what is alike is told together, and silence is told of.
+//! Events and alerts as one ordered story: what is alike is one line, and a silence is a line too.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use casebook_event::{Alert, EventId, Timestamp};
 use super::entry::Entry;
 
 const MINUTE: i64 = 60 * 1_000_000_000;
-/// No silence that is shorter is told of.
+/// No silence that is shorter is a line.
 const MIN_GAP_NANOS: i64 = 10 * MINUTE;
 /// So many times the median distance of two events is a silence.
 const GAP_MEDIANS: i64 = 10;
@@ -16,7 +16,7 @@ const ROUTINE_ENDS_NANOS: i64 = 60 * MINUTE;
 /// Objects of a group that are named.
 pub const MAX_OBJECTS: usize = 3;
 
-/// Events that are told together.
+/// Events that are one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The first of them.
@@ -61,6 +61,17 @@ impl Group {
     }
 }
 
+impl Group {
+    /// The objects, the first by name.
+    pub fn named_objects(&self) -> String {
+        let mut named = self.objects.join(", ");
+        if self.more_objects > 0 {
+            named.push_str(", …");
+        }
+        named
+    }
+}
+
 /// Alerts of one rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Raised {
@@ -94,8 +105,8 @@ impl Line {
     }
 }
 
-/// Tells the story. With `all` every event is a line of its own.
-pub fn tell(mut entries: Vec<Entry>, alerts: Vec<Alert>, all: bool) -> Vec<Line> {
+/// The lines of the story. With `all` every event is a line of its own.
+pub fn story_lines(mut entries: Vec<Entry>, alerts: Vec<Alert>, all: bool) -> Vec<Line> {
     entries.sort_by_key(|entry| (entry.time, entry.id));
     entries.dedup_by_key(|entry| entry.id);
     let gaps = gaps(&entries);
@@ -104,47 +115,47 @@ pub fn tell(mut entries: Vec<Entry>, alerts: Vec<Alert>, all: bool) -> Vec<Line>
     } else {
         grouped(entries)
     };
-    let mut lines: Vec<Line> = groups.into_iter().map(|group| Line::Events(Box::new(group))).collect();
-    lines.extend(
+    let mut story: Vec<Line> = groups.into_iter().map(|group| Line::Events(Box::new(group))).collect();
+    story.extend(
         raised(alerts, all)
             .into_iter()
             .map(|raised| Line::Alert(Box::new(raised))),
     );
-    // An alert comes behind the event that raised it, and a silence before the event that ended it.
+    // An alert comes after the event that raised it, and a silence before the event that ended it.
     let rank = |line: &Line| match line {
         Line::Events(_) => 0,
         Line::Alert(_) => 1,
         Line::Gap(..) => 2,
     };
-    lines.extend(gaps.into_iter().map(|(from, to)| Line::Gap(from, to)));
+    story.extend(gaps.into_iter().map(|(from, to)| Line::Gap(from, to)));
     // Of the alerts of one moment, the gravest stands first.
     let level = |line: &Line| match line {
         Line::Alert(raised) => Some(std::cmp::Reverse(raised.first.rule.level)),
         _ => None,
     };
-    lines.sort_by_key(|line| (line.time(), rank(line), level(line)));
-    lines
+    story.sort_by_key(|line| (line.time(), rank(line), level(line)));
+    story
 }
 
 /// Alerts in order of time; those of one rule about one group become one.
 fn raised(mut alerts: Vec<Alert>, all: bool) -> Vec<Raised> {
     alerts.sort_by(|a, b| (a.alert.time, &a.alert.id).cmp(&(b.alert.time, &b.alert.id)));
-    let mut told: Vec<Raised> = Vec::new();
+    let mut known: Vec<Raised> = Vec::new();
     for alert in alerts {
-        let same = |known: &&mut Raised| known.first.rule.id == alert.rule.id && known.first.group == alert.group;
-        match told.iter_mut().find(same).filter(|_| !all) {
-            Some(known) => {
-                known.last = alert.alert.time;
-                known.count += 1;
+        let same = |raised: &&mut Raised| raised.first.rule.id == alert.rule.id && raised.first.group == alert.group;
+        match known.iter_mut().find(same).filter(|_| !all) {
+            Some(raised) => {
+                raised.last = alert.alert.time;
+                raised.count += 1;
             }
-            None => told.push(Raised {
+            None => known.push(Raised {
                 last: alert.alert.time,
                 count: 1,
                 first: alert,
             }),
         }
     }
-    told
+    known
 }
 
 /// Consecutive events of a source with one key become one; routine ones also where others stand between them.
@@ -203,7 +214,7 @@ mod tests {
     use casebook_event::{FieldId, Source};
 
     use super::*;
-    use crate::investigate::entry::tests::event;
+    use crate::testing::event;
 
     fn audit(seconds: i64, user: &str, verb: &str, object: &str) -> Entry {
         Entry::of(&event(
@@ -250,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_alike_and_consecutive_is_told_together() {
+    fn what_is_alike_and_consecutive_is_one_line() {
         let entries = vec![
             audit(3, "a", "get", "z"),
             audit(1, "a", "get", "x"),
@@ -259,9 +270,13 @@ mod tests {
             audit(5, "a", "get", "x"),
             audit(5, "a", "get", "x"),
         ];
-        let lines = tell(entries.clone(), Vec::new(), false);
+        let lines = story_lines(entries.clone(), Vec::new(), false);
         assert_eq!(shown(&lines), ["1-3 ×3 a x,y,z", "4-4 ×1 b x", "5-5 ×1 a x"]);
-        assert_eq!(tell(entries, Vec::new(), true).len(), 5, "one event was there twice");
+        assert_eq!(
+            story_lines(entries, Vec::new(), true).len(),
+            5,
+            "one event was there twice"
+        );
     }
 
     #[test]
@@ -273,22 +288,22 @@ mod tests {
             audit(4, "a", "get", "y"),
             pods(5),
         ];
-        let lines = tell(entries, Vec::new(), false);
+        let lines = story_lines(entries, Vec::new(), false);
         assert_eq!(shown(&lines), ["1-5 ×3 system:kube-scheduler ", "2-4 ×2 a x,y"]);
-        let lines = tell(vec![pods(1), pods(3_602)], Vec::new(), false);
+        let lines = story_lines(vec![pods(1), pods(3_602)], Vec::new(), false);
         assert_eq!(lines.len(), 2, "another hour, another line: {lines:?}");
     }
 
     #[test]
-    fn what_an_alert_cites_is_not_told_with_what_it_does_not() {
+    fn what_an_alert_cites_is_no_line_with_what_it_does_not() {
         let mut cited = audit(2, "a", "get", "y");
         cited.cited = true;
-        let lines = tell(vec![audit(1, "a", "get", "x"), cited], Vec::new(), false);
+        let lines = story_lines(vec![audit(1, "a", "get", "x"), cited], Vec::new(), false);
         assert_eq!(lines.len(), 2);
     }
 
     #[test]
-    fn alerts_stand_behind_their_event_and_those_of_one_rule_together() {
+    fn alerts_stand_after_their_event_and_those_of_one_rule_together() {
         let alert = |id: &str, rule: &str, seconds: i64| -> Alert {
             serde_json::from_value(serde_json::json!({
                 "alert": {"id": id, "revision": 1, "status": "final", "time": Timestamp::from_seconds(seconds).to_string()},
@@ -303,16 +318,16 @@ mod tests {
         };
         let entries = vec![audit(1, "a", "get", "x"), audit(2, "b", "get", "x")];
         let alerts = vec![alert("c", "r", 3), alert("a", "r", 1), alert("b", "s", 1)];
-        let lines = tell(entries.clone(), alerts.clone(), false);
+        let lines = story_lines(entries.clone(), alerts.clone(), false);
         assert_eq!(shown(&lines), ["1-1 ×1 a x", "alert b ×1", "alert a ×2", "2-2 ×1 b x"]);
-        assert_eq!(tell(entries, alerts, true).len(), 5);
+        assert_eq!(story_lines(entries, alerts, true).len(), 5);
     }
 
     #[test]
-    fn silences_are_told_of() {
+    fn silences_are_lines() {
         let at = |seconds: &[i64]| {
             let entries = seconds.iter().map(|s| audit(*s, "a", "get", &s.to_string())).collect();
-            let lines = tell(entries, Vec::new(), true);
+            let lines = story_lines(entries, Vec::new(), true);
             shown(&lines)
                 .into_iter()
                 .filter(|line| line.starts_with("gap"))
@@ -332,7 +347,7 @@ mod tests {
     #[test]
     fn objects_beyond_the_first_are_counted() {
         let entries = (0..6).map(|n| audit(n, "a", "get", &format!("s{n}"))).collect();
-        let lines = tell(entries, Vec::new(), false);
+        let lines = story_lines(entries, Vec::new(), false);
         let Line::Events(group) = &lines[0] else {
             panic!("{lines:?}")
         };

@@ -4,7 +4,7 @@ use casebook_event::{Event, EventId, FieldId, Source, Timestamp};
 
 /// Longest text of an event's detail, in characters.
 const MAX_DETAIL_CHARS: usize = 160;
-/// Characters of a text that tell one kind of line from another.
+/// Characters of a text that set one kind of line apart from another.
 const MAX_TEMPLATE_CHARS: usize = 80;
 
 /// The fields that a line is made of.
@@ -49,7 +49,7 @@ pub struct Entry {
     pub id: EventId,
     /// When it happened.
     pub time: Timestamp,
-    /// What kind of log told of it.
+    /// What kind of log it is from.
     pub source: Source,
     /// Who acted, in the form that can be asked about: `sa:prod/web`, `node:n1`, else the plain name.
     pub who: String,
@@ -69,7 +69,7 @@ pub struct Entry {
     pub routine: bool,
     /// Whether an alert of the story cites it.
     pub cited: bool,
-    /// Events with the same key are told together.
+    /// Events with the same key are one line.
     pub key: String,
 }
 
@@ -85,12 +85,12 @@ impl Entry {
         let object = object(&text)
             .or_else(|| method.and_then(|_| text(FieldId::UrlOriginal).or_else(|| text(FieldId::UrlPath))));
         let outcome = outcome(&text);
-        let told = detail(event, &text);
+        let detail = detail(event, &text);
         let routine = is_routine(event, user.as_deref(), &text);
         let command = text(FieldId::ProcessCommandLine).unwrap_or_default();
         // Where the action does not say what happened, the text does.
-        let said = match (&action, &told) {
-            (None, Some(told)) => template(told),
+        let said = match (&action, &detail) {
+            (None, Some(detail)) => template(detail),
             _ if is_process(event.source) || kind.is_some() => template(&command),
             _ => String::new(),
         };
@@ -118,7 +118,7 @@ impl Entry {
             kind,
             object,
             outcome,
-            detail: told,
+            detail,
             routine,
             cited: false,
             key,
@@ -293,7 +293,7 @@ fn is_routine(event: &Event, user: Option<&str>, text: Text<'_>) -> bool {
     }
     let verb = text(FieldId::EventAction).unwrap_or_default();
     let resource = text(FieldId::OrchestratorResourceType).unwrap_or_default();
-    let telling = text(FieldId::OrchestratorResourceSubresource).is_some_and(|sub| {
+    let deliberate = text(FieldId::OrchestratorResourceSubresource).is_some_and(|sub| {
         [
             "exec",
             "attach",
@@ -308,14 +308,13 @@ fn is_routine(event: &Event, user: Option<&str>, text: Text<'_>) -> bool {
     let read = matches!(verb.as_str(), "get" | "list" | "watch");
     let renewed = resource == "leases" && matches!(verb.as_str(), "update" | "patch");
     // A stolen credential of the system's is seen by what it reads.
-    system && !telling && resource != "secrets" && (read || renewed)
+    system && !deliberate && resource != "secrets" && (read || renewed)
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use casebook_event::{Native, Position, Value};
-
+mod tests {
     use super::*;
+    use crate::testing::event;
 
     /// A line is the same whether the event was read whole or by [`FIELDS`] alone.
     #[test]
@@ -343,24 +342,6 @@ pub(super) mod tests {
                     assert_eq!(Entry::of(&read), Entry::of(&whole), "{source:?} {more:?}");
                 }
             }
-        }
-    }
-
-    pub(in crate::investigate) fn event(source: Source, seconds: i64, fields: &[(FieldId, &str)]) -> Event {
-        Event {
-            id: EventId::from_u128(u128::from(seconds.unsigned_abs())),
-            time: Timestamp::from_seconds(seconds),
-            ingested: Timestamp::from_seconds(seconds),
-            source,
-            position: Position {
-                topic: "t".into(),
-                partition: 0,
-                offset: seconds,
-                index: 0,
-            },
-            fields: fields.iter().map(|(id, text)| (*id, Value::str(text))).collect(),
-            native: Native::NONE,
-            raw: "raw text".into(),
         }
     }
 

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use casebook_event::{Event, FieldId};
 
-/// The fields in which neighbours are named.
+use crate::entity::{EntityName, Kind};
+
+/// The fields in which neighbors are named.
 pub const FIELDS: &[FieldId] = &[
     FieldId::ContainerImageName,
     FieldId::DestinationAddress,
@@ -26,7 +28,7 @@ pub const FIELDS: &[FieldId] = &[
 /// Different values of one kind that are counted; further ones are not.
 const MAX_VALUES: usize = 10_000;
 
-/// What is counted: the word for it, and the fields that are looked at, of which the first that is set counts.
+/// What is counted: the word for it, and the fields, of which the first that is set counts.
 const COUNTED: &[(&str, &[FieldId])] = &[
     ("user", &[FieldId::UserName]),
     ("source ip", &[FieldId::SourceIp]),
@@ -46,7 +48,7 @@ const COUNTED: &[(&str, &[FieldId])] = &[
 
 /// A value and how many events name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Neighbour {
+pub struct Neighbor {
     /// `user`, `source ip`, ….
     pub kind: &'static str,
     /// The name.
@@ -55,13 +57,35 @@ pub struct Neighbour {
     pub events: u64,
 }
 
+impl Neighbor {
+    /// It as an entity to ask about.
+    pub fn entity(&self) -> Option<String> {
+        let value = &self.value;
+        let kind = match self.kind {
+            "user" => match value.strip_prefix("system:serviceaccount:") {
+                Some(_) => Kind::ServiceAccount,
+                None if value.starts_with("system:node:") => Kind::Node,
+                None => Kind::User,
+            },
+            "source ip" => Kind::Ip,
+            "destination" if value.parse::<std::net::IpAddr>().is_ok() => Kind::Ip,
+            "pod" => Kind::Pod,
+            "node" => Kind::Node,
+            "image" => Kind::Image,
+            "process" => Kind::Process,
+            _ => return None,
+        };
+        EntityName::new(kind, value).ok().map(|name| name.to_string())
+    }
+}
+
 /// Counts as events come.
 #[derive(Debug, Default)]
-pub struct Neighbours {
+pub struct NeighborCounts {
     counts: HashMap<(&'static str, String), u64>,
 }
 
-impl Neighbours {
+impl NeighborCounts {
     /// Counts what an event names.
     pub fn count(&mut self, event: &Event) {
         for (kind, fields) in COUNTED {
@@ -84,14 +108,14 @@ impl Neighbours {
     }
 
     /// The `most` of each kind with the most events, without the entity itself.
-    pub fn top(&self, most: usize, own: &str) -> Vec<Neighbour> {
+    pub fn top(&self, most: usize, own: &str) -> Vec<Neighbor> {
         let mut top = Vec::new();
         for (kind, _) in COUNTED {
-            let mut of_kind: Vec<Neighbour> = self
+            let mut of_kind: Vec<Neighbor> = self
                 .counts
                 .iter()
                 .filter(|((known, value), _)| known == kind && value != own)
-                .map(|((_, value), events)| Neighbour {
+                .map(|((_, value), events)| Neighbor {
                     kind,
                     value: value.clone(),
                     events: *events,
@@ -121,13 +145,13 @@ mod tests {
     use casebook_event::Source;
 
     use super::*;
-    use crate::investigate::entry::tests::event;
+    use crate::testing::event;
 
     #[test]
-    fn neighbours_are_counted_by_kind_and_the_entity_is_none() {
-        let mut neighbours = Neighbours::default();
+    fn neighbors_are_counted_by_kind_and_the_entity_is_none() {
+        let mut neighbors = NeighborCounts::default();
         for user in ["a", "b", "b", "c"] {
-            neighbours.count(&event(
+            neighbors.count(&event(
                 Source::KubernetesAudit,
                 1,
                 &[
@@ -139,15 +163,37 @@ mod tests {
                 ],
             ));
         }
-        let shown = |top: &[Neighbour]| -> Vec<String> {
+        let shown = |top: &[Neighbor]| -> Vec<String> {
             top.iter()
                 .map(|n| format!("{} {} {}", n.kind, n.value, n.events))
                 .collect()
         };
         assert_eq!(
-            shown(&neighbours.top(2, "x")),
+            shown(&neighbors.top(2, "x")),
             ["user b 2", "user a 1", "pod shop/web-1 4"]
         );
-        assert_eq!(shown(&neighbours.top(2, "shop/web-1")), ["user b 2", "user a 1"]);
+        assert_eq!(shown(&neighbors.top(2, "shop/web-1")), ["user b 2", "user a 1"]);
+    }
+
+    #[test]
+    fn neighbors_can_be_asked_about() {
+        let check = |kind: &'static str, value: &str, want: Option<&str>| {
+            let neighbor = Neighbor {
+                kind,
+                value: value.to_owned(),
+                events: 1,
+            };
+            assert_eq!(neighbor.entity().as_deref(), want, "{kind} {value}");
+        };
+        check(
+            "user",
+            "system:serviceaccount:prod:web",
+            Some("serviceaccount:prod/web"),
+        );
+        check("user", "alice", Some("user:alice"));
+        check("user", "system:node:n1", Some("node:n1"));
+        check("destination", "10.0.0.1", Some("ip:10.0.0.1"));
+        check("destination", "sts.amazonaws.com", None);
+        check("pod", "prod/web-1", Some("pod:prod/web-1"));
     }
 }

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 
 use casebook_event::{Event, FieldId, Source};
 
-use super::entity_name::{EntityName, Kind};
-use crate::output::{counted, escape};
-
-/// Most clusters that are named.
-const MOST_NAMED: usize = 8;
+use super::name::{EntityName, Kind};
+use crate::answer::Candidate;
 
 /// The events of each cluster; those that name none under the empty name.
 #[derive(Debug, Default)]
-pub struct Clusters(BTreeMap<String, usize>);
+pub struct Clusters(BTreeMap<String, u64>);
 
 impl Clusters {
     /// Counts an event.
@@ -31,8 +28,8 @@ impl Clusters {
             .or_default() += 1;
     }
 
-    /// What is to be said where the name stands for a thing in each of several clusters.
-    pub fn ambiguous(&self, entity: &EntityName) -> Option<String> {
+    /// The clusters in which the name stands for a thing each, where they are several: those with most events first.
+    pub fn ambiguous(&self, entity: &EntityName) -> Option<Vec<Candidate>> {
         let is_of_one = match entity.kind {
             Kind::Pod => entity.is_pod_uid(),
             Kind::Node | Kind::ServiceAccount | Kind::Namespace | Kind::Container | Kind::Ip => false,
@@ -42,45 +39,23 @@ impl Clusters {
         if is_of_one || entity.cluster.is_some() || self.0.len() < 2 {
             return None;
         }
-        let mut named: Vec<(&str, usize)> = self.0.iter().map(|(name, events)| (name.as_str(), *events)).collect();
-        named.sort_by_key(|(name, events)| (std::cmp::Reverse(*events), *name));
-        let shown: Vec<String> = named
-            .iter()
-            .take(MOST_NAMED)
-            .map(|(name, events)| {
-                let name = if name.is_empty() {
-                    "no cluster named".into()
-                } else {
-                    escape(name)
-                };
-                format!("{name} ({})", counted(*events, "event"))
-            })
-            .collect();
-        let more = match named.len().saturating_sub(MOST_NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let one = named
-            .iter()
-            .find(|(name, _)| !name.is_empty())
-            .map_or("NAME", |(name, _)| name);
-        Some(format!(
-            "{} is ambiguous: {} clusters have one, {}{more}; --cluster {} tells of one alone",
-            escape(&entity.to_string()),
-            named.len(),
-            shown.join(", "),
-            escape(one)
-        ))
+        let mut named: Vec<(&String, &u64)> = self.0.iter().collect();
+        named.sort_by_key(|(name, events)| (std::cmp::Reverse(**events), *name));
+        let candidates = named.into_iter().map(|(name, events)| Candidate {
+            name: name.clone(),
+            events: Some(*events),
+        });
+        Some(candidates.collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::investigate::entry::tests::event;
+    use crate::testing::event;
 
     #[test]
-    fn a_name_in_two_clusters_is_said_to_be_ambiguous() {
+    fn a_name_in_two_clusters_is_ambiguous() {
         let mut clusters = Clusters::default();
         let pod = EntityName::new(Kind::Pod, "shop/web-1").unwrap();
         let of =
@@ -91,17 +66,9 @@ mod tests {
         clusters.count(&of(Source::ContainerLog, "east"));
         clusters.count(&of(Source::ContainerLog, "we\u{1b}st"));
         clusters.count(&event(Source::Kubelet, 1, &[]));
-        let said = clusters.ambiguous(&pod).unwrap();
-        assert!(
-            said.starts_with(
-                "pod:shop/web-1 is ambiguous: 3 clusters have one, east (2 events), no cluster named (1 event)"
-            ),
-            "{said}"
-        );
-        assert!(
-            said.ends_with("--cluster east tells of one alone") && !said.contains('\u{1b}'),
-            "{said}"
-        );
+        let found = clusters.ambiguous(&pod).unwrap();
+        let shown: Vec<(&str, Option<u64>)> = found.iter().map(|one| (one.name.as_str(), one.events)).collect();
+        assert_eq!(shown, [("east", Some(2)), ("", Some(1)), ("we\u{1b}st", Some(1))]);
         let of_east = EntityName::new(Kind::Pod, "east/shop/web-1").unwrap();
         assert_eq!(clusters.ambiguous(&of_east), None);
         let by_uid = EntityName::new(Kind::Pod, "5f1da4ff-f7bd-4a89-897b-5f406068b8fc").unwrap();

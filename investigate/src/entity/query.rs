@@ -1,204 +1,18 @@
-//! Which events concern an entity: as clauses, which are written in the query language for the store, and which the
-//! evidence of alerts is held against.
+//! Which events concern an entity: by its name alone, and by all names that it is known to have had.
 
 use std::collections::BTreeSet;
 
-use casebook_event::{FieldId, Identifier, IdentifierKind, Timestamp};
-use casebook_store::limits::{MAX_QUERY_BYTES, MAX_QUERY_TERMS};
+use casebook_event::{FieldId, Identifier, IdentifierKind};
 
-use super::entity_name::{EntityName, Kind};
-use super::learned::{Learned, Span};
-
-/// What the query language calls `ip`.
-pub const ADDRESSES: &[FieldId] = &[
-    FieldId::SourceIp,
-    FieldId::DestinationIp,
-    FieldId::HostIp,
-    FieldId::KubernetesPodIp,
-    FieldId::RelatedIps,
-];
-
-/// What a field's value must be, whatever its case.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Test {
-    /// This.
-    Is(String),
-    /// It begins so.
-    Begins(String),
-    /// It ends so.
-    Ends(String),
-    /// It has this in it.
-    Holds(String),
-    /// An address of this network.
-    Within(String),
-}
-
-impl Test {
-    fn write(&self) -> String {
-        match self {
-            Self::Is(text) => quoted(text),
-            Self::Begins(text) => format!("{}*", escaped(text)),
-            Self::Ends(text) => format!("*{}", escaped(text)),
-            Self::Holds(text) => format!("*{}*", escaped(text)),
-            Self::Within(network) => network.clone(),
-        }
-    }
-
-    fn passes(&self, value: &str) -> bool {
-        let value = value.to_lowercase();
-        match self {
-            Self::Is(text) => value == text.to_lowercase(),
-            Self::Begins(text) => value.starts_with(&text.to_lowercase()),
-            Self::Ends(text) => value.ends_with(&text.to_lowercase()),
-            Self::Holds(text) => value.contains(&text.to_lowercase()),
-            // Asked of the store alone.
-            Self::Within(_) => false,
-        }
-    }
-}
-
-/// Fields of which one must pass a test.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Part {
-    /// The fields.
-    pub fields: &'static [FieldId],
-    /// The test.
-    pub test: Test,
-}
-
-/// Parts that must all hold, within a time if one is named.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Clause {
-    /// The parts.
-    pub parts: Vec<Part>,
-    /// At or after the first, before the second.
-    pub within: Option<(Timestamp, Timestamp)>,
-}
-
-impl Clause {
-    /// That one of these fields passes a test.
-    pub fn any(fields: &'static [FieldId], test: Test) -> Self {
-        Self {
-            parts: vec![Part { fields, test }],
-            within: None,
-        }
-    }
-
-    /// That one of these fields passes too.
-    pub fn and(mut self, fields: &'static [FieldId], test: Test) -> Self {
-        self.parts.push(Part { fields, test });
-        self
-    }
-
-    fn write(&self) -> String {
-        let mut parts: Vec<String> = self
-            .parts
-            .iter()
-            .map(|part| {
-                if part.fields == ADDRESSES {
-                    return format!("ip:{}", part.test.write());
-                }
-                let each = part.fields.iter().map(|field| format!("{field}:{}", part.test.write()));
-                bracketed(each.collect(), " OR ")
-            })
-            .collect();
-        if let Some((from, to)) = self.within {
-            parts.push(format!("time:[{from} TO {to}}}"));
-        }
-        bracketed(parts, " AND ")
-    }
-
-    fn terms(&self) -> usize {
-        let of_part = |part: &Part| if part.fields == ADDRESSES { 1 } else { part.fields.len() };
-        self.parts.iter().map(of_part).sum::<usize>() + usize::from(self.within.is_some())
-    }
-}
-
-/// The events that concern an entity: those for which any clause holds, with one of the ids, or with one of the texts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EntityQuery {
-    /// By fields.
-    pub clauses: Vec<Clause>,
-    /// By the whole ids of events.
-    pub ids: Vec<String>,
-    /// By the record's text: uids, and names where weak matches are asked for.
-    pub texts: Vec<String>,
-}
-
-impl EntityQuery {
-    /// Adds a clause, once.
-    pub fn push(&mut self, clause: Clause) {
-        if !self.clauses.contains(&clause) {
-            self.clauses.push(clause);
-        }
-    }
-
-    /// In the query language, and whether clauses were left out since it would have been longer than a query may be.
-    pub fn write(&self) -> (String, bool) {
-        let ids = self.ids.iter().map(|id| (format!("event_id:{id}"), 1));
-        let clauses = self.clauses.iter().map(|clause| (clause.write(), clause.terms()));
-        let texts = self.texts.iter().map(|text| (quoted(text), 1));
-        let (mut query, mut terms, mut cut) = (String::new(), 0, false);
-        for (part, more) in clauses.chain(texts).chain(ids) {
-            if query.len() + part.len() + 4 > MAX_QUERY_BYTES || terms + more > MAX_QUERY_TERMS {
-                cut = true;
-                continue;
-            }
-            if !query.is_empty() {
-                query.push_str(" OR ");
-            }
-            query.push_str(&part);
-            terms += more;
-        }
-        (query, cut)
-    }
-
-    /// Whether something with these fields at this time is meant by a clause.
-    pub fn names<'a>(&self, time: Timestamp, field: &dyn Fn(FieldId) -> Option<&'a str>) -> bool {
-        self.clauses.iter().any(|clause| {
-            clause.within.is_none_or(|(from, to)| time >= from && time < to)
-                && clause.parts.iter().all(|part| {
-                    let mut values = part.fields.iter().filter_map(|id| field(*id));
-                    values.any(|value| part.test.passes(value))
-                })
-        })
-    }
-}
-
-/// The parts joined, in parentheses where there are several.
-fn bracketed(parts: Vec<String>, by: &str) -> String {
-    if parts.len() == 1 {
-        parts.concat()
-    } else {
-        format!("({})", parts.join(by))
-    }
-}
-
-/// A value that means itself.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// A part of a pattern that means itself.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if !c.is_alphanumeric() {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
+use super::bindings::{ObservedBindings, Span};
+use super::name::{EntityName, Kind};
+use crate::query::{ADDRESSES, CLUSTER, Clause, EventQuery, Test};
 
 /// Who acts in a cloud, which is in no cluster.
 const OF_CLOUD: &[FieldId] = &[FieldId::UserId, FieldId::AwsUserArn, FieldId::AwsAccessKeyId];
 
-/// The field that says in which cluster an event happened.
-pub const CLUSTER: &[FieldId] = &[FieldId::OrchestratorClusterName];
-
 /// What is known of an entity by its name alone; within its cluster, where one is named.
-pub fn by_name(entity: &EntityName) -> EntityQuery {
+pub fn by_name(entity: &EntityName) -> EventQuery {
     let mut query = by_bare_name(entity);
     // A uid is of one cluster by itself.
     if let Some(cluster) = entity.cluster.as_deref().filter(|_| !entity.is_pod_uid()) {
@@ -225,9 +39,9 @@ fn within(clause: Clause, cluster: &str) -> Clause {
     }
 }
 
-fn by_bare_name(entity: &EntityName) -> EntityQuery {
+fn by_bare_name(entity: &EntityName) -> EventQuery {
     let value = entity.value.clone();
-    let mut query = EntityQuery::default();
+    let mut query = EventQuery::default();
     let mut any = |fields: &'static [FieldId], test: Test| query.push(Clause::any(fields, test));
     match entity.kind {
         Kind::Pod => return pod_by_name(entity),
@@ -303,8 +117,8 @@ fn object(resource: &str, name: &str, namespace: Option<&str>) -> Clause {
     }
 }
 
-fn pod_by_name(entity: &EntityName) -> EntityQuery {
-    let mut query = EntityQuery::default();
+fn pod_by_name(entity: &EntityName) -> EventQuery {
+    let mut query = EventQuery::default();
     if entity.is_pod_uid() {
         let is = Test::Is(entity.value.clone());
         query.push(Clause::any(&[FieldId::KubernetesPodUid], is));
@@ -330,7 +144,7 @@ fn pod_by_name(entity: &EntityName) -> EntityQuery {
     query
 }
 
-fn image(value: &str, query: &mut EntityQuery) {
+fn image(value: &str, query: &mut EventQuery) {
     const IMAGES: &[FieldId] = &[FieldId::ContainerImageName, FieldId::PodImages];
     let last = value.rsplit_once('/').map_or(value, |(_, last)| last);
     let tagged = last.contains([':', '@']);
@@ -346,10 +160,10 @@ fn image(value: &str, query: &mut EntityQuery) {
     }
 }
 
-/// What concerns an entity by all the names that were learned of it, each in its time.
-pub fn by_all_names(entity: &EntityName, learned: &Learned) -> EntityQuery {
+/// What concerns an entity by all the names that were observed of it, each in its time.
+pub fn by_all_names(entity: &EntityName, bindings: &ObservedBindings) -> EventQuery {
     let mut query = by_name(entity);
-    let names = learned.names_of(entity);
+    let names = bindings.names_of(entity);
     let of_kind =
         |kind: IdentifierKind| -> BTreeSet<&Identifier> { names.iter().filter(|id| id.kind == kind).collect() };
     let is = |id: &Identifier| Test::Is(id.value.to_string());
@@ -376,7 +190,7 @@ pub fn by_all_names(entity: &EntityName, learned: &Learned) -> EntityQuery {
                 let clause = Clause::any(&[FieldId::ContainerId], Test::Begins(container.value.to_string()));
                 query.push(within(clause, &container.cluster));
             }
-            for Span { id, from, to } in learned.addresses_of(&names) {
+            for Span { id, from, to } in bindings.addresses_of(&names) {
                 let mut clause = within(Clause::any(ADDRESSES, is(&id)), &id.cluster);
                 clause.within = Some((from, to));
                 query.push(clause);
@@ -399,8 +213,8 @@ pub fn by_all_names(entity: &EntityName, learned: &Learned) -> EntityQuery {
     query
 }
 
-/// What may tell of other names of an entity: whatever names it, and whatever has its name in its text, as lists of pods do.
-pub fn that_tells_of(entity: &EntityName) -> EntityQuery {
+/// What may have other names of an entity: whatever names it, and whatever has its name in its text, as lists of pods do.
+pub fn that_may_bind(entity: &EntityName) -> EventQuery {
     let mut query = by_name(entity);
     // Lists of pods and slices of endpoints have names and addresses in their texts alone; a user's name is a word that is
     // everywhere.
@@ -429,12 +243,16 @@ pub fn short_id(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use casebook_event::Timestamp;
+
     use super::*;
-    use crate::investigate::entity_name::{Asked, parse};
+    use casebook_store::limits::MAX_QUERY_BYTES;
+
+    use super::super::name::{Interpretation, parse};
 
     fn named(text: &str) -> EntityName {
         match parse(text) {
-            Ok(Asked::Named(name)) => name,
+            Ok(Interpretation::Explicit(name)) => name,
             other => panic!("{other:?}"),
         }
     }

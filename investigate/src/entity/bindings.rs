@@ -1,40 +1,51 @@
-//! What the events of an entity told about its other names: which was which, when, and how surely.
+//! What the events of an entity say about its other names: which stood for which, when, and how surely.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use casebook_correlate::{Bindings, EntityKind, bindings_of};
 use casebook_event::{Binding, Confidence, Event, How, Identifier, IdentifierKind, Timestamp};
+use serde::Serialize;
 
-use super::entity_name::{EntityName, Kind};
+use super::name::{EntityName, Kind};
+use crate::answer::Grade;
 
-/// Most pairs of names that are kept; of more, those told first.
-const MAX_PAIRS: usize = 50_000;
-/// How long an address is believed after it was last told, as `docs/entities.md` says.
+/// Most pairs of names that are kept; of more, those observed first.
+const MAX_BINDINGS: usize = 50_000;
+/// How long an address is believed after it was last reported, as `docs/entities.md` says.
 const ADDRESS_HOLDS_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
 /// How long an end is not believed yet.
 const LINGER_NANOS: i64 = 60 * 1_000_000_000;
 /// Names of one kind that go into a query, at most.
 const MAX_NAMES: usize = 40;
 
-/// That one name stood for another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
+/// That one name stood for another, by all events that say so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObservedBinding {
     /// What stood for something.
     pub from: Identifier,
     /// What it stood for.
     pub to: Identifier,
-    /// When it was first told to hold.
+    /// When it was first reported to hold.
     pub first: Timestamp,
-    /// When it was last told to hold.
+    /// When it was last reported to hold.
     pub last: Timestamp,
-    /// When it, or either of its names, was told to have ended.
+    /// When it, or either of its names, was reported to have ended.
     pub ended: Option<Timestamp>,
-    /// How often it was told.
+    /// How often it was reported.
+    #[serde(rename = "told")]
     pub times: u64,
-    /// The greatest confidence with which it was told.
+    /// The greatest confidence with which it was reported.
     pub confidence: Confidence,
-    /// By what it was told so.
+    /// By what it was reported so.
+    #[serde(rename = "by")]
     pub how: How,
+}
+
+impl ObservedBinding {
+    /// How certain it is.
+    pub fn grade(&self) -> Grade {
+        Grade::from(self.confidence)
+    }
 }
 
 /// A name and the time in which it was the entity's.
@@ -48,28 +59,29 @@ pub struct Span {
     pub to: Timestamp,
 }
 
-/// All that was told.
+/// All that was observed.
 #[derive(Debug, Default)]
-pub struct Learned {
+pub struct ObservedBindings {
     bindings: Bindings,
-    pairs: BTreeMap<(Identifier, Identifier), Pair>,
+    observed: BTreeMap<(Identifier, Identifier), ObservedBinding>,
     /// Of a name itself under the name twice.
     ends: BTreeMap<(Identifier, Identifier), BTreeSet<Timestamp>>,
-    told: Vec<Binding>,
+    /// Of one event; kept for its allocation.
+    scratch: Vec<Binding>,
 }
 
-impl Learned {
-    /// Takes in what an event tells, and so many others like it do.
-    pub fn learn(&mut self, event: &Event, times: u64) {
-        let mut told = std::mem::take(&mut self.told);
-        bindings_of(event, &mut told);
-        for binding in told.drain(..) {
-            self.learn_binding(binding, times);
+impl ObservedBindings {
+    /// Takes in what an event says, and so many others like it do.
+    pub fn observe(&mut self, event: &Event, times: u64) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        bindings_of(event, &mut scratch);
+        for binding in scratch.drain(..) {
+            self.add(binding, times);
         }
-        self.told = told;
+        self.scratch = scratch;
     }
 
-    fn learn_binding(&mut self, binding: Binding, times: u64) {
+    fn add(&mut self, binding: Binding, times: u64) {
         self.bindings.learn(&binding);
         let Binding {
             from,
@@ -80,7 +92,7 @@ impl Learned {
             confidence,
         } = binding;
         if ends {
-            if self.ends.len() < MAX_PAIRS {
+            if self.ends.len() < MAX_BINDINGS {
                 self.ends.entry((from, to)).or_default().insert(time);
             }
             return;
@@ -88,21 +100,24 @@ impl Learned {
         if from == to {
             return;
         }
-        let full = self.pairs.len() >= MAX_PAIRS;
+        let full = self.observed.len() >= MAX_BINDINGS;
         let key = (from, to);
-        if full && !self.pairs.contains_key(&key) {
+        if full && !self.observed.contains_key(&key) {
             return;
         }
-        let pair = self.pairs.entry(key).or_insert_with_key(|(from, to)| Pair {
-            from: from.clone(),
-            to: to.clone(),
-            first: time,
-            last: time,
-            ended: None,
-            times: 0,
-            confidence,
-            how,
-        });
+        let pair = self
+            .observed
+            .entry(key)
+            .or_insert_with_key(|(from, to)| ObservedBinding {
+                from: from.clone(),
+                to: to.clone(),
+                first: time,
+                last: time,
+                ended: None,
+                times: 0,
+                confidence,
+                how,
+            });
         pair.first = pair.first.min(time);
         pair.last = pair.last.max(time);
         pair.times += times;
@@ -111,13 +126,13 @@ impl Learned {
         }
     }
 
-    /// Every name of the entity that was told of, its own among them: of a pod its uids, names and containers, of a node
+    /// Every name of the entity that was observed, its own among them: of a pod its uids, names and containers, of a node
     /// its machines and addresses, of an account the sessions that it took on.
     pub fn names_of(&self, entity: &EntityName) -> BTreeSet<Identifier> {
         use IdentifierKind::{
             ContainerId, Identity, InstanceId, NodeIp, NodeName, PodIp, PodName, PodUid, RoleSession, ServiceAccount,
         };
-        // Of any cluster, where none was said: what two of them call alike is then told of together.
+        // Of any cluster, where none was said: what two of them call alike is then taken together.
         let own = |kind: IdentifierKind| {
             let bare = Identifier::new(kind, &entity.value);
             let named = entity
@@ -135,7 +150,7 @@ impl Learned {
             // The namespace was not said: every pod of the name is meant.
             Kind::Pod => {
                 let ends = format!("/{}", entity.value);
-                let all = self.pairs.keys().flat_map(|(from, to)| [from, to]);
+                let all = self.observed.keys().flat_map(|(from, to)| [from, to]);
                 names.extend(
                     all.filter(|id| id.kind == PodName && id.value.ends_with(&ends) && entity.is_in(&id.cluster))
                         .take(MAX_NAMES)
@@ -154,7 +169,7 @@ impl Learned {
         let same = [PodName, PodUid];
         for _ in 0..2 {
             let more: Vec<Identifier> = self
-                .pairs
+                .observed
                 .keys()
                 .filter(|(from, to)| same.contains(&from.kind) && same.contains(&to.kind))
                 .flat_map(|(from, to)| [(from, to), (to, from)])
@@ -163,7 +178,7 @@ impl Learned {
                 .collect();
             names.extend(more.into_iter().take(MAX_NAMES));
         }
-        // A node's containers are told of it, and none of its names.
+        // A node's containers are bound to it, and none of its names.
         let belongs: &[IdentifierKind] = match entity.kind {
             Kind::Pod => &[ContainerId, RoleSession],
             Kind::Node => &[InstanceId, NodeIp],
@@ -171,7 +186,7 @@ impl Learned {
             _ => &[],
         };
         let owned: Vec<Identifier> = self
-            .pairs
+            .observed
             .keys()
             .filter(|(from, to)| names.contains(to) && belongs.contains(&from.kind))
             .map(|(from, _)| from.clone())
@@ -183,7 +198,7 @@ impl Learned {
 
     /// What is called so in the clusters that are meant.
     fn like(&self, bare: &Identifier, entity: &EntityName) -> Vec<Identifier> {
-        let all = self.pairs.keys().flat_map(|(from, to)| [from, to]);
+        let all = self.observed.keys().flat_map(|(from, to)| [from, to]);
         let found: BTreeSet<&Identifier> = all
             .filter(|id| id.kind == bare.kind && id.value == bare.value && entity.is_in(&id.cluster))
             .collect();
@@ -198,7 +213,7 @@ impl Learned {
             .map(|id| id.qualified().into())
             .collect();
         let addresses: BTreeSet<&Identifier> = self
-            .pairs
+            .observed
             .keys()
             .filter(|(from, to)| from.kind == IdentifierKind::PodIp && names.contains(to))
             .map(|(from, _)| from)
@@ -211,9 +226,9 @@ impl Learned {
     }
 
     fn spans(&self, address: &Identifier, own: &BTreeSet<String>) -> Vec<Span> {
-        // What an address leads to changes only where something of it, or of what it leads to, was told.
+        // What an address leads to changes only where something of it, or of what it leads to, was reported.
         let mut times: BTreeSet<Timestamp> = BTreeSet::new();
-        for pair in self.pairs.values().filter(|pair| same_name(&pair.from, address)) {
+        for pair in self.observed.values().filter(|pair| same_name(&pair.from, address)) {
             times.extend([pair.first, pair.last, after(pair.last, ADDRESS_HOLDS_NANOS)]);
             times.extend(self.ends_of(pair).map(|end| after(end, LINGER_NANOS)));
         }
@@ -245,8 +260,8 @@ impl Learned {
         spans
     }
 
-    /// When a pair, or either of its names, was told to end.
-    fn ends_of(&self, pair: &Pair) -> impl Iterator<Item = Timestamp> {
+    /// When a pair, or either of its names, was reported to end.
+    fn ends_of(&self, pair: &ObservedBinding) -> impl Iterator<Item = Timestamp> {
         let keys = [
             (pair.from.clone(), pair.to.clone()),
             (pair.from.clone(), pair.from.clone()),
@@ -257,9 +272,9 @@ impl Learned {
     }
 
     /// The pairs that have one of these names in them, and what is made of or above what they name, in order of kind and time.
-    pub fn pairs_of(&self, names: &BTreeSet<Identifier>) -> Vec<Pair> {
-        let mut pairs: Vec<Pair> = self
-            .pairs
+    pub fn bindings_among(&self, names: &BTreeSet<Identifier>) -> Vec<ObservedBinding> {
+        let mut pairs: Vec<ObservedBinding> = self
+            .observed
             .values()
             .filter(|pair| names.contains(&pair.from) || names.contains(&pair.to))
             .cloned()
@@ -275,12 +290,12 @@ impl Learned {
             .filter(|id| id.kind == IdentifierKind::PodUid)
             .cloned()
             .collect();
-        let more = self.pairs.values().filter(|pair| {
+        let more = self.observed.values().filter(|pair| {
             workloads.contains(&pair.from) || (uids.contains(&pair.from) && pair.to.kind == IdentifierKind::PodName)
         });
         pairs.extend(more.cloned());
         // What stands for each other is said once.
-        pairs.retain(|pair| pair.from < pair.to || !self.pairs.contains_key(&(pair.to.clone(), pair.from.clone())));
+        pairs.retain(|pair| pair.from < pair.to || !self.observed.contains_key(&(pair.to.clone(), pair.from.clone())));
         for pair in &mut pairs {
             let ended = self.ends_of(pair).filter(|end| *end >= pair.last).min();
             pair.ended = ended;
@@ -309,8 +324,8 @@ mod tests {
         Identifier::new(kind, text).unwrap()
     }
 
-    fn tell(learned: &mut Learned, from: Identifier, to: Identifier, seconds: i64, ends: bool) {
-        learned.learn_binding(
+    fn add(bindings: &mut ObservedBindings, from: Identifier, to: Identifier, seconds: i64, ends: bool) {
+        bindings.add(
             Binding {
                 from,
                 to,
@@ -326,31 +341,31 @@ mod tests {
     #[test]
     fn an_address_is_the_pods_until_it_passes_on() {
         use IdentifierKind::{ContainerId, PodIp, PodName, PodUid};
-        let mut learned = Learned::default();
+        let mut bindings = ObservedBindings::default();
         let (ip, web, job) = (id(PodIp, "10.0.0.5"), id(PodUid, "u1"), id(PodUid, "u2"));
-        tell(&mut learned, id(PodName, "shop/web-1"), web.clone(), 100, false);
-        tell(&mut learned, ip.clone(), web.clone(), 100, false);
-        tell(&mut learned, ip.clone(), web.clone(), 400, false);
-        tell(&mut learned, id(ContainerId, "0123456789ab"), web.clone(), 100, false);
-        tell(&mut learned, ip, job, 1_000, false);
+        add(&mut bindings, id(PodName, "shop/web-1"), web.clone(), 100, false);
+        add(&mut bindings, ip.clone(), web.clone(), 100, false);
+        add(&mut bindings, ip.clone(), web.clone(), 400, false);
+        add(&mut bindings, id(ContainerId, "0123456789ab"), web.clone(), 100, false);
+        add(&mut bindings, ip, job, 1_000, false);
         let pod = EntityName::new(Kind::Pod, "shop/web-1").unwrap();
-        let names = learned.names_of(&pod);
+        let names = bindings.names_of(&pod);
         let shown: Vec<String> = names.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["PodUid u1", "PodName shop/web-1", "ContainerId 0123456789ab"]);
-        let spans: Vec<(i64, i64)> = learned
+        let spans: Vec<(i64, i64)> = bindings
             .addresses_of(&names)
             .iter()
             .map(|span| (span.from.as_nanos() / 1_000_000_000, span.to.as_nanos() / 1_000_000_000))
             .collect();
         assert_eq!(spans, [(100, 1_000)]);
-        let (query, cut) = crate::investigate::entity_query::by_all_names(&pod, &learned).write();
+        let (query, cut) = super::super::query::by_all_names(&pod, &bindings).write();
         casebook_store::check_query(&query).unwrap();
         let address = "(ip:\"10.0.0.5\" AND time:[1970-01-01T00:01:40Z TO 1970-01-01T00:16:40Z})";
         assert!(
             !cut && query.contains(address) && query.ends_with("OR \"u1\""),
             "{query}"
         );
-        let pairs = learned.pairs_of(&names);
+        let pairs = bindings.bindings_among(&names);
         assert_eq!(pairs.len(), 3, "{pairs:?}");
         let address = pairs.iter().find(|pair| pair.from.kind == PodIp).unwrap();
         assert_eq!((address.times, address.ended), (2, None));
@@ -359,16 +374,16 @@ mod tests {
     #[test]
     fn an_address_ends_with_its_pod() {
         use IdentifierKind::{PodIp, PodName, PodUid};
-        let mut learned = Learned::default();
+        let mut bindings = ObservedBindings::default();
         let web = id(PodUid, "u1");
-        tell(&mut learned, id(PodIp, "10.0.0.5"), web.clone(), 100, false);
-        tell(&mut learned, id(PodName, "shop/web-1"), web.clone(), 100, false);
-        tell(&mut learned, web.clone(), web, 500, true);
-        let names = learned.names_of(&EntityName::new(Kind::Pod, "web-1").unwrap());
-        let spans = learned.addresses_of(&names);
+        add(&mut bindings, id(PodIp, "10.0.0.5"), web.clone(), 100, false);
+        add(&mut bindings, id(PodName, "shop/web-1"), web.clone(), 100, false);
+        add(&mut bindings, web.clone(), web, 500, true);
+        let names = bindings.names_of(&EntityName::new(Kind::Pod, "web-1").unwrap());
+        let spans = bindings.addresses_of(&names);
         assert_eq!(spans.len(), 1);
         assert_eq!(spans[0].to.as_nanos() / 1_000_000_000, 560);
-        let ended: Vec<_> = learned.pairs_of(&names).iter().map(|pair| pair.ended).collect();
+        let ended: Vec<_> = bindings.bindings_among(&names).iter().map(|pair| pair.ended).collect();
         assert!(
             ended.iter().all(|end| *end == Some(Timestamp::from_seconds(500))),
             "{ended:?}"
@@ -378,16 +393,16 @@ mod tests {
     #[test]
     fn a_name_of_several_clusters_is_each_ones_or_one_ones() {
         use IdentifierKind::{PodIp, PodName, PodUid};
-        let mut learned = Learned::default();
+        let mut bindings = ObservedBindings::default();
         for (cluster, uid) in [("east", "u1"), ("west", "u2"), ("", "u3")] {
             let name = id(PodName, "shop/web-1").within(cluster);
-            tell(&mut learned, name, id(PodUid, uid), 100, false);
+            add(&mut bindings, name, id(PodUid, uid), 100, false);
             let ip = id(PodIp, "10.0.0.5").within(cluster);
-            tell(&mut learned, ip, id(PodUid, uid), 100, false);
+            add(&mut bindings, ip, id(PodUid, uid), 100, false);
         }
         let shown = |text: &str| {
-            let names = learned.names_of(&EntityName::new(Kind::Pod, text).unwrap());
-            let spans = learned.addresses_of(&names);
+            let names = bindings.names_of(&EntityName::new(Kind::Pod, text).unwrap());
+            let spans = bindings.addresses_of(&names);
             let spans = spans.iter().map(|span| span.id.to_string());
             names.iter().map(ToString::to_string).chain(spans).collect::<Vec<_>>()
         };
@@ -409,7 +424,7 @@ mod tests {
         assert_eq!(shown("shop/web-1"), all);
         assert_eq!(shown("web-1"), all);
         let pod = EntityName::new(Kind::Pod, "east/shop/web-1").unwrap();
-        let (query, _) = crate::investigate::entity_query::by_all_names(&pod, &learned).write();
+        let (query, _) = super::super::query::by_all_names(&pod, &bindings).write();
         casebook_store::check_query(&query).unwrap();
         let address = "(ip:\"10.0.0.5\" AND orchestrator.cluster.name:\"east\" AND time:[";
         assert!(query.contains(address) && !query.contains("u2"), "{query}");

@@ -1,8 +1,8 @@
 //! Which events are read whole to learn what an entity is also called.
 //!
-//! Most events of an entity tell again what others told: a node renews its lease every ten seconds, a pod's every line names
-//! the pod. Reading all of their records takes seconds, so the fields are looked at first: of events that are alike in
-//! [`FIELDS`] the first and the last are read whole, which bound what they tell in time.
+//! Most events of an entity repeat what others say: a node renews its lease every ten seconds, a pod's every line names
+//! the pod. Reading all of their records takes seconds, so the fields are read first: of events that are alike in
+//! [`FIELDS`] the first and the last are read whole, which bound what they say in time.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use casebook_event::{Event, EventId, FieldId, Source, Timestamp};
 /// Most events that are read whole, the newest of those that matter.
 const MAX_WHOLE_EVENTS: usize = 300;
 
-/// What names stand in, and what says that an event tells more than its fields do.
+/// What names stand in, and what shows that an event has more of them than its fields.
 pub const FIELDS: &[FieldId] = &[
     FieldId::EventAction,
     FieldId::EventOutcome,
@@ -37,7 +37,7 @@ pub const FIELDS: &[FieldId] = &[
     FieldId::OrchestratorResourceType,
 ];
 
-/// Of those, the ones that name who asked: what the API server is asked for is otherwise told by few kinds of objects.
+/// Of those, the ones that name who asked: few kinds of objects name more than that.
 const WHO_ASKED: &[FieldId] = &[
     FieldId::SourceIp,
     FieldId::UserName,
@@ -51,7 +51,7 @@ const WHO_ASKED: &[FieldId] = &[
 ];
 
 /// The kinds of objects in which the API server's requests and answers name pods, nodes and what they belong to.
-const TELLING_KINDS: &[&str] = &[
+const BINDING_KINDS: &[&str] = &[
     "pods",
     "nodes",
     "replicasets",
@@ -62,12 +62,12 @@ const TELLING_KINDS: &[&str] = &[
 
 /// Events by what they have in common.
 #[derive(Debug, Default)]
-pub struct Telling {
+pub struct BindingSample {
     alike: HashMap<String, Alike>,
     seen: HashSet<EventId>,
 }
 
-/// Events that tell the same, as far as their fields say.
+/// Events that say the same, as far as their fields show.
 #[derive(Debug)]
 struct Alike {
     first: (Timestamp, EventId),
@@ -86,10 +86,10 @@ pub struct Wanted {
     pub times: u64,
 }
 
-impl Telling {
+impl BindingSample {
     /// Takes in an event of which [`FIELDS`] were read; one that was seen before is passed over.
     pub fn add(&mut self, event: &Event) {
-        if tells_nothing(event.source) || !self.seen.insert(event.id) {
+        if has_no_bindings(event.source) || !self.seen.insert(event.id) {
             return;
         }
         let this = (event.time, event.id);
@@ -123,7 +123,7 @@ impl Telling {
 }
 
 /// Sources of which no event says which name stands for which.
-fn tells_nothing(source: Source) -> bool {
+fn has_no_bindings(source: Source) -> bool {
     matches!(
         source,
         Source::Auditd
@@ -135,15 +135,15 @@ fn tells_nothing(source: Source) -> bool {
     )
 }
 
-/// The fields in which events are alike that tell the same; `None` where an event may tell of something that none of its fields
+/// The fields in which events are alike that say the same; `None` where an event may name something that none of its fields
 /// has: an object that was written, a session that began.
-fn telling_fields(event: &Event) -> Option<&'static [FieldId]> {
+fn key_fields(event: &Event) -> Option<&'static [FieldId]> {
     let text = |id| event.fields.get(id).map(|value| value.to_text()).unwrap_or_default();
     let action = text(FieldId::EventAction);
     match event.source {
         Source::KubernetesAudit => {
             let kind = text(FieldId::OrchestratorResourceType);
-            if !TELLING_KINDS.contains(&&*kind) {
+            if !BINDING_KINDS.contains(&&*kind) {
                 return Some(WHO_ASKED);
             }
             // A node's own status is written every few seconds, and names the same node.
@@ -156,7 +156,7 @@ fn telling_fields(event: &Event) -> Option<&'static [FieldId]> {
 
 fn key(event: &Event) -> String {
     let mut key = String::from(event.source.name());
-    let Some(fields) = telling_fields(event) else {
+    let Some(fields) = key_fields(event) else {
         key.push_str(&event.id.to_string());
         return key;
     };
@@ -171,12 +171,12 @@ fn key(event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::tests::event;
     use super::*;
+    use crate::testing::event;
 
     #[test]
     fn of_those_alike_the_first_and_the_last_are_read() {
-        let mut telling = Telling::default();
+        let mut sample = BindingSample::default();
         let renew = [
             (FieldId::EventAction, "update"),
             (FieldId::OrchestratorResourceType, "nodes"),
@@ -197,17 +197,17 @@ mod tests {
             (FieldId::OrchestratorResourceType, "pods"),
         ];
         for seconds in [30, 10, 20, 40] {
-            telling.add(&event(Source::KubernetesAudit, seconds, &renew));
+            sample.add(&event(Source::KubernetesAudit, seconds, &renew));
         }
-        // What is written may tell more each time, and a line of a login never tells anything.
-        telling.add(&event(Source::KubernetesAudit, 15, &create));
-        telling.add(&event(Source::KubernetesAudit, 16, &create));
-        telling.add(&event(Source::Auth, 17, &[]));
-        // Of these, only who asked is told.
-        telling.add(&event(Source::KubernetesAudit, 18, &lease));
-        telling.add(&event(Source::KubernetesAudit, 19, &configmap));
-        telling.add(&event(Source::KubernetesAudit, 40, &renew));
-        let (wanted, cut) = telling.take();
+        // What is written may name more each time, and a line of a login never does.
+        sample.add(&event(Source::KubernetesAudit, 15, &create));
+        sample.add(&event(Source::KubernetesAudit, 16, &create));
+        sample.add(&event(Source::Auth, 17, &[]));
+        // Of these, only who asked counts.
+        sample.add(&event(Source::KubernetesAudit, 18, &lease));
+        sample.add(&event(Source::KubernetesAudit, 19, &configmap));
+        sample.add(&event(Source::KubernetesAudit, 40, &renew));
+        let (wanted, cut) = sample.take();
         let times: Vec<(i64, u64)> = wanted
             .iter()
             .map(|one| (one.time.as_nanos() / 1_000_000_000, one.times))
@@ -217,21 +217,21 @@ mod tests {
             (&[(40, 3), (19, 1), (18, 1), (16, 1), (15, 1), (10, 1)][..], false)
         );
         // Seen once is seen.
-        telling.add(&event(Source::KubernetesAudit, 20, &renew));
-        assert_eq!(telling.take(), (vec![], false));
+        sample.add(&event(Source::KubernetesAudit, 20, &renew));
+        assert_eq!(sample.take(), (vec![], false));
     }
 
     #[test]
     fn the_newest_are_read_where_there_are_too_many() {
-        let mut telling = Telling::default();
+        let mut sample = BindingSample::default();
         for seconds in 0..3_000 {
-            telling.add(&event(
+            sample.add(&event(
                 Source::CloudTrail,
                 seconds,
                 &[(FieldId::EventAction, "AssumeRoleWithWebIdentity")],
             ));
         }
-        let (wanted, cut) = telling.take();
+        let (wanted, cut) = sample.take();
         assert!(cut);
         assert_eq!(wanted.len(), MAX_WHOLE_EVENTS);
         assert_eq!(wanted[0].time, Timestamp::from_seconds(2_999));

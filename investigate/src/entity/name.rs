@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use casebook_event::ip_address;
+use serde::{Serialize, Serializer};
 
 /// The kinds of thing that can be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,13 +86,20 @@ impl fmt::Display for EntityName {
     }
 }
 
+impl Serialize for EntityName {
+    /// As it is typed: `pod:east/shop/web-1`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// What a text may mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum Interpretation {
     /// The kind was said.
-    Named(EntityName),
+    Explicit(EntityName),
     /// The kind was guessed: what it may be, the likeliest first. At least one.
-    Guessed(Vec<EntityName>),
+    Guesses(Vec<EntityName>),
 }
 
 impl EntityName {
@@ -102,7 +110,7 @@ impl EntityName {
     pub fn new(kind: Kind, text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(format!("a name is expected behind `{}:`", kind.word()));
+            return Err(format!("a name is expected after `{}:`", kind.word()));
         }
         let (cluster, text) = with_cluster(kind, text);
         let value = match kind {
@@ -175,7 +183,7 @@ impl EntityName {
 ///
 /// # Errors
 /// There is no name, or it is none of the kind that was said.
-pub fn parse(text: &str) -> Result<Asked, String> {
+pub fn parse(text: &str) -> Result<Interpretation, String> {
     let text = text.trim();
     if text.is_empty() {
         return Err("an entity is expected: pod:NAMESPACE/NAME, user:NAME, ip:ADDRESS, …".to_owned());
@@ -183,7 +191,7 @@ pub fn parse(text: &str) -> Result<Asked, String> {
     if let Some((word, name)) = text.split_once(':')
         && let Some((_, kind)) = WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known))
     {
-        return EntityName::new(*kind, name).map(Asked::Named);
+        return EntityName::new(*kind, name).map(Interpretation::Explicit);
     }
     let guessed: Vec<EntityName> = kinds_by_form(text)
         .iter()
@@ -194,7 +202,7 @@ pub fn parse(text: &str) -> Result<Asked, String> {
             "`{text}` is no name that is known: say its kind, as in user:{text}"
         ));
     }
-    Ok(Asked::Guessed(guessed))
+    Ok(Interpretation::Guesses(guessed))
 }
 
 /// A cluster that stands before a name, and the name. Names of clusters may have slashes themselves: those of EKS are ARNs in
@@ -296,8 +304,8 @@ mod tests {
 
     fn shown(text: &str) -> String {
         match parse(text) {
-            Ok(Asked::Named(name)) => name.to_string(),
-            Ok(Asked::Guessed(names)) => {
+            Ok(Interpretation::Explicit(name)) => name.to_string(),
+            Ok(Interpretation::Guesses(names)) => {
                 let names: Vec<String> = names.iter().map(ToString::to_string).collect();
                 format!("? {}", names.join(" "))
             }
@@ -332,7 +340,7 @@ mod tests {
             "alert:web",
             "! `web` is no id of an alert: ids are up to 32 hexadecimal digits",
         );
-        check("user:", "! a name is expected behind `user:`");
+        check("user:", "! a name is expected after `user:`");
         check("pod:east/prod/web-1", "pod:east/prod/web-1");
         check("sa:east/prod/web", "serviceaccount:east/prod/web");
         check("node:east/n1", "node:east/n1");
@@ -342,7 +350,9 @@ mod tests {
     #[test]
     fn a_cluster_stands_before_the_name_or_beside_it() {
         let check = |text: &str, want: (Option<&str>, &str)| match parse(text) {
-            Ok(Asked::Named(name)) => assert_eq!((name.cluster.as_deref(), name.value.as_str()), want, "{text}"),
+            Ok(Interpretation::Explicit(name)) => {
+                assert_eq!((name.cluster.as_deref(), name.value.as_str()), want, "{text}")
+            }
             other => panic!("{other:?}"),
         };
         check("pod:prod/web-1", (None, "prod/web-1"));
@@ -352,7 +362,7 @@ mod tests {
         check(&format!("node:{arn}/n1"), (Some(arn), "n1"));
         check("image:a/b/c", (None, "a/b/c"));
         let named = |text: &str, cluster: &str| match parse(text) {
-            Ok(Asked::Named(name)) => name.in_cluster(Some(cluster)).map(|name| name.words().join(" ")),
+            Ok(Interpretation::Explicit(name)) => name.in_cluster(Some(cluster)).map(|name| name.words().join(" ")),
             other => panic!("{other:?}"),
         };
         assert_eq!(named("pod:prod/web-1", "east").as_deref(), Ok("pod:east/prod/web-1"));

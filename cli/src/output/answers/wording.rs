@@ -2,7 +2,7 @@
 
 use casebook_event::Timestamp;
 
-use super::story::{Group, Raised};
+use casebook_investigate::story::{Group, Raised};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -15,7 +15,7 @@ pub fn brief(time: Timestamp) -> String {
     )
 }
 
-/// A time as it is said behind an earlier one: the clock alone where the day is the same.
+/// A time as it is written after an earlier one: the clock alone where the day is the same.
 pub fn until(time: Timestamp, since: Timestamp) -> String {
     let (.., hour, minute, second, _) = time.civil();
     if time.days() == since.days() {
@@ -57,7 +57,7 @@ pub fn what(group: &Group) -> String {
         parts.push("!".to_owned());
     }
     parts.push(entry.deed());
-    parts.push(objects(group));
+    parts.push(group.named_objects());
     parts.extend(entry.outcome.clone());
     parts.extend(entry.detail.clone());
     if group.count > 1 {
@@ -66,15 +66,6 @@ pub fn what(group: &Group) -> String {
     }
     parts.retain(|part| !part.is_empty());
     parts.join(" ")
-}
-
-/// The objects of a group, the first by name.
-pub fn objects(group: &Group) -> String {
-    let mut named = group.objects.join(", ");
-    if group.more_objects > 0 {
-        named.push_str(", …");
-    }
-    named
 }
 
 /// What an alert says.
