@@ -10,7 +10,7 @@ use super::shared::{OutputArgs, StoreArgs};
 pub struct DemoArgs {
     #[command(flatten)]
     pub store: StoreArgs,
-    /// The same seed tells the same story; 1 for a store without alerts, else a new one each time
+    /// The same seed gives the same story; 1 for a store without alerts, else a new one each time
     #[arg(long)]
     pub seed: Option<u64>,
 }

@@ -7,7 +7,7 @@ use crate::output::AnswerFormat;
 
 #[derive(Debug, Subcommand)]
 pub enum EntityCommand {
-    /// Show what it is: first and last seen, events, alerts, what it was bound to, and its neighbours
+    /// Show what it is: first and last seen, events, alerts, what it was bound to, and its neighbors
     Show(EntityShowArgs),
 }
 

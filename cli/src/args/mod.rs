@@ -52,7 +52,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Read logs from Kafka, apply the rules, and keep events and alerts
     Run(RunArgs),
-    /// Look at what a deployment needs (brokers, topics, store, rules, clock), and say what to mend
+    /// Check what a deployment needs (brokers, topics, store, rules, clock), and say what to fix
     Doctor(DoctorArgs),
     /// Apply the rules to files and print the final alerts, one JSON object a line
     Replay(ReplayArgs),
@@ -62,13 +62,13 @@ pub enum Command {
     Search(SearchArgs),
     /// Query the tables with SQL: `events`, `alerts`, `dead_letters`, and what correlation keeps
     Sql(SqlArgs),
-    /// Care for a store: compaction, retention, verification
+    /// Maintain a store: compaction, retention, verification
     #[command(subcommand)]
     Store(StoreCommand),
     /// Look at alerts
     #[command(subcommand)]
     Alert(AlertCommand),
-    /// Tell what happened to and by a pod, user, address, … in one order, of all sources, with the alerts
+    /// Show what happened to and by a pod, user, address, … in one order, of all sources, with the alerts
     Timeline(TimelineArgs),
     /// Look at pods, users, addresses and what else logs name
     #[command(subcommand)]

@@ -42,7 +42,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
         .map(|alert| alert.alert.id.to_string())
         .collect();
 
-    // The ids of alerts follow from the story: one that is told again would only repeat what the store has.
+    // The ids of alerts follow from the story: one that is raised again would only repeat what the store has.
     let fresh = if before.is_empty() {
         1
     } else {

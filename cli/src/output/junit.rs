@@ -80,7 +80,7 @@ mod tests {
     use casebook_pipeline::TestFailure;
 
     #[test]
-    fn a_failure_is_told_with_its_reason() {
+    fn a_failure_is_reported_with_its_reason() {
         let outcome = |name: &str, failure: Option<TestFailure>| TestOutcome {
             file: "rules/a.yml".into(),
             rule_id: "1".into(),

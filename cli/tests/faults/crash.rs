@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, write_demo};
-use crate::outcome::Outcome;
+use crate::support::deployment::{Deployment, Settings, undisturbed};
+use crate::support::outcome::Outcome;
+use crate::support::topics::{Topics, write_demo};
 use crate::support::worker::Worker;
 use crate::support::{kafka, say};
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use casebook_event::Source;
 
-use crate::deployment::{Deployment, Settings};
-use crate::input::{Topics, write_demo};
-use crate::outcome::try_sql;
+use crate::support::deployment::{Deployment, Settings};
+use crate::support::outcome::try_sql;
+use crate::support::topics::{Topics, write_demo};
 use crate::support::worker::Worker;
 use crate::support::{json_lines, kafka, run};
 

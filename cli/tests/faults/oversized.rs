@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use casebook_event::{Source, sha256_hex};
 use serde_json::Value;
 
-use crate::deployment::{Deployment, Settings};
-use crate::input::{PARTITIONS, Topics, write_demo};
 use crate::operations::{free_address, get};
-use crate::outcome::try_sql;
+use crate::support::deployment::{Deployment, Settings};
 use crate::support::kafka::{self, Producer};
+use crate::support::outcome::try_sql;
+use crate::support::topics::{PARTITIONS, Topics, write_demo};
 use crate::support::worker::Worker;
 
 /// Longest time until everything is committed.

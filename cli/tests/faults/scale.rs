@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, write_demo};
+use crate::support::deployment::{Deployment, Settings, undisturbed};
 use crate::support::kafka;
+use crate::support::topics::{Topics, write_demo};
 use crate::support::worker::Worker;
 
 /// Longest time until one of the workers has died, or all is done.

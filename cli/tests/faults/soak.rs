@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use casebook_event::Timestamp;
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, attack, background, write_poison};
-use crate::outcome::Place;
+use crate::support::deployment::{Deployment, Settings, undisturbed};
 use crate::support::kafka::{OwnBroker, Producer};
+use crate::support::outcome::Place;
 use crate::support::say;
+use crate::support::topics::{Topics, attack, background, write_poison};
 use crate::support::worker::Worker;
 
 /// Most workers at a time.

@@ -192,7 +192,7 @@ fn print(rule: &str, event: &Event, explained: &Explained, out: &mut impl Write)
         escape(rule),
     )?;
     if event.fields.get(FieldId::Truncated).is_some() {
-        writeln!(out, "  the record was cut: what it lacks may have stood behind its end")?;
+        writeln!(out, "  the record was cut: what it lacks may have stood after its end")?;
     }
     output::explained::write(explained, 1, out)
 }

@@ -134,7 +134,7 @@ fn day_rows(profile: &Profile) -> Rows {
 }
 
 fn binding_rows(bindings: &[ObservedBinding]) -> Rows {
-    let mut rows = Rows::new(&["from", "to", "told", "confidence", "by", "what", "is"]);
+    let mut rows = Rows::new(&["from", "to", "times", "confidence", "by", "what", "is"]);
     for binding in bindings.iter().take(MOST_BINDINGS) {
         let last = match binding.ended {
             Some(end) => format!("{} †", wording::brief(end)),

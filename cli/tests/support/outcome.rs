@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::support::{casebook, json_lines, kafka};
+use super::{casebook, json_lines, kafka};
 
 /// Where a store is, and the environment that leads to it.
 #[derive(Debug, Clone, Default)]
@@ -106,7 +106,7 @@ impl Outcome {
             .collect();
         let unsent: Vec<_> = committed.difference(&sent).collect();
         assert!(unsent.is_empty(), "committed and never sent: {unsent:?}");
-        let told: BTreeSet<Position> = kafka::messages(brokers, &format!("{group}.dead"))
+        let reported: BTreeSet<Position> = kafka::messages(brokers, &format!("{group}.dead"))
             .into_iter()
             .map(|(key, _)| {
                 let key: Value = serde_json::from_slice(&key).unwrap();
@@ -119,10 +119,10 @@ impl Outcome {
                 )
             })
             .collect();
-        let untold: Vec<_> = dead_letters.keys().filter(|place| !told.contains(*place)).collect();
+        let unreported: Vec<_> = dead_letters.keys().filter(|place| !reported.contains(*place)).collect();
         assert!(
-            untold.is_empty(),
-            "dead letters that the topic does not have: {untold:?}"
+            unreported.is_empty(),
+            "dead letters that the topic does not have: {unreported:?}"
         );
         Self {
             events,

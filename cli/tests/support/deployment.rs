@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use casebook_event::Source;
 use casebook_store::{Store, StoreConfig};
 
-use crate::input::{Topics, pack};
-use crate::outcome::{Outcome, Place, try_sql};
-use crate::support::kafka;
-use crate::support::worker::Worker;
+use super::kafka;
+use super::outcome::{Outcome, Place, try_sql};
+use super::topics::{Topics, pack};
+use super::worker::Worker;
 
 /// Longest time that a deployment may take for its topics.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -21,6 +22,10 @@ pub struct Settings {
     pub commit_bytes: usize,
     /// After how long a quiet partition no longer holds back the others.
     pub idle: &'static str,
+    /// How late events may come, where it is not the default.
+    pub late: Option<&'static str>,
+    /// How often the state of correlation is written.
+    pub state_interval: &'static str,
     /// Memory for groups.
     pub memory_bytes: usize,
     /// Where the rules are.
@@ -34,6 +39,8 @@ impl Default for Settings {
         Self {
             commit_bytes: 65_536,
             idle: "2s",
+            late: None,
+            state_interval: "500ms",
             memory_bytes: 1 << 20,
             rules: pack(),
             more: String::new(),
@@ -42,8 +49,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether lines and stack traces that wait for more are given out when nothing more comes.
-    fn gives_out_what_waits(&self) -> bool {
+    /// Whether lines and stack traces that wait for more are emitted when nothing more comes.
+    fn emits_what_waits(&self) -> bool {
         !self.more.contains("join_wait")
     }
 }
@@ -53,10 +60,20 @@ pub struct Deployment {
     pub group: String,
     pub store: Place,
     pub config: PathBuf,
-    _directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 impl Deployment {
+    /// A new group over new topics for these sources, all named after `test`; `None` after saying that it is skipped.
+    pub fn of_sources(test: &str, sources: &[Source], settings: &Settings) -> Option<Self> {
+        let brokers = kafka::brokers(test)?;
+        let directory = tempfile::tempdir().unwrap();
+        let unique = directory.path().file_name().unwrap().to_str().unwrap();
+        let name = format!("{test}-{}", unique.trim_start_matches('.'));
+        let topics = Topics::of_sources(&brokers, &name, sources);
+        Some(Self::new(&topics, "workers", settings))
+    }
+
     /// A new group over `topics`, with an empty store in a directory of its own.
     pub fn new(topics: &Topics, name: &str, settings: &Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -75,17 +92,20 @@ impl Deployment {
         let Settings {
             commit_bytes,
             idle,
+            late,
+            state_interval,
             memory_bytes,
             rules,
             more,
         } = settings;
+        let late = late.map(|late| format!("default: {late}, ")).unwrap_or_default();
         let text = format!(
             "store: {url}\nrules: [{rules}]\nkafka:\n  brokers: {brokers}\n  group: {group}\n  topics:\n{listed}  \
              properties: {{ session.timeout.ms: 2500, heartbeat.interval.ms: 400 }}\n  \
              signals_topic: {group}.signals\n  alerts_topic: {group}.alerts\n  dead_letters_topic: {group}.dead\n  replication: 1\n\
              commit: {{ interval: 300ms, max_bytes: {commit_bytes}, alert_interval: 200ms, checkpoint_commits: 3 }}\n\
-             correlation: {{ memory_bytes: {memory_bytes}, spill_directory: {spill}, interval: 500ms }}\n\
-             lateness: {{ idle: {idle} }}\n{more}",
+             correlation: {{ memory_bytes: {memory_bytes}, spill_directory: {spill}, interval: {state_interval} }}\n\
+             lateness: {{ {late}idle: {idle} }}\n{more}",
             url = store.url,
             brokers = topics.brokers,
             listed = topics.listed(),
@@ -97,7 +117,7 @@ impl Deployment {
             group,
             store,
             config,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -127,7 +147,7 @@ impl Deployment {
         self.counts() == Some(done)
     }
 
-    /// Whether something was half read at the last commit, of which more may come.
+    /// Whether there was a partial record at the last commit, of which more may come.
     fn waits_for_parts(&self) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -211,7 +231,7 @@ pub fn undisturbed(topics: &Topics, settings: &Settings) -> Outcome {
             counts[2] >= want.len()
                 && counts[3] == 0
                 && kafka::is_drained(&topics.brokers, &deployment.group, &topics.names())
-                && !(settings.gives_out_what_waits() && deployment.waits_for_parts())
+                && !(settings.emits_what_waits() && deployment.waits_for_parts())
         },
     );
     worker.stop();

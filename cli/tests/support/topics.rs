@@ -8,8 +8,8 @@ use casebook_event::{Source, Timestamp};
 
 use serde_json::Value;
 
-use crate::support::kafka::{self, Producer};
-use crate::support::{json_lines, run};
+use super::kafka::{self, Producer};
+use super::{json_lines, run};
 
 pub const PARTITIONS: i32 = 4;
 
