@@ -49,7 +49,7 @@ fn indexes(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_is_counted_compacted_verified_mended_and_emptied() {
+async fn a_store_is_counted_compacted_verified_fixed_and_emptied() {
     let dir = tempfile::tempdir().unwrap();
     small_files(dir.path()).await;
     let at = dir.path().to_str().unwrap();
@@ -153,7 +153,7 @@ async fn a_store_is_counted_compacted_verified_mended_and_emptied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_done_is_told_with_the_right_code() {
+async fn what_cannot_be_done_is_reported_with_the_right_code() {
     let dir = tempfile::tempdir().unwrap();
     small_files(dir.path()).await;
     let at = dir.path().to_str().unwrap();
@@ -222,8 +222,8 @@ async fn a_lost_data_file_is_named_and_the_others_answer() {
         let output = run(&[args, &["--store", at]].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(3), "{args:?}: {said}");
-        let told = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(told.lines().count(), found, "{args:?}: {told}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed.lines().count(), found, "{args:?}: {printed}");
         let lines = said.lines().filter(|line| line.contains(&name));
         assert_eq!(lines.count(), 1, "{args:?}: {said}");
         assert!(said.contains("the answer lacks 1 data file"), "{args:?}: {said}");

@@ -32,7 +32,7 @@ fn any_number_of_workers_tells_the_same() {
     }
 }
 
-/// Of four workers, two die in the middle of what they do, one is told to leave, and three more come.
+/// Of four workers, two die in the middle of what they do, one is asked to leave, and three more come.
 #[test]
 fn workers_that_join_leave_and_die_change_nothing() {
     let Some(brokers) = kafka::brokers("join") else { return };

@@ -1,4 +1,4 @@
-//! A store of a version that kept nothing of what correlation is told: a worker that keeps it goes on from there, and is killed at every
+//! A store of a version that kept nothing of what correlation learns: a worker that keeps it goes on from there, and is killed at every
 //! step at which it begins to. The tables and alerts are those of an undisturbed run.
 
 use std::path::Path;
