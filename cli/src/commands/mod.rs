@@ -1,4 +1,5 @@
-//! The commands, one a file.
+//! The commands, one a file: "here are a command's arguments, do it, give me the exit code". A command resolves, calls and prints; it
+//! decides nothing that a crate below could, and knows no sibling but those below it (`subject`, `replay`).
 
 mod alert;
 mod bench;
