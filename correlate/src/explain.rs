@@ -5,7 +5,7 @@
 use casebook_event::{Event, FieldRef, Source, ValueRef};
 
 use crate::compile::Atoms;
-use crate::engine::{answer, counts};
+use crate::detection::{answer, is_decisive};
 use crate::limits::{MAX_EXPLAINED_VALUE_BYTES, MAX_EXPLAINED_VALUES};
 use crate::rule_set::{DetectionRule, RuleSet};
 use crate::sigma::condition::Condition;
@@ -16,11 +16,11 @@ use crate::sigma::value::{Order, Relation, Test};
 /// A part of a rule, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
-    /// What is asked.
+    /// The question.
     pub text: String,
     /// Whether it is so.
     pub holds: bool,
-    /// Where one field is asked, the values that the event has there; none where it has no such field. At most
+    /// Where it is about one field, the values that the event has there; none where it has no such field. At most
     /// [`MAX_EXPLAINED_VALUES`], each cut at [`MAX_EXPLAINED_VALUE_BYTES`].
     pub seen: Option<Vec<String>>,
     /// What it is made of.
@@ -50,7 +50,7 @@ impl RuleSet {
     pub fn explain(&self, id: &str, event: &Event) -> Option<Explained> {
         let rule = self.detection_by_id(id)?;
         let mut parts = vec![logsource(rule, event.source)];
-        if !counts(event) {
+        if !is_decisive(event) {
             let stage = "an answer, and not an earlier stage of a request that is told of again";
             parts.push(Explained::leaf(stage, false));
         }
@@ -59,13 +59,13 @@ impl RuleSet {
                 (None, Some(category)) => format!("category {category}"),
                 _ => "where of its mapping".to_owned(),
             };
-            let asked = query(&guard, event);
-            let holds = asked.holds;
+            let answered = query(&guard, event);
+            let holds = answered.holds;
             // A single question is a part itself, since it says what the event has.
-            let of_guard = if asked.parts.is_empty() {
-                vec![asked]
+            let of_guard = if answered.parts.is_empty() {
+                vec![answered]
             } else {
-                asked.parts
+                answered.parts
             };
             parts.push(Explained::of(text, holds, of_guard));
         }
@@ -75,9 +75,9 @@ impl RuleSet {
         };
         parts.push(any("condition", each(&rule.detection.conditions)));
         for filter in &rule.detection.filters {
-            let asked = any("any of", each(&filter.conditions));
+            let answered = any("any of", each(&filter.conditions));
             let text = format!("filter {}", filter.title);
-            parts.push(Explained::of(text, asked.holds, vec![asked]));
+            parts.push(Explained::of(text, answered.holds, vec![answered]));
         }
         let holds = parts.iter().all(|part| part.holds);
         Some(Explained::of(self.get(id)?.title.clone(), holds, parts))
@@ -114,9 +114,9 @@ fn any(text: &str, mut parts: Vec<Explained>) -> Explained {
     }
 }
 
-fn condition(asked: &Condition, detection: &Detection, event: &Event) -> Explained {
+fn condition(question: &Condition, detection: &Detection, event: &Event) -> Explained {
     let each = |parts: &[Condition]| parts.iter().map(|part| condition(part, detection, event)).collect();
-    match asked {
+    match question {
         Condition::Selection(at) => {
             let selection = &detection.selections[*at];
             let found = query(&selection.query, event);
@@ -135,9 +135,9 @@ fn condition(asked: &Condition, detection: &Detection, event: &Event) -> Explain
     }
 }
 
-fn query(asked: &Query, event: &Event) -> Explained {
+fn query(question: &Query, event: &Event) -> Explained {
     let each = |parts: &[Query]| parts.iter().map(|part| query(part, event)).collect();
-    match asked {
+    match question {
         Query::All(parts) => all("all of", each(parts)),
         Query::Any(parts) => any("any of", each(parts)),
         Query::Item(one) => item(one, event),

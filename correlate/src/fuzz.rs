@@ -2,7 +2,7 @@
 
 use casebook_event::Event;
 
-use crate::engine::reference::matches;
+use crate::detection::reference::matches;
 use crate::rule_set::RuleSet;
 
 /// The ids of the rules about single events that match `event`, by the reference.

@@ -35,7 +35,7 @@ pub const MAX_SPELLED_BYTES: usize = 4 << 20;
 /// Most bytes of the texts of one field that are looked for by the faster of two automata: its table has some hundred bytes
 /// for each of them.
 pub const MAX_TABLE_TEXT_BYTES: usize = 16 << 10;
-/// Most texts of one field that may end at the same place of a value, before those that a value repeats are told once.
+/// Most texts of one field that may end at the same place of a value, before those that a value repeats are reported once.
 pub const MAX_NESTED_TEXTS: usize = 16;
 /// Most pairs of values of two fields that `fieldref` compares one by one; of more, all are looked for in one pass.
 pub const MAX_COMPARED_PAIRS: usize = 256;

@@ -1,4 +1,4 @@
-"""moto as an S3 server that serves one request at a time, and fails as often as it is told.
+"""moto as an S3 server that serves one request at a time, and fails as often as it is asked to.
 
 usage: s3-server.py PID BUCKET FAIL_PERCENT SEED
 

@@ -64,7 +64,7 @@ pub enum AlertStatus {
     Provisional,
     /// Its window is complete.
     Final,
-    /// A late event showed that it does not hold, or that another alert tells it better (`superseded_by`), before it was final.
+    /// A late event showed that it does not hold, or that another alert reports it better (`superseded_by`), before it was final.
     Withdrawn,
     /// It was final, and an event that came after its window was decided withdraws it. It stays visible: whoever can write that
     /// event's time could hide an alert otherwise.
@@ -77,7 +77,7 @@ pub struct Retraction {
     /// The late event; of several the earliest of its group. `None` where what came late was a name that stood for something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Evidence>,
-    /// What was learned late of who is who; of several the first.
+    /// What entity resolution learned late; of several the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learned: Option<Binding>,
     /// Who can write the time of such an event: `server`, `node`, `container`, … (`docs/trust.md`).
@@ -95,7 +95,7 @@ pub struct AlertHead {
     pub status: AlertStatus,
     /// The event time at which the rule's condition was first met.
     pub time: Timestamp,
-    /// The alert that tells it instead, for a withdrawn one.
+    /// The alert that reports it instead, for a withdrawn one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub superseded_by: Option<CompactString>,
 }
@@ -137,7 +137,7 @@ pub struct Evidence {
     pub event_id: EventId,
     /// When it happened.
     pub time: Timestamp,
-    /// What kind of log told of it.
+    /// What kind of log reported it.
     pub source: Source,
     /// The base rule it matched.
     pub rule_id: CompactString,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    Checkpoint, Event, MAX_LETTER_BYTES, MAX_LETTER_DETAIL_BYTES, Position, Timestamp, bounded_text, sha256_hex,
+    CheckpointDelta, Event, MAX_LETTER_BYTES, MAX_LETTER_DETAIL_BYTES, Position, Timestamp, bounded_text, sha256_hex,
 };
 
 /// A record as it was read, before any decoding.
@@ -76,7 +76,7 @@ pub struct EventBatch {
     /// What could not become an event.
     pub dead_letters: Vec<DeadLetter>,
     /// The offsets that all of these came from.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: CheckpointDelta,
     /// Bytes read: the payloads, before decompression by any envelope.
     pub input_bytes: u64,
 }

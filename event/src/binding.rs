@@ -1,4 +1,4 @@
-//! A fact that one event told: this name stood for that one, then.
+//! A fact that one event reported: this name stood for that one, then.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,20 +11,20 @@ pub enum Confidence {
     /// Concluded from a name's form or from where a request came from.
     #[default]
     Guessed,
-    /// Told by what may be told wrongly: Kubernetes Events, labels, names that a caller chooses.
+    /// Reported by what may be wrong: Kubernetes Events, labels, names that a caller chooses.
     Likely,
-    /// Told by the platform itself.
+    /// Reported by the platform itself.
     Certain,
 }
 
-/// Which log told a binding, and by what in it.
+/// Which log reported a binding, and by what in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
     /// The `creationTimestamp` of a pod in an answer of the API server, as the audit log has it: a pod has its name from then on,
     /// and not before.
     AuditCreated,
-    /// The same of a pod that was created longer ago than is told: it had its name then, and before.
+    /// The same of a pod that was created longer ago than is reported: it had its name then, and before.
     AuditExisted,
     /// A pod's object in the audit log.
     AuditPod,
@@ -46,7 +46,7 @@ pub enum How {
     AuditTokenClaims,
     /// `serviceaccounts/token`: a token was asked for, for a pod.
     AuditTokenRequest,
-    /// The cloud session behind a user of the API server (`user.extra` of EKS).
+    /// The cloud session of a user of the API server (`user.extra` of EKS).
     AuditCloudSession,
     /// kubelet and container runtime.
     Kubelet,
@@ -75,12 +75,12 @@ pub enum How {
 }
 
 impl How {
-    /// Whether it is told of a time before the event's own.
+    /// Whether it is reported of a time before the event's own.
     pub fn is_of_earlier(self) -> bool {
         matches!(self, Self::AuditCreated | Self::AuditExisted)
     }
 
-    /// Who can write the time of what is told so, as [`Source::time_written_by`](crate::Source::time_written_by) says it.
+    /// Who can write the time of what is reported so, as [`Source::time_written_by`](crate::Source::time_written_by) says it.
     pub fn time_written_by(self) -> &'static str {
         match self {
             Self::AuditCreated
@@ -108,7 +108,7 @@ impl How {
     }
 }
 
-/// What one event told.
+/// What one event reported.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Binding {
     /// What stood for something.
@@ -120,7 +120,7 @@ pub struct Binding {
     pub time: Timestamp,
     /// Whether it was seen to end.
     pub ends: bool,
-    /// Which log told it.
+    /// Which log reported it.
     pub how: How,
     /// How far it can be relied upon.
     pub confidence: Confidence,

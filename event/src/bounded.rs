@@ -15,7 +15,7 @@ const MAX_ESCAPED: usize = 6;
 /// which take no more together.
 ///
 /// It is the only way in which group values, identifiers and what an alert shows are shortened, so that the same value has the
-/// same key wherever it is asked for. What it gives out, it leaves alone.
+/// same key wherever it is asked for. What it returns, it leaves alone.
 pub fn bounded_text(text: &str, limit_bytes: usize) -> Cow<'_, str> {
     if fits(text, limit_bytes) {
         return Cow::Borrowed(text);
@@ -33,7 +33,7 @@ pub fn bounded_text(text: &str, limit_bytes: usize) -> Cow<'_, str> {
 
 /// Whether a text takes at most `limit_bytes` as the inside of a JSON string.
 pub fn fits(text: &str, limit_bytes: usize) -> bool {
-    // Nearly every text is short; one that is longer than the limit need not be looked at either.
+    // Nearly every text is short; one that is longer than the limit need not be scanned either.
     text.len() * MAX_ESCAPED <= limit_bytes
         || (text.len() <= limit_bytes && text.chars().map(json_bytes_of).sum::<usize>() <= limit_bytes)
 }

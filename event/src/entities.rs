@@ -53,8 +53,8 @@ impl Entities {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let mut rest = &*self.0;
         std::iter::from_fn(move || {
-            let (name, text, behind) = split(rest)?;
-            rest = behind;
+            let (name, text, after) = split(rest)?;
+            rest = after;
             Some((name, text))
         })
     }
@@ -85,7 +85,7 @@ fn push(packed: &mut Vec<u8>, place: usize, text: &str) {
     packed.extend(text.as_bytes());
 }
 
-/// The first name and text, and what is behind.
+/// The first name and text, and what is after.
 fn split(packed: &[u8]) -> Option<(&'static str, &str, &[u8])> {
     let (&place, rest) = packed.split_first()?;
     let (length, rest) = rest.split_first_chunk::<2>()?;

@@ -159,7 +159,7 @@ pub struct Event {
     pub time: Timestamp,
     /// When it was read.
     pub ingested: Timestamp,
-    /// What kind of log told of it.
+    /// What kind of log reported it.
     pub source: Source,
     /// Where it was read.
     pub position: Position,
@@ -205,7 +205,7 @@ impl Event {
         found
     }
 
-    /// Calls `visit` with every value of the event, normalized and native: what a Sigma keyword search looks at.
+    /// Calls `visit` with every value of the event, normalized and native: what a Sigma keyword search scans.
     pub fn visit_all(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
         self.fields.iter().any(|(_, value)| value.as_ref().visit_leaves(visit)) || self.native().visit_leaves(visit)
     }

@@ -157,8 +157,8 @@ field_table! {
     KubernetesNodeName "kubernetes.node.name" "kubernetes_node_name" Keyword Entity "the node it runs on";
     KubernetesServiceAccount "kubernetes.service_account.name" "kubernetes_service_account_name" Keyword Entity "the service account, as `namespace:name`";
     KubernetesCredentialId "kubernetes.credential.id" "kubernetes_credential_id" Keyword Entity "which token or certificate was used: `JTI=…`, `X509SHA256=…`";
-    KubernetesAuditStage "kubernetes.audit.stage" "kubernetes_audit_stage" Keyword Exact "the stage of the request that the event tells of";
-    AuditDecisive "casebook.audit.decisive" "casebook_audit_decisive" Keyword Exact "`true` on the stage of a request that rules look at, `false` on its others";
+    KubernetesAuditStage "kubernetes.audit.stage" "kubernetes_audit_stage" Keyword Exact "the stage of the request that the event reports";
+    AuditDecisive "casebook.audit.decisive" "casebook_audit_decisive" Keyword Exact "`true` on the stage of a request that rules evaluate, `false` on its others";
     PodImages "casebook.pod.images" "casebook_pod_images" Keywords Exact "every image of the pod asked for";
     PodRisks "casebook.pod.risks" "casebook_pod_risks" Keywords Exact "what the pod asked for may do to its node: `privileged`, `host_network`, `host_path:/etc`, `capability:SYS_ADMIN`, …";
     CloudProvider "cloud.provider" "cloud_provider" Keyword Exact "aws, gcp or azure";
@@ -186,7 +186,7 @@ field_table! {
     SpanId "span.id" "span_id" Keyword Exact "the span";
     SessionId "casebook.session.id" "casebook_session_id" Keyword Entity "the login session, where the source names one";
     Masked "casebook.masked" "casebook_masked" Keywords Exact "what kinds of secret were masked in the event";
-    Truncated "casebook.truncated" "casebook_truncated" Keyword Exact "`true` where the record ended too early: what the event lacks may have stood behind its end";
+    Truncated "casebook.truncated" "casebook_truncated" Keyword Exact "`true` where the record ended too early: what the event lacks may have stood after its end";
     TimeOrigin "casebook.time.origin" "casebook_time_origin" Keyword Exact "what is to be known of the time: not the record's own but `envelope`'s (of what carried it), the `broker`'s, or of the object's creation (`created`); or `ahead`: later than the broker got the record";
     Claimed "casebook.claimed" "casebook_claimed" Keywords Exact "what the record says of itself and the system beside it does not bear out: `program:sshd`, `container:ID`";
     IdentityVersion "casebook.identity.version" "casebook_identity_version" Long No "by which of its source's definitions the event id was made; not set: 1 (`docs/trust.md`)";

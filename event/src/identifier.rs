@@ -69,7 +69,7 @@ pub struct Identifier {
     pub cluster: CompactString,
 }
 
-/// The kinds of thing that events are told to be about.
+/// The kinds of thing that events are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntityKind {
@@ -142,7 +142,7 @@ impl Identifier {
             | IdentifierKind::NodeName
             | IdentifierKind::ServiceAccount
             | IdentifierKind::Workload
-            // Twelve characters of an id are not enough to tell all containers of all clusters apart.
+            // Twelve characters of an id are not enough to distinguish all containers of all clusters.
             | IdentifierKind::ContainerId
             | IdentifierKind::Identity => true,
             IdentifierKind::PodIp | IdentifierKind::NodeIp => self.value.parse::<IpAddr>().is_ok_and(is_private),
@@ -215,13 +215,13 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-/// The name of a cluster as identifiers and groups have it: as it is told, and where that is too long, its beginning and a
+/// The name of a cluster as identifiers and groups have it: as it is reported, and where that is too long, its beginning and a
 /// hash of the whole.
 pub fn cluster_text(name: &str) -> CompactString {
     bounded_text(name.trim(), MAX_CLUSTER_BYTES).into()
 }
 
-/// Falco tells twelve characters of a container's id, Tetragon's `docker` field 31, the runtimes all 64.
+/// Falco reports twelve characters of a container's id, Tetragon's `docker` field 31, the runtimes all 64.
 const CONTAINER_ID_CHARS: usize = 12;
 
 fn container_id(text: &str) -> Option<CompactString> {

@@ -1,4 +1,4 @@
-//! What correlation keeps of what it was told and what it decided, so that what comes late can be told apart from what is lost.
+//! What correlation keeps of what it received and what it decided, so that what comes late can be distinguished from what is lost.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::{AlertStatus, Binding, Signal, Timestamp};
 
 /// A window of a correlation that was decided: a revision of what was said of it.
 ///
-/// Whoever looks at a group again begins behind the last window that ends before what has changed.
+/// Whoever evaluates a group again begins after the last window that ends before what has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecidedWindow {
     /// [`Signal::key`] of the signals that it was decided from: what may change together has one key.

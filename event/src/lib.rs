@@ -1,8 +1,11 @@
 //! The vocabulary of Casebook: what every other crate says to the next.
 //!
 //! ```text
-//! RawRecord ─ingest─▶ EventBatch{Event, DeadLetter, Checkpoint} ─detect─▶ Signal, Watermark ─correlate─▶ Alert
+//! RawRecord ─ingest─▶ EventBatch{Event, DeadLetter, CheckpointDelta} ─detect─▶ Signal, Watermark ─correlate─▶ Alert
 //! ```
+//!
+//! Beside the vocabulary stand the two ways in which JSON is read here: scanned, without being parsed ([`json`]), and parsed into
+//! places of its own text, from which an event's native fields are read ([`Tape`]).
 //!
 //! No I/O, no clock and no runtime: a value of this crate is the same wherever and whenever it is made.
 
@@ -16,6 +19,7 @@ mod entities;
 mod event;
 mod field;
 mod identifier;
+pub mod json;
 mod kept;
 mod limits;
 mod native;
@@ -41,7 +45,7 @@ pub use identifier::{EntityKind, Identifier, IdentifierKind, cluster_text};
 pub use kept::{DecidedWindow, Kept};
 pub use limits::*;
 pub use native::Native;
-pub use position::{Checkpoint, NotContiguous, OffsetRange, Partition, Position, StartOffset};
+pub use position::{CheckpointDelta, NotContiguous, OffsetRange, Partition, Position, StartOffset};
 pub use signal::{EventRef, Signal, SignalMessage, Watermark};
 pub use source::{Logsource, Source, UnknownSource};
 pub use tape::{Recovered, Tape};

@@ -8,14 +8,14 @@
 pub const MAX_GROUP_VALUE_BYTES: usize = 512;
 
 /// Longest value of an identifier, in bytes of JSON. A longer one goes by its beginning and a hash of the whole; one whose parts
-/// tell something (`namespace/name`) is no identifier then.
+/// report something (`namespace/name`) is no identifier then.
 pub const MAX_IDENTIFIER_BYTES: usize = 512;
 
 /// Longest name of a cluster in a group or an identifier, in bytes of JSON. A longer one goes by its beginning and a hash of the
 /// whole.
 pub const MAX_CLUSTER_BYTES: usize = 160;
 
-/// Most identifiers that a signal carries. Those beyond it are not told: the best come first.
+/// Most identifiers that a signal carries. Those beyond it are left out: the best come first.
 pub const MAX_SIGNAL_IDENTIFIERS: usize = 20;
 
 /// Longest value an alert shows of a field, in bytes of JSON; the event itself keeps it whole. A longer one is shown by its

@@ -1,4 +1,4 @@
-//! Where a record was read, and how far a set of partitions has come.
+//! Where a record was read, and which offsets a batch covers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -67,8 +67,8 @@ pub struct OffsetRange {
     pub start_resume: i64,
     /// The next offset to read.
     pub end: i64,
-    /// The offset from which to read again to know what was half read at `end`: the first part of the oldest line or event
-    /// of which more was to come; else `end`.
+    /// The offset from which to read again to bring back what was partial at `end`: the first fragment of the oldest line or
+    /// event of which more was to come; else `end`.
     pub resume: i64,
 }
 
@@ -77,21 +77,21 @@ pub struct OffsetRange {
 pub struct StartOffset {
     /// The next offset that no commit has.
     pub next: i64,
-    /// The offset to read from: records before `next` only bring back what was half read.
+    /// The offset to read from: records before `next` only bring back pending fragments.
     pub resume: i64,
 }
 
 impl StartOffset {
-    /// Reading that begins at `next`, with nothing half read.
+    /// Reading that begins at `next`, with no partial record.
     pub const fn at(next: i64) -> Self {
         Self { next, resume: next }
     }
 }
 
-/// For each partition, the range of offsets that a batch covers. Offsets that hold no record (compaction, transaction
-/// markers) are inside the range.
+/// For each partition, the range of offsets that a batch covers: what its commit adds to a table's position. Offsets that hold
+/// no record (compaction, transaction markers) are inside the range.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Checkpoint {
+pub struct CheckpointDelta {
     ranges: BTreeMap<Partition, OffsetRange>,
 }
 
@@ -118,7 +118,7 @@ impl fmt::Display for NotContiguous {
 
 impl std::error::Error for NotContiguous {}
 
-impl Checkpoint {
+impl CheckpointDelta {
     /// Nothing read.
     pub fn new() -> Self {
         Self::default()
@@ -165,18 +165,18 @@ impl Checkpoint {
         });
     }
 
-    /// Notes what is half read of a partition: the offset of the oldest part, if there is any.
-    pub fn half_read(&mut self, partition: &Partition, oldest: Option<i64>) {
+    /// Notes the partial record of a partition: the offset of its oldest fragment, if there is any.
+    pub fn note_partial(&mut self, partition: &Partition, oldest: Option<i64>) {
         if let Some(range) = self.ranges.get_mut(partition) {
             range.resume = oldest.unwrap_or(range.end).min(range.end);
         }
     }
 
-    /// Puts `later` behind this checkpoint.
+    /// Appends `later` to this delta.
     ///
     /// # Errors
     /// A partition of `later` does not start where this one ends; then nothing is changed.
-    pub fn extend(&mut self, later: &Checkpoint) -> Result<(), NotContiguous> {
+    pub fn extend(&mut self, later: &CheckpointDelta) -> Result<(), NotContiguous> {
         for (partition, range) in &later.ranges {
             if let Some(own) = self.ranges.get(partition)
                 && own.end != range.start
@@ -215,35 +215,35 @@ impl Checkpoint {
 mod tests {
     use super::*;
 
-    fn checkpoint(start: i64, end: i64) -> Checkpoint {
-        let mut c = Checkpoint::new();
+    fn delta(start: i64, end: i64) -> CheckpointDelta {
+        let mut c = CheckpointDelta::new();
         c.record(&Partition::new("t", 0), start, end - 1);
         c
     }
 
     #[test]
-    fn only_neighbours_join() {
-        let mut c = checkpoint(5, 9);
-        assert!(c.extend(&checkpoint(9, 12)).is_ok());
+    fn only_adjacent_ranges_join() {
+        let mut c = delta(5, 9);
+        assert!(c.extend(&delta(9, 12)).is_ok());
         assert_eq!(c.iter().map(|(_, r)| (r.start, r.end)).collect::<Vec<_>>(), [(5, 12)]);
-        let error = c.extend(&checkpoint(13, 14)).unwrap_err();
+        let error = c.extend(&delta(13, 14)).unwrap_err();
         assert_eq!(error.to_string(), "t[0]: the next batch starts at offset 13, not at 12");
         assert_eq!(c, {
-            let mut same = checkpoint(5, 9);
-            same.extend(&checkpoint(9, 12)).unwrap();
+            let mut same = delta(5, 9);
+            same.extend(&delta(9, 12)).unwrap();
             same
         });
     }
 
     #[test]
-    fn what_is_half_read_is_the_latest_batch_s() {
+    fn the_partial_record_is_the_latest_batch_s() {
         let partition = Partition::new("t", 0);
-        let mut c = checkpoint(5, 9);
-        c.half_read(&partition, Some(6));
-        let mut later = Checkpoint::new();
+        let mut c = delta(5, 9);
+        c.note_partial(&partition, Some(6));
+        let mut later = CheckpointDelta::new();
         later.begin(&partition, StartOffset { next: 9, resume: 6 });
         later.record(&partition, 9, 11);
-        later.half_read(&partition, None);
+        later.note_partial(&partition, None);
         assert_eq!(
             later
                 .iter()
@@ -251,13 +251,13 @@ mod tests {
                 .collect::<Vec<_>>(),
             [(9, 6, 12)]
         );
-        let resume = |c: &Checkpoint| c.iter().map(|(_, r)| (r.start, r.end, r.resume)).collect::<Vec<_>>();
+        let resume = |c: &CheckpointDelta| c.iter().map(|(_, r)| (r.start, r.end, r.resume)).collect::<Vec<_>>();
         assert_eq!(resume(&c), [(5, 9, 6)]);
         c.extend(&later).unwrap();
         assert_eq!(resume(&c), [(5, 12, 12)]);
-        let mut quiet = Checkpoint::new();
+        let mut quiet = CheckpointDelta::new();
         quiet.begin(&partition, StartOffset::at(12));
-        quiet.half_read(&partition, Some(3));
+        quiet.note_partial(&partition, Some(3));
         c.extend(&quiet).unwrap();
         assert_eq!(resume(&c), [(5, 12, 3)]);
     }
@@ -265,7 +265,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn joining_batches_is_associative(a in 1i64..5, b in 1i64..5, c in 1i64..5) {
-            let (x, y, z) = (checkpoint(0, a), checkpoint(a, a + b), checkpoint(a + b, a + b + c));
+            let (x, y, z) = (delta(0, a), delta(a, a + b), delta(a + b, a + b + c));
             let mut left = x.clone();
             left.extend(&y).unwrap();
             left.extend(&z).unwrap();

@@ -1,4 +1,4 @@
-//! What detection tells correlation: a rule matched an event, and how far a partition's time has come.
+//! What detection reports to correlation: a rule matched an event, and how far a partition's time has come.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub struct EventRef {
     pub event_id: EventId,
     /// When it happened.
     pub time: Timestamp,
-    /// What kind of log told of it.
+    /// What kind of log reported it.
     pub source: Source,
     /// Where it was read.
     pub position: Position,
@@ -94,7 +94,7 @@ pub struct Watermark {
 pub enum SignalMessage {
     /// A match.
     Signal(Signal),
-    /// What an event told of who is who; every partition gets it.
+    /// What an event reported for entity resolution; every partition gets it.
     Binding(Binding),
     /// Progress of a source partition.
     Watermark(Watermark),

@@ -243,7 +243,7 @@ const FILE_DELETE: Logsource = logsource("linux", "file_delete", "");
 impl Source {
     /// Which definition of its events' identity is in force: what an event's id is made of. A row of an event store says by
     /// which its id was made (`casebook.identity.version`, 1 where it says nothing), so that ids of two definitions are never
-    /// taken for those of two events without a word. `docs/trust.md` tells what changed, and what is promised across a change.
+    /// taken for those of two events without a word. `docs/trust.md` says what changed, and what is promised across a change.
     pub fn identity_version(self) -> i64 {
         match self {
             // 2: what a client chooses no longer identifies (audit ids, insert ids, correlation ids, journal fields, uuids).

@@ -4,9 +4,7 @@ use std::fmt;
 
 use compact_str::CompactString;
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::ValueRef;
+use serde::{Deserialize, Deserializer};
 
 /// A value of an event's field.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -75,7 +73,7 @@ impl Value {
         }
     }
 
-    /// The value at `keys`, going down one object a key. Arrays are not entered: see [`ValueRef::visit_path`] for that.
+    /// The value at `keys`, going down one object a key. Arrays are not entered: see [`ValueRef::visit_path`](crate::ValueRef::visit_path) for that.
     pub fn at(&self, keys: &[&str]) -> Option<&Value> {
         keys.iter().try_fold(self, |value, key| value.get(key))
     }
@@ -83,26 +81,6 @@ impl Value {
     /// The text at `keys`, if there is any and it is not empty.
     pub fn str_at(&self, keys: &[&str]) -> Option<&str> {
         self.at(keys).and_then(Value::as_str).filter(|s| !s.is_empty())
-    }
-
-    /// The same value, to be read.
-    pub fn as_ref(&self) -> ValueRef<'_> {
-        self.into()
-    }
-
-    /// See [`ValueRef::visit_path`].
-    pub fn visit_path(&self, path: &str, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
-        self.as_ref().visit_path(path, visit)
-    }
-
-    /// See [`ValueRef::visit_members`].
-    pub fn visit_members(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
-        self.as_ref().visit_members(visit)
-    }
-
-    /// See [`ValueRef::to_text`].
-    pub fn to_text(&self) -> std::borrow::Cow<'_, str> {
-        self.as_ref().to_text()
     }
 }
 
@@ -190,12 +168,6 @@ impl<'de> Deserialize<'de> for Value {
         }
 
         deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-impl Serialize for Value {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.as_ref().serialize(serializer)
     }
 }
 

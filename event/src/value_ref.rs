@@ -8,7 +8,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use crate::Value;
-use crate::tape::Places;
+use crate::tape::{Cursor, Kind, Tape};
 
 /// A value that is read and not owned. Equal values read alike from a tree and from a tape.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ pub struct Entries<'a>(Kept<'a, (CompactString, Value)>);
 #[derive(Debug)]
 enum Kept<'a, T> {
     Tree(&'a [T]),
-    Tape(Places<'a>),
+    Tape(Cursor<'a>),
 }
 
 impl<T> Clone for Kept<'_, T> {
@@ -53,10 +53,6 @@ impl<T> Clone for Kept<'_, T> {
 impl<T> Copy for Kept<'_, T> {}
 
 impl<'a> Items<'a> {
-    pub(crate) fn of_tape(places: Places<'a>) -> Self {
-        Self(Kept::Tape(places))
-    }
-
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.clone().next().is_none()
@@ -73,16 +69,12 @@ impl<'a> Iterator for Items<'a> {
                 *items = rest;
                 Some(first.as_ref())
             }
-            Kept::Tape(places) => places.next_value(),
+            Kept::Tape(cursor) => next_of(cursor),
         }
     }
 }
 
 impl<'a> Entries<'a> {
-    pub(crate) fn of_tape(places: Places<'a>) -> Self {
-        Self(Kept::Tape(places))
-    }
-
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.clone().next().is_none()
@@ -99,7 +91,7 @@ impl<'a> Iterator for Entries<'a> {
                 *entries = rest;
                 Some((key, value.as_ref()))
             }
-            Kept::Tape(places) => Some((places.next_key()?, places.next_value()?)),
+            Kept::Tape(cursor) => Some((cursor.next_key()?, next_of(cursor)?)),
         }
     }
 }
@@ -145,7 +137,7 @@ impl<'a> ValueRef<'a> {
             Self::Map(Entries(Kept::Tree(entries))) => {
                 entries.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_ref())
             }
-            Self::Map(Entries(Kept::Tape(mut places))) => places.value_of(key),
+            Self::Map(Entries(Kept::Tape(mut cursor))) => cursor.find(key).then(|| next_of(&mut cursor))?,
             _ => None,
         }
     }
@@ -217,6 +209,56 @@ impl<'a> ValueRef<'a> {
             Self::List(items) => Value::List(items.map(Self::to_value).collect()),
             Self::Map(entries) => Value::Map(entries.map(|(key, value)| (key.into(), value.to_value())).collect()),
         }
+    }
+}
+
+/// The next value of a tape.
+fn next_of<'a>(cursor: &mut Cursor<'a>) -> Option<ValueRef<'a>> {
+    let (node, inner) = cursor.next_node()?;
+    Some(match node.kind {
+        Kind::Null => ValueRef::Null,
+        Kind::True => ValueRef::Bool(true),
+        Kind::False => ValueRef::Bool(false),
+        Kind::Int => ValueRef::Int(node.as_bits().cast_signed()),
+        Kind::Float => ValueRef::Float(f64::from_bits(node.as_bits())),
+        Kind::Text | Kind::Unescaped => ValueRef::Str(cursor.text_of(node)),
+        Kind::List => ValueRef::List(Items(Kept::Tape(inner))),
+        Kind::Map => ValueRef::Map(Entries(Kept::Tape(inner))),
+    })
+}
+
+impl Tape {
+    /// The value of the whole text, which must be the one that was parsed.
+    pub fn root<'a>(&'a self, text: &'a str) -> ValueRef<'a> {
+        next_of(&mut self.cursor(text)).unwrap_or(ValueRef::Null)
+    }
+}
+
+impl Value {
+    /// The same value, to be read.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        self.into()
+    }
+
+    /// See [`ValueRef::visit_path`].
+    pub fn visit_path(&self, path: &str, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
+        self.as_ref().visit_path(path, visit)
+    }
+
+    /// See [`ValueRef::visit_members`].
+    pub fn visit_members(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
+        self.as_ref().visit_members(visit)
+    }
+
+    /// See [`ValueRef::to_text`].
+    pub fn to_text(&self) -> Cow<'_, str> {
+        self.as_ref().to_text()
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_ref().serialize(serializer)
     }
 }
 

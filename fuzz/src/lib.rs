@@ -55,7 +55,7 @@ pub fn compression(data: &[u8]) {
     }
 }
 
-/// Loads any text as rules, files separated by `===`: what is wrong with them is told, with a place in one of them.
+/// Loads any text as rules, files separated by `===`: what is wrong with them is reported, with a place in one of them.
 pub fn rules(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     load(text);
@@ -81,7 +81,7 @@ pub fn detect(data: &[u8]) {
             let mut found: Vec<String> = signals.iter().map(|signal| signal.matched_rule_id.to_string()).collect();
             found.dedup();
             let silent = |id: &String| rules.get(id).is_some_and(|rule| !rule.alerts);
-            // A rule that only serves correlations is not told of where an event lacks their groups.
+            // A rule that only serves correlations has no report of where an event lacks their groups.
             let mut expected = casebook_correlate::fuzz::reference(&rules, &event);
             expected.retain(|id| !silent(id));
             found.retain(|id| !silent(id));
@@ -132,7 +132,7 @@ fn event(source: Source, line: &str) -> Event {
 
 /// Reads a file's records, and decodes none.
 pub fn file_records(data: &[u8]) {
-    let records = FileRecords::new(data, "fuzz", SourceKind::Auto).with_timestamp(present());
+    let records = FileRecords::new(data, "fuzz", SourceKind::Auto, present());
     // Compressed input may hold much; a thousand records say enough.
     for record in records.take(1000) {
         if record.is_err() {

@@ -10,7 +10,7 @@ pub(crate) const MAX_REFUSED_TEXT_BYTES: usize = 1 << 20;
 /// Most events of one record (`Records`, `EventList`, arrays). What follows them becomes one dead letter (`too_many`).
 pub const MAX_EVENTS_PER_RECORD: u32 = 200_000;
 
-/// Most values of one record that may be broken. Behind the last of them, the rest of the record is one dead letter.
+/// Most values of one record that may be broken. After the last of them, the rest of the record is one dead letter.
 pub(crate) const MAX_BROKEN_VALUES: u32 = 64;
 
 /// How far an event's time may be after the broker's, in nanoseconds, before the event says so (`casebook.time.origin: ahead`):
@@ -53,7 +53,7 @@ pub(crate) const MAX_JOIN_BYTES: usize = 1 << 20;
 /// Most parts of one joined event.
 pub(crate) const MAX_JOIN_PARTS: usize = 4_096;
 
-/// Most groups of parts that wait in one partition; the oldest is given out as it is.
+/// Most groups of parts that wait in one partition; the oldest is emitted as it is.
 pub(crate) const MAX_OPEN_JOINS: usize = 4_096;
 
 /// Most text that waits in one partition, in bytes; the same.

@@ -246,8 +246,8 @@ fn a_hash_confirms_no_guess() {
         for letter in decode(SourceKind::Source(plant.source), std::slice::from_ref(&cut)).dead_letters {
             let hash = casebook_event::sha256_hex(&cut);
             let masked = String::from_utf8_lossy(&letter.payload).contains("[masked:");
-            let told = letter.cut.as_ref().is_some_and(|of| of.sha256 == hash);
-            assert!(!(masked && told), "{}", plant.what);
+            let known = letter.cut.as_ref().is_some_and(|of| of.sha256 == hash);
+            assert!(!(masked && known), "{}", plant.what);
         }
     }
 }

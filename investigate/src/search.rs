@@ -159,7 +159,7 @@ pub async fn tally(archive: &Archive<'_>, request: SearchRequest, by: TallyBy) -
         rows,
         groups,
         matched,
-        untold,
+        other_count,
         files,
         ..
     } = tally?;
@@ -173,7 +173,7 @@ pub async fn tally(archive: &Archive<'_>, request: SearchRequest, by: TallyBy) -
         groups: rows.collect(),
         total_groups: groups,
         matched,
-        other_count: untold,
+        other_count,
         files,
     };
     let mut answer = archive.answer(data, Vec::new(), coverage, Vec::new());

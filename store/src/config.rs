@@ -1,4 +1,4 @@
-//! What a store may be told about itself.
+//! How a store writes and reads: its settings and their defaults.
 
 use std::path::PathBuf;
 

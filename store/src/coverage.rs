@@ -8,11 +8,12 @@ use futures::TryStreamExt as _;
 
 use arrow::array::AsArray as _;
 
+use crate::commit::{self, TopicCoverage};
+use crate::data_file::scan;
 use crate::limits::MAX_COVERAGE_FILES;
-use crate::read_to_end::{self, TopicCoverage};
-use crate::scan::scan;
 use crate::table::{SourceCount, SourceTopics};
-use crate::{Store, StoreError, TableName};
+use crate::tables::Tables;
+use crate::{StoreError, TableName};
 
 /// How far the events table is known, by its log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,122 +75,117 @@ fn earliest(known: &[TopicCoverage], topics: &BTreeSet<Arc<str>>) -> Option<Time
     times.collect::<Option<Vec<_>>>()?.into_iter().min()
 }
 
-impl Store {
-    /// How far the sources (all where none is named) are known, for a question about `from` (inclusive) to `to` (exclusive).
-    ///
-    /// # Errors
-    /// A log or a file of dead letters cannot be read.
-    pub async fn coverage(
-        &self,
-        from: Option<Timestamp>,
-        to: Option<Timestamp>,
-        sources: &[Source],
-    ) -> Result<Coverage, StoreError> {
-        let snapshot = self.events.snapshot().await?;
-        let mut coverage = Coverage::default();
-        let mut known: BTreeMap<&str, SourceCount> = BTreeMap::new();
-        let mut within: BTreeMap<&str, SourceCount> = BTreeMap::new();
-        coverage.topics = read_to_end::topics(&snapshot);
-        let (mut topics, mut unnamed) = (SourceTopics::default(), BTreeSet::new());
-        for file in snapshot.files.values() {
-            let Some(counts) = &file.stats.sources else {
-                coverage.uncounted_files += 1;
+/// How far the sources (all where none is named) are known, for a question about `from` (inclusive) to `to` (exclusive).
+///
+/// # Errors
+/// A log or a file of dead letters cannot be read.
+pub(crate) async fn coverage(
+    tables: &Tables,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    sources: &[Source],
+) -> Result<Coverage, StoreError> {
+    let snapshot = tables.events.snapshot().await?;
+    let mut coverage = Coverage::default();
+    let mut known: BTreeMap<&str, SourceCount> = BTreeMap::new();
+    let mut within: BTreeMap<&str, SourceCount> = BTreeMap::new();
+    coverage.topics = commit::topics(&snapshot);
+    let (mut topics, mut unnamed) = (SourceTopics::default(), BTreeSet::new());
+    for file in snapshot.files.values() {
+        let Some(counts) = &file.stats.sources else {
+            coverage.uncounted_files += 1;
+            continue;
+        };
+        match &file.stats.topics {
+            Some(of_file) => topics.join(of_file),
+            None => unnamed.extend(counts.0.keys().map(String::as_str)),
+        }
+        for (source, count) in &counts.0 {
+            if !sources.is_empty() && !sources.iter().any(|one| one.name() == source) {
+                continue;
+            }
+            let add = |map: &mut BTreeMap<_, SourceCount>| {
+                map.entry(source.as_str())
+                    .and_modify(|known| known.add(count))
+                    .or_insert(*count);
+            };
+            add(&mut known);
+            if from.is_none_or(|from| count.last >= from) && to.is_none_or(|to| count.first < to) {
+                add(&mut within);
+            }
+        }
+    }
+    coverage.sources = known
+        .into_iter()
+        .map(|(source, count)| {
+            let asked = within.get(source);
+            let topics = match topics.0.get(source) {
+                Some(Some(topics)) if !unnamed.contains(source) => Some(topics),
+                _ => None,
+            };
+            let number = |of: fn(&SourceCount) -> u64| asked.map_or(0, of);
+            SourceCoverage {
+                source: source.to_owned(),
+                events: number(|count| count.rows),
+                first: count.first,
+                last: count.last,
+                ingested: count.ingested,
+                masked: number(|count| count.masked),
+                metadata_only: number(|count| count.metadata_only),
+                late: number(|count| count.late),
+                read_to_end: topics.and_then(|topics| earliest(&coverage.topics, topics)),
+                topics: topics.map(|topics| topics.iter().map(ToString::to_string).collect()),
+            }
+        })
+        .collect();
+    if !sources.is_empty() {
+        retain_topics(&mut coverage);
+    }
+    count_dead_letters(tables, from, &mut coverage).await?;
+    Ok(coverage)
+}
+
+/// Leaves out topics that carry none of the sources.
+fn retain_topics(coverage: &mut Coverage) {
+    let topics = coverage.sources.iter().filter_map(|one| one.topics.as_ref());
+    let carrying: BTreeSet<&String> = topics.flatten().collect();
+    coverage.topics.retain(|topic| carrying.contains(&topic.topic));
+}
+
+/// What is read before the range begins cannot be of it, unless a clock is wrong.
+async fn count_dead_letters(
+    tables: &Tables,
+    from: Option<Timestamp>,
+    coverage: &mut Coverage,
+) -> Result<(), StoreError> {
+    let snapshot = tables.dead_letters.snapshot().await?;
+    let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
+    // The newest first: what is not read is the oldest.
+    let of_range = snapshot
+        .files
+        .values()
+        .rev()
+        .filter(|file| file.stats.may_hold_time(from, None));
+    for (n, file) in of_range.enumerate() {
+        if n >= MAX_COVERAGE_FILES {
+            coverage.other_dead_letters += file.stats.rows.unwrap_or(0);
+            continue;
+        }
+        let mut batches = scan(tables.files(), TableName::DeadLetters, file, &["topic", "reason"]).await?;
+        while let Some(batch) = batches.try_next().await? {
+            let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+            let (Some(topics), Some(reasons)) = (text("topic"), text("reason")) else {
                 continue;
             };
-            match &file.stats.topics {
-                Some(of_file) => topics.join(of_file),
-                None => unnamed.extend(counts.0.keys().map(String::as_str)),
-            }
-            for (source, count) in &counts.0 {
-                if !sources.is_empty() && !sources.iter().any(|one| one.name() == source) {
-                    continue;
-                }
-                let add = |map: &mut BTreeMap<_, SourceCount>| {
-                    map.entry(source.as_str())
-                        .and_modify(|known| known.add(count))
-                        .or_insert(*count);
-                };
-                add(&mut known);
-                if from.is_none_or(|from| count.last >= from) && to.is_none_or(|to| count.first < to) {
-                    add(&mut within);
-                }
+            for row in 0..batch.num_rows() {
+                let key = (topics.value(row).to_owned(), reasons.value(row).to_owned());
+                *counts.entry(key).or_default() += 1;
             }
         }
-        coverage.sources = known
-            .into_iter()
-            .map(|(source, count)| {
-                let asked = within.get(source);
-                let topics = match topics.0.get(source) {
-                    Some(Some(topics)) if !unnamed.contains(source) => Some(topics),
-                    _ => None,
-                };
-                let number = |of: fn(&SourceCount) -> u64| asked.map_or(0, of);
-                SourceCoverage {
-                    source: source.to_owned(),
-                    events: number(|count| count.rows),
-                    first: count.first,
-                    last: count.last,
-                    ingested: count.ingested,
-                    masked: number(|count| count.masked),
-                    metadata_only: number(|count| count.metadata_only),
-                    late: number(|count| count.late),
-                    read_to_end: topics.and_then(|topics| earliest(&coverage.topics, topics)),
-                    topics: topics.map(|topics| topics.iter().map(ToString::to_string).collect()),
-                }
-            })
-            .collect();
-        if !sources.is_empty() {
-            let asked: BTreeSet<&String> = coverage
-                .sources
-                .iter()
-                .filter_map(|one| one.topics.as_ref())
-                .flatten()
-                .collect();
-            coverage.topics.retain(|topic| asked.contains(&topic.topic));
-        }
-        self.count_dead_letters(from, &mut coverage).await?;
-        Ok(coverage)
     }
-
-    /// How far each topic is known, by the log of the events table alone.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    pub async fn topic_coverage(&self) -> Result<Vec<TopicCoverage>, StoreError> {
-        Ok(read_to_end::topics(&*self.events.snapshot().await?))
-    }
-
-    /// What is read before the range begins cannot be of it, unless a clock is wrong.
-    async fn count_dead_letters(&self, from: Option<Timestamp>, coverage: &mut Coverage) -> Result<(), StoreError> {
-        let snapshot = self.dead_letters.snapshot().await?;
-        let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
-        // The newest first: what is not looked into is the oldest.
-        let of_range = snapshot
-            .files
-            .values()
-            .rev()
-            .filter(|file| file.stats.may_hold_time(from, None));
-        for (n, file) in of_range.enumerate() {
-            if n >= MAX_COVERAGE_FILES {
-                coverage.other_dead_letters += file.stats.rows.unwrap_or(0);
-                continue;
-            }
-            let mut batches = scan(self, TableName::DeadLetters, file, &["topic", "reason"]).await?;
-            while let Some(batch) = batches.try_next().await? {
-                let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
-                let (Some(topics), Some(reasons)) = (text("topic"), text("reason")) else {
-                    continue;
-                };
-                for row in 0..batch.num_rows() {
-                    let key = (topics.value(row).to_owned(), reasons.value(row).to_owned());
-                    *counts.entry(key).or_default() += 1;
-                }
-            }
-        }
-        coverage.dead_letters = counts
-            .into_iter()
-            .map(|((topic, reason), count)| DeadLetterCount { topic, reason, count })
-            .collect();
-        Ok(())
-    }
+    coverage.dead_letters = counts
+        .into_iter()
+        .map(|((topic, reason), count)| DeadLetterCount { topic, reason, count })
+        .collect();
+    Ok(())
 }

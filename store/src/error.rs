@@ -148,7 +148,7 @@ pub enum CommitError {
     Store(#[from] StoreError),
 }
 
-/// A query that is not understood, with the place in its text.
+/// A query that is not understood, with the offset in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryError {
     /// Where, in bytes from the beginning of the query, on a character boundary.

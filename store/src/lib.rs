@@ -1,10 +1,24 @@
 //! The store: events, alerts and dead letters as Delta tables, an index beside every file of events, and the ways to ask.
 //!
 //! ```text
-//! EventsCommit ─write─▶ Parquet + index bundles ─commit─▶ events table      ─search─▶ SearchAnswer
-//!              └──────▶ Parquet                 ─commit─▶ dead_letters table ─sql───▶ SqlAnswer
-//! AlertsCommit ───────▶ Parquet + state files   ─commit─▶ alerts table       ─alerts▶ Alert
-//! KeptCommit ─────────▶ Parquet                 ─commit─▶ signals, bindings   ─by key─▶ Signal, DecidedWindow, Binding
+//! EventsCommit ─▶ commit ─▶ Parquet + index bundles ─▶ events table      ─▶ query ─▶ SearchAnswer, Tally
+//!                      └──▶ Parquet                 ─▶ dead_letters table ─▶ sql  ─▶ SqlAnswer
+//! AlertsCommit ─▶ alerts ─▶ Parquet + state files   ─▶ alerts table       ─▶ alerts ─▶ Alert
+//! KeptCommit ───▶ kept ───▶ Parquet                 ─▶ signals, bindings   ─▶ kept ─▶ Signal, DecidedWindow, Binding
+//! ```
+//!
+//! The rooms, each of which imports only those below it:
+//!
+//! ```text
+//! store                            the face: hands each request to a room
+//! maintenance                      fewer files, an end for what is old, the proof that nothing is wrong
+//! alerts    coverage    sql        alerts and correlation state; what is known; SQL
+//! kept      query                  what correlation keeps; the query language
+//! commit                           events, dead letters, offsets
+//! tables                           the opened tables, with place, configuration, caches
+//! data_file    index               the formats, writer and reader side by side
+//! table                            the Delta log
+//! schema, location, row_set, …     the ground: knows nothing of the others
 //! ```
 //!
 //! A commit is one entry of a Delta log: its data and the next offsets of the partitions it came from are in the table
@@ -13,48 +27,43 @@
 //! No type of arrow, parquet, datafusion, object_store or tantivy is part of this crate's interface.
 
 mod alerts;
-mod care;
+mod clock;
 mod commit;
 mod config;
 mod coverage;
-mod decode;
+mod data_file;
 mod error;
-mod events_file;
-mod export;
+mod fault;
 mod index;
 mod kept;
 pub mod limits;
 mod location;
-mod object_reader;
+mod maintenance;
 mod query;
-mod read_to_end;
-mod record_batch;
-mod scan;
+mod row_set;
 mod schema;
 mod sql;
-mod state;
 mod store;
 mod table;
-mod write;
+mod table_name;
+mod tables;
 
-pub use alerts::{AlertFilter, AlertsCommit};
-pub use care::{
-    CareProgress, Compacted, DateCounts, ExpireRequest, Expired, OnProgress, Problem, Rebuilt, SourceCounts,
-    TableCounts, VacuumRequest, Vacuumed, Verified,
-};
-pub use commit::{Committed, EventsCommit, StagedFiles};
+pub use alerts::{AlertFilter, AlertsCommit, StatePart};
+pub use commit::{Committed, EventsCommit, PreparedFiles, ReadToEnd, TopicCoverage};
 pub use config::*;
 pub use coverage::{Coverage, DeadLetterCount, SourceCoverage};
+pub use data_file::to_parquet;
 pub use error::{CommitError, QueryError, StoreError};
-pub use export::to_parquet;
 pub use index::index_terms;
 pub use kept::{KeptCommit, KeptCommitted, KeptSignals, KeySpan};
+pub use maintenance::{
+    Compacted, DateCounts, ExpireRequest, Expired, MaintenanceProgress, OnProgress, Problem, Rebuilt, SourceCounts,
+    TableCounts, VacuumRequest, Vacuumed, Verified,
+};
 pub use query::{
     ALIASES, FieldAlias, FilesRead, Follow, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow, UnreadableFile,
     check_query, query_matches,
 };
-pub use read_to_end::{ReadToEnd, TopicCoverage};
 pub use sql::{SqlAnswer, SqlLimits, resident_bytes};
-pub use state::StatePart;
 pub use store::{Store, TableStatus};
-pub use table::TableName;
+pub use table_name::TableName;

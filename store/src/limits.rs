@@ -22,7 +22,7 @@ pub const MAX_REGEX_DEPTH: u32 = 64;
 pub const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// Most dictionary terms that one wildcard, range or regular expression may stand for in one file's index. Beyond it the
-/// index is not asked: the file's rows are looked at one by one, so the answer stays the same.
+/// index is not asked: the file's rows are read one by one, so the answer stays the same.
 pub const MAX_EXPANDED_TERMS: usize = 65_536;
 
 /// Longest token of the index, in bytes; a longer word is indexed by its beginning, and found words are verified.
@@ -34,10 +34,10 @@ pub const MAX_KEYWORD_BYTES: usize = 160;
 /// Most JSON keys that a file's index remembers as keys; the words of further ones are indexed like any other.
 pub const MAX_KEY_WORDS: usize = 8_192;
 
-/// Most tokens that the index takes from one record; a record with more is looked at by scan for every query.
+/// Most tokens that the index takes from one record; a record with more is a candidate of every query.
 pub const MAX_ROW_TOKENS: usize = 200_000;
 
-/// Largest index bundle that is opened, in bytes. The rows of a larger one are looked at one by one.
+/// Largest index bundle that is opened, in bytes. The rows of a larger one are read one by one.
 pub const MAX_BUNDLE_BYTES: u64 = 4 << 30;
 
 /// Most rows of one data file. A commit with more of one date writes several files.
@@ -77,7 +77,7 @@ pub const SQL_STACK_BYTES: usize = 256 << 20;
 /// Largest part of a correlation state snapshot, in bytes. A larger one is refused, and so is its commit.
 pub const MAX_STATE_PART_BYTES: usize = 1 << 30;
 
-/// Most groups that a tally tells; events of further ones are counted together.
+/// Most groups that a tally reports; events of further ones are counted together.
 pub const MAX_TALLY_GROUPS: usize = 1_000_000;
 
 /// Most combinations of values that one event is counted by, where several fields are counted by that have several values each.
@@ -100,5 +100,5 @@ pub const MAX_KEPT_ROWS: usize = 1_000_000;
 /// rounding of dates.
 pub const MAX_ALERT_SPAN_DAYS: u16 = 367;
 
-/// Memory for the ends of files of what correlation keeps, in bytes; those that were read first make room.
-pub const MAX_KEPT_ENDS_BYTES: usize = 32 << 20;
+/// Memory for the footers of files that are asked again and again, in bytes; those that were read first make room.
+pub const MAX_FOOTER_CACHE_BYTES: usize = 32 << 20;

@@ -29,7 +29,7 @@ enum Kind {
 pub(crate) struct TableSchema {
     /// For people, in the table's metadata.
     pub description: &'static str,
-    /// The column that tells the folder of a data file. It is in the log, not in the files.
+    /// The column that names the folder of a data file. It is in the log, not in the files.
     pub partition: &'static str,
     /// The column of a row's time: the partition is its date.
     pub time: &'static str,
@@ -121,7 +121,7 @@ static DEAD_LETTERS: LazyLock<TableSchema> = LazyLock::new(|| {
 // The columns that rows are sorted by come first, in that order.
 static SIGNALS: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(
-        "What correlation was told and what it decided: matches of rules, and windows of groups",
+        "What was reported to correlation and what it decided: matches of rules, and windows of groups",
         "signal_date",
         "time",
         vec![
@@ -155,7 +155,7 @@ static SIGNALS: LazyLock<TableSchema> = LazyLock::new(|| {
 
 static BINDINGS: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(
-        "What names stood for: one row for each thing that an event told of who is who",
+        "What names stood for: one row for each binding that an event reported for entity resolution",
         "binding_date",
         "time",
         vec![
@@ -223,7 +223,7 @@ impl TableSchema {
     }
 }
 
-/// A table's schema with the columns of ours that it lacks behind its own: a table that an older version made, or another
+/// A table's schema with the columns of ours that it lacks after its own: a table that an older version made, or another
 /// writer widened, keeps what it has. `None` where nothing is missing, or the text is no schema.
 pub(crate) fn widened(table: &str, ours: &str) -> Option<String> {
     let mut schema: Json = serde_json::from_str(table).ok()?;

@@ -9,12 +9,17 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
+use ci::{Broker, Part};
+
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  ci [--broker]   the whole gate, in the order in which a failure is cheapest to learn of;
+  ci [fast | rest] [--broker]
+                  the gate, or one part of it: `fast` is format, house, clippy and unit tests, a few minutes where
+                  the dependencies are built, and needs no broker; `rest` is everything else;
                   --broker: one Kafka broker for all tests, and no broker is a failure
-  house           the house rules: layers, versions, file lengths, rule ids, notes on dependencies
+  house           the house rules: layers, circles of imports, lengths, clocks, words, references, and others
+  ratchet         writes the lists of what is left from before a rule anew (xtask/ratchets), unless one would grow
 
 exit codes: 0 passed, 1 failed, 2 usage
 ";
@@ -24,9 +29,13 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut out = std::io::stdout();
     let passed = match arguments.as_slice() {
-        ["ci"] => ci::run(&root(), ci::Broker::PerTest, &mut out),
-        ["ci", "--broker"] => ci::run(&root(), ci::Broker::Shared, &mut out),
+        ["ci"] => ci::run(&root(), Part::Whole(Broker::PerTest), &mut out),
+        ["ci", "--broker"] => ci::run(&root(), Part::Whole(Broker::Shared), &mut out),
+        ["ci", "fast"] => ci::run(&root(), Part::Fast, &mut out),
+        ["ci", "rest"] => ci::run(&root(), Part::Rest(Broker::PerTest), &mut out),
+        ["ci", "rest", "--broker"] => ci::run(&root(), Part::Rest(Broker::Shared), &mut out),
         ["house"] => run_house(&root(), &mut out),
+        ["ratchet"] => write_ratchets(&root(), &mut out),
         _ => {
             // Nothing is left to do about a closed stderr.
             let _ = std::io::stderr().write_all(USAGE.as_bytes());
@@ -50,6 +59,14 @@ fn run_house(root: &Path, out: &mut impl Write) -> Result<bool> {
     }
     writeln!(out, "house: {} problem(s)", problems.len())?;
     Ok(problems.is_empty())
+}
+
+fn write_ratchets(root: &Path, out: &mut impl Write) -> Result<bool> {
+    let lists = house::write_ratchets(root).context("the lists could not be written")?;
+    for (said, _) in &lists {
+        writeln!(out, "{said}")?;
+    }
+    Ok(lists.iter().all(|(_, is_written)| *is_written))
 }
 
 /// The workspace: this crate's folder is directly below it.

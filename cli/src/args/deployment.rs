@@ -48,6 +48,9 @@ pub struct BenchArgs {
     /// Log bytes to put through, in MiB
     #[arg(long, default_value_t = 512, value_name = "MIB")]
     pub size: u64,
+    /// What the logs are of: `dense` (everything comes often) or `benign` (a day on which nothing happens)
+    #[arg(long, default_value = "dense", value_name = "KIND")]
+    pub activity: casebook_corpus::Activity,
     /// Partitions of each log topic
     #[arg(long, default_value_t = 2)]
     pub partitions: i32,

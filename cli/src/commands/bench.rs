@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use casebook_corpus::{Corpus, CorpusConfig};
+use casebook_corpus::{Activity, Corpus, CorpusConfig};
 use casebook_correlate::{RuleFile, RuleSet};
 use casebook_event::{Source, Timestamp, Value};
 use casebook_ingest::SourceKind;
@@ -43,7 +43,7 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
         .map(|&s| (format!("{run}.{}", casebook_corpus::topic(s)), s))
         .collect();
     create_topics(&brokers, &topics, args.partitions).await?;
-    let (records, bytes) = tokio::task::block_in_place(|| feed(&brokers, &run, args.size << 20))?;
+    let (records, bytes) = tokio::task::block_in_place(|| feed(&brokers, &run, args.activity, args.size << 20))?;
 
     let rule_set = if args.no_rules {
         no_rules()?
@@ -204,7 +204,7 @@ async fn create_topics(brokers: &str, topics: &[(String, Source)], partitions: i
 }
 
 /// Writes `size` bytes of the corpus; returns the records and bytes written.
-fn feed(brokers: &str, run: &str, size: u64) -> Result<(u64, u64)> {
+fn feed(brokers: &str, run: &str, activity: Activity, size: u64) -> Result<(u64, u64)> {
     let feed = Feed::new(brokers)?;
     let names: BTreeMap<&str, String> = casebook_corpus::SOURCES
         .iter()
@@ -217,7 +217,7 @@ fn feed(brokers: &str, run: &str, size: u64) -> Result<(u64, u64)> {
     for record in Corpus::new(CorpusConfig {
         seed: SEED,
         start,
-        ..CorpusConfig::default()
+        ..CorpusConfig::of(activity)
     }) {
         let Some(topic) = names.get(record.topic) else { continue };
         feed.write(topic, &record.key, &record.payload)?;

@@ -102,8 +102,10 @@ pub fn rows(groups: &[PendingGroup]) -> Rows {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let list = |holds: bool| {
-            let asked = group.asked.iter().filter(|asked| asked.holds == holds);
-            let texts: Vec<String> = asked.map(|asked| format!("{} ({})", asked.what, asked.has)).collect();
+            let required = group.requirements.iter().filter(|required| required.holds == holds);
+            let texts: Vec<String> = required
+                .map(|required| format!("{} ({})", required.what, required.has))
+                .collect();
             Value::from(texts.join("; "))
         };
         rows.rows.push(vec![

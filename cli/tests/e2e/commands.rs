@@ -333,7 +333,7 @@ fn a_demo_after_an_interrupted_one_finishes_and_shows_all_its_alerts() {
         let commit = casebook_store::AlertsCommit {
             group: "interrupted",
             alerts: &alerts,
-            checkpoint: casebook_event::Checkpoint::new(),
+            checkpoint: casebook_event::CheckpointDelta::new(),
             states: Vec::new(),
             now: casebook_event::Timestamp::from_seconds(0),
         };

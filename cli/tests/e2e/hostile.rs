@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use casebook_event::{Checkpoint, Event, EventId, FieldId, Fields, Native, Partition, Position, Source, Timestamp};
+use casebook_event::{
+    CheckpointDelta, Event, EventId, FieldId, Fields, Native, Partition, Position, Source, Timestamp,
+};
 use casebook_store::{EventsCommit, Store, StoreConfig};
 
 use crate::support::{casebook, run, stdout};
@@ -44,13 +46,13 @@ fn event(n: i64, message: &str) -> Event {
 async fn store_of(dir: &Path, messages: &[String]) -> String {
     let at = dir.join("store").to_str().unwrap().to_owned();
     let store = Store::open(&at, StoreConfig::default()).await.unwrap();
-    let mut checkpoint = Checkpoint::new();
+    let mut checkpoint = CheckpointDelta::new();
     let last = messages.len() as i64 - 1;
     checkpoint.record(&Partition::new("logs", 0), 0, last);
     let commit = EventsCommit {
         group: "g",
         events: messages.iter().zip(0..).map(|(message, n)| event(n, message)).collect(),
-        staged: Vec::new(),
+        prepared: Vec::new(),
         dead_letters: Vec::new(),
         checkpoint,
         read_to_end: Vec::new(),

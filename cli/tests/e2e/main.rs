@@ -7,12 +7,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod care;
 mod commands;
 mod delivery;
 mod hostile;
 mod investigate;
 mod late;
+mod maintenance;
 mod samples;
 mod search;
 mod stories;

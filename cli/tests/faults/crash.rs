@@ -23,7 +23,7 @@ const PLACES: &[(&str, u32)] = &[
     ("store.file", 3),
     ("store.index", 2),
     ("store.files-written", 3),
-    ("store.staged", 1),
+    ("store.prepared", 1),
     ("store.entry", 4),
     ("store.entry-written", 5),
     ("events.landed", 3),

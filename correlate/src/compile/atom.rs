@@ -24,7 +24,7 @@ pub(crate) struct Atom {
     pub(crate) field: Option<FieldIndex>,
     pub(crate) check: Check,
     /// A literal without which this cannot be true.
-    pub(crate) gate: Option<AtomId>,
+    pub(crate) prefilter: Option<AtomId>,
 }
 
 /// How an atom is answered.
@@ -75,14 +75,14 @@ impl Atoms {
             return id;
         }
         let field_index = field.map(|name| self.field_index(name));
-        let (check, gate) = match test {
+        let (check, prefilter) = match test {
             Test::Text { pattern, cased } => {
                 let check = text_check(pattern, *cased, field.is_some());
-                let gate = match check {
+                let prefilter = match check {
                     Check::Literal { .. } => None,
                     _ => longest_text(pattern).filter(|_| field.is_some()),
                 };
-                (check, gate)
+                (check, prefilter)
             }
             Test::Number(number) => (Check::Number(number.clone()), None),
             Test::Null => (Check::Null, None),
@@ -113,7 +113,7 @@ impl Atoms {
                 None,
             ),
         };
-        let gate = gate.map(|text| {
+        let prefilter = prefilter.map(|text| {
             let pattern = Pattern::literal(&fold(text)).open(true, true);
             self.intern(field, &Test::Text { pattern, cased: false })
         });
@@ -121,7 +121,7 @@ impl Atoms {
         self.atoms.push(Atom {
             field: field_index,
             check,
-            gate,
+            prefilter,
         });
         self.ids.insert(key, id);
         id

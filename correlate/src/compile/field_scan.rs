@@ -23,10 +23,10 @@ pub(crate) struct FieldScan {
 /// What finds the texts.
 #[derive(Debug)]
 enum Texts {
-    /// Every place of every text is told.
+    /// Every place of every text is reported.
     Every(AhoCorasick),
-    /// So many texts end with others (`a`, `aa`, `aaa`, …) that telling every place would take the product of their number
-    /// and the value's length: what a state tells is told the first time, and at the value's end.
+    /// So many texts end with others (`a`, `aa`, `aaa`, …) that reporting every place would take the product of their number
+    /// and the value's length: what a state reports is reported the first time, and at the value's end.
     Once(Box<NFA>),
     /// The automaton would be larger than its library can build: the texts are tried one by one.
     OneByOne,
@@ -52,7 +52,7 @@ impl Texts {
 }
 
 /// Whether more texts than are bearable end at one place of a value. Wherever a value is, the automaton has seen the
-/// beginning of one of the texts: they alone need to be looked at.
+/// beginning of one of the texts: they alone need to be examined.
 fn is_nested(automaton: &AhoCorasick, texts: &[String]) -> bool {
     texts.iter().any(|text| {
         let (mut end, mut here) = (0, 0);
@@ -123,7 +123,7 @@ impl FieldScan {
     }
 }
 
-/// Tells the first place of every text, and those that end with the value. A text at the value's beginning is always told:
+/// Reports the first place of every text, and those that end with the value. A text at the value's beginning is always reported:
 /// the automaton is then in a state that has seen the whole value so far, and so never was before.
 fn scan_once(automaton: &NFA, value: &str, found: &mut dyn FnMut(usize, usize, usize)) {
     let Ok(mut state) = automaton.start_state(Anchored::No) else {
@@ -167,12 +167,12 @@ mod tests {
     }
 
     fn hits(scan: &FieldScan, value: &str) -> (BTreeSet<AtomId>, usize) {
-        let (mut atoms, mut told) = (BTreeSet::new(), 0);
+        let (mut atoms, mut reported) = (BTreeSet::new(), 0);
         scan.scan(value, &mut |atom| {
             atoms.insert(atom);
-            told += 1;
+            reported += 1;
         });
-        (atoms, told)
+        (atoms, reported)
     }
 
     fn expected(texts: &[String], value: &str) -> BTreeSet<AtomId> {
@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn texts_within_texts_are_told_once_each() {
+    fn texts_within_texts_are_reported_once_each() {
         let texts: Vec<String> = (1..=1_000).map(|n| "a".repeat(n)).collect();
         let scan = scan_of(&texts);
-        let (atoms, told) = hits(&scan, &"a".repeat(1 << 20));
+        let (atoms, reported) = hits(&scan, &"a".repeat(1 << 20));
         // Every text begins, ends and is in the value; none is it.
         assert_eq!(atoms.len(), 3_000);
-        // Each of a thousand states tells its texts once, and the last one again: not each of a million places.
-        assert!(told <= 4 * 1_000 * 1_001, "{told}");
+        // Each of a thousand states reports its texts once, and the last one again: not each of a million places.
+        assert!(reported <= 4 * 1_000 * 1_001, "{reported}");
     }
 
     #[test]

@@ -78,8 +78,8 @@ struct Segment {
     ones_before: usize,
     /// From the first text to the last.
     pieces: Vec<Piece>,
-    /// `?` behind the last text.
-    ones_behind: usize,
+    /// `?` after the last text.
+    ones_after: usize,
     /// For `pieces` with `?` inside.
     bits: Option<Bits>,
 }
@@ -88,12 +88,12 @@ impl Segment {
     fn new(run: &[Piece], cased: bool) -> Self {
         let is_one = |piece: &Piece| *piece == Piece::One;
         let ones_before = run.iter().take_while(|piece| is_one(piece)).count();
-        let ones_behind = run[ones_before..]
+        let ones_after = run[ones_before..]
             .iter()
             .rev()
             .take_while(|piece| is_one(piece))
             .count();
-        let pieces: Vec<Piece> = run[ones_before..run.len() - ones_behind]
+        let pieces: Vec<Piece> = run[ones_before..run.len() - ones_after]
             .iter()
             .map(|piece| match piece {
                 Piece::Text(text) if !cased => Piece::Text(fold(text).into_owned()),
@@ -104,28 +104,28 @@ impl Segment {
         Self {
             ones_before,
             pieces,
-            ones_behind,
+            ones_after,
             bits,
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.ones_before == 0 && self.pieces.is_empty() && self.ones_behind == 0
+        self.ones_before == 0 && self.pieces.is_empty() && self.ones_after == 0
     }
 
-    /// What is behind the segment, where the text begins with it.
+    /// What is after the segment, where the text begins with it.
     fn strip_front<'a>(&self, text: &'a str) -> Option<&'a str> {
         let rest = skip(text, self.ones_before)?;
         let rest = self.pieces.iter().try_fold(rest, |rest, piece| match piece {
             Piece::Text(wanted) => rest.strip_prefix(wanted.as_str()),
             Piece::One | Piece::Many => skip(rest, 1),
         })?;
-        skip(rest, self.ones_behind)
+        skip(rest, self.ones_after)
     }
 
     /// What is before the segment, where the text ends with it.
     fn strip_back<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let rest = skip_back(text, self.ones_behind)?;
+        let rest = skip_back(text, self.ones_after)?;
         let rest = self.pieces.iter().rev().try_fold(rest, |rest, piece| match piece {
             Piece::Text(wanted) => rest.strip_suffix(wanted.as_str()),
             Piece::One | Piece::Many => skip_back(rest, 1),
@@ -133,7 +133,7 @@ impl Segment {
         skip_back(rest, self.ones_before)
     }
 
-    /// What is behind the first place at which the segment stands.
+    /// What is after the first place at which the segment stands.
     fn find<'a>(&self, text: &'a str) -> Option<&'a str> {
         // A `?` at an end asks for one character more: the first place for the rest is the first place for all.
         let text = skip(text, self.ones_before)?;
@@ -142,7 +142,7 @@ impl Segment {
             (None, Some(Piece::Text(wanted))) => &text[text.find(wanted.as_str())? + wanted.len()..],
             (None, _) => text,
         };
-        skip(rest, self.ones_behind)
+        skip(rest, self.ones_after)
     }
 }
 
@@ -204,7 +204,7 @@ impl Bits {
         }
     }
 
-    /// What is behind the first place at which the pattern stands.
+    /// What is after the first place at which the pattern stands.
     fn find<'a>(&self, text: &'a str) -> Option<&'a str> {
         let last = self.length.checked_sub(1)?;
         // A bit is set where the pattern up to it ends at the character under way.

@@ -16,9 +16,9 @@ pub(crate) struct PathIndex {
 
 #[derive(Debug, Default)]
 struct Node {
-    /// The keys that may follow, by length and then text, with the nodes behind them.
+    /// The keys that may follow, by length and then text, with the nodes after them.
     children: Vec<(Box<str>, usize)>,
-    /// A bit for each length of them: most keys of a record are told by that to be none.
+    /// A bit for each length of them: that alone rules out most keys of a record.
     lengths: u64,
     /// The paths that end here.
     ends: Vec<usize>,

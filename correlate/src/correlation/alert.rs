@@ -2,34 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use casebook_event::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Entities, EventId, EventRef, Evidence};
-use compact_str::{CompactString, format_compact};
+use casebook_event::{Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Entities, EventRef, Evidence};
+use compact_str::CompactString;
 
-use super::events::{Entry, Events, Told};
-use super::group::Report;
+use super::group::{Entry, Events, EvidenceSubset, Report, alert_id};
 use super::plan::CorrelationPlan;
 use crate::sigma::correlation::CorrelationKind;
-
-/// The id of the alert of a rule, a group and the event that begins it, as a number.
-pub(crate) fn alert_number(rule_id: &str, group: &[CompactString], anchor: EventId) -> u128 {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    for part in std::iter::once(rule_id).chain(group.iter().map(CompactString::as_str)) {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hasher.update(&anchor.as_u128().to_le_bytes());
-    hasher.digest128()
-}
-
-/// The same as text.
-pub(crate) fn alert_id(rule_id: &str, group: &[CompactString], anchor: EventId) -> CompactString {
-    id_text(alert_number(rule_id, group, anchor))
-}
-
-/// The text of an alert's number.
-pub(crate) fn id_text(number: u128) -> CompactString {
-    format_compact!("{number:032x}")
-}
 
 /// A hash of what an alert says beside its revision and status: window, evidence and totals.
 pub(super) fn content_of(alert: &Alert) -> u64 {
@@ -96,7 +74,7 @@ pub(crate) fn correlation_alert(
     let entries = events.between(window.first, window.to);
     let totals = entries
         .clone()
-        .map(|entry| entry.told.as_ref().map_or(1, |told| told.total));
+        .map(|entry| entry.evidence.as_ref().map_or(1, |evidence| evidence.total));
     let evidence_total = totals.sum();
     let to = match &plan.kind {
         // What did not come did not come in all of it.
@@ -119,8 +97,8 @@ pub(crate) fn correlation_alert(
         window: AlertWindow { from: window.first, to },
         evidence_total,
         evidence: entries
-            .flat_map(|entry| match &entry.told {
-                Some(told) => told.evidence.clone(),
+            .flat_map(|entry| match &entry.evidence {
+                Some(evidence) => evidence.events.clone(),
                 None => vec![Evidence {
                     attributed: entry.attributed.clone(),
                     ..evidence(matched(plan, entry), entry.event.clone())
@@ -133,7 +111,7 @@ pub(crate) fn correlation_alert(
 }
 
 /// The alert of a correlation as an event of another one, which takes `value` from it.
-pub(super) fn event_of(alert: &Alert, members: u64, value: Option<CompactString>) -> Option<Entry> {
+pub(super) fn entry_of(alert: &Alert, members: u64, value: Option<CompactString>) -> Option<Entry> {
     let first = alert.evidence.first()?;
     Some(Entry {
         members,
@@ -145,9 +123,9 @@ pub(super) fn event_of(alert: &Alert, members: u64, value: Option<CompactString>
             position: first.position.clone(),
             entities: Entities::default(),
         },
-        told: Some(Box::new(Told {
+        evidence: Some(Box::new(EvidenceSubset {
             total: alert.evidence_total,
-            evidence: alert.evidence.clone(),
+            events: alert.evidence.clone(),
         })),
         attributed: None,
     })

@@ -119,24 +119,24 @@ impl<'a> Reader<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     all: Vec<Arc<str>>,
-    places: HashMap<Arc<str>, u64>,
+    numbers: HashMap<Arc<str>, u64>,
 }
 
 impl Names {
     pub(crate) fn number(&mut self, name: &Arc<str>) -> u64 {
-        if let Some(&place) = self.places.get(name) {
-            return place;
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
         }
-        let place = self.all.len() as u64;
+        let number = self.all.len() as u64;
         self.all.push(name.clone());
-        self.places.insert(name.clone(), place);
-        place
+        self.numbers.insert(name.clone(), number);
+        number
     }
 
     /// The same of a text that is not shared yet.
     pub(crate) fn number_of(&mut self, name: &str) -> u64 {
-        match self.places.get(name) {
-            Some(&place) => place,
+        match self.numbers.get(name) {
+            Some(&number) => number,
             None => self.number(&name.into()),
         }
     }

@@ -1,27 +1,21 @@
-//! One engine a partition of the signals topic: it finds the group of each signal, and closes groups as time passes.
+//! One engine a partition of the signals topic: messages in, in any order; alerts out, each position of a source once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use casebook_event::{
-    Alert, AlertRule, EventId, EventRef, Partition, Signal, SignalMessage, Source, Timestamp, Watermark,
-};
-use compact_str::{CompactString, format_compact};
+use casebook_event::{Alert, Binding, Kept, Partition, Signal, SignalMessage, Source, Timestamp, Watermark};
+use compact_str::CompactString;
 
-use super::alert::{correlation_alert, detection_alert, event_of};
-use super::attribution::Waiting;
-use super::codec::{Names, Reader};
-use super::cold::{Cold, ColdError, ColdStore};
-use super::events::Entry;
-use super::group::{Group, GroupKey, Weight};
-use super::keep::Keeping;
-use super::memory::Memory;
+use super::detections::Detections;
+use super::evaluator::Evaluator;
+use super::group::{Group, GroupKey};
+use super::group_table::{ColdError, ColdStore};
+use super::late::{Journal, RepairLog, RepairRequest};
+use super::pending::{PendingGroup, pending};
 use super::plan::{CorrelationPlan, Plans};
 use super::positions::Positions;
-use super::repair::{Begin, Decided};
 use super::stats::CorrelationStats;
-use crate::rule_set::{Feed, RuleSet};
-use crate::sigma::correlation::comparison::Fixed;
+use crate::rule_set::RuleSet;
 
 /// How an engine reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,42 +31,20 @@ impl Default for CorrelationConfig {
     }
 }
 
-/// When a group is to be looked at, its correlation's level, and the group.
-type Due = (Timestamp, usize, Arc<GroupKey>);
-
-/// Matches of base rules at one time: what was raised already is `None`.
-pub(crate) type Raised = BTreeMap<(Arc<str>, EventId), Option<EventRef>>;
-
 /// The correlation engine. It has no clock: time is what the watermarks say.
 #[derive(Debug)]
 pub struct CorrelationEngine {
-    pub(super) plans: Arc<Plans>,
-    pub(super) config: CorrelationConfig,
-    pub(super) groups: HashMap<Arc<GroupKey>, Group>,
-    /// When each group is to be looked at next: once the watermark has passed that time. One entry a group. At the same
-    /// time, those that others build on come first.
-    pub(super) due: BTreeSet<Due>,
-    pub(super) memory: Memory,
-    pub(super) waiting: Waiting,
-    /// The watermark of every source partition that was heard of.
+    config: CorrelationConfig,
+    pub(super) evaluator: Evaluator,
+    pub(super) detections: Detections,
+    /// The watermark of every source partition that was heard of: the least of them is that of the engine.
     pub(super) partitions: BTreeMap<Partition, Timestamp>,
-    /// The least of them, and never less than before.
-    pub(super) watermark: Timestamp,
     /// The highest position applied of each source partition, with what was applied there: what is delivered again after
     /// a crash is dropped by it.
     pub(super) applied: Positions,
-    /// Matches of base rules, by event time, until the watermark has passed it: what was raised already is `None`; without
-    /// provisional alerts, what is still to be raised is the event.
-    pub(super) raised: BTreeMap<Timestamp, Raised>,
     pub(super) late_events: BTreeMap<Source, u64>,
-    pub(super) foreign_signals: u64,
+    foreign_signals: u64,
     pub(super) dropped_groups: BTreeMap<CompactString, u64>,
-    /// What is kept, and what waits for its repair; `None` where late matches are only counted.
-    pub(super) keeping: Option<Box<Keeping>>,
-    /// Of an engine that makes groups anew: from where on.
-    pub(super) begin: Option<Box<Begin>>,
-    /// What such an engine decided.
-    pub(super) decided: Vec<Decided>,
 }
 
 impl CorrelationEngine {
@@ -83,40 +55,64 @@ impl CorrelationEngine {
 
     pub(crate) fn with_plans(plans: Arc<Plans>, config: CorrelationConfig) -> Self {
         Self {
-            plans,
+            evaluator: Evaluator::new(plans, config.provisional, Journal::Off),
             config,
-            groups: HashMap::new(),
-            due: BTreeSet::new(),
-            memory: Memory {
-                used: Weight::default(),
-                limit_bytes: usize::MAX,
-                passes: 0,
-                cold: None,
-                names: Names::default(),
-            },
-            waiting: Waiting::default(),
+            detections: Detections::default(),
             partitions: BTreeMap::new(),
-            watermark: Timestamp::MIN,
             applied: Positions::default(),
-            raised: BTreeMap::new(),
             late_events: BTreeMap::new(),
             foreign_signals: 0,
             dropped_groups: BTreeMap::new(),
-            keeping: None,
-            begin: None,
-            decided: Vec::new(),
         }
     }
 
     /// The same with a bound: groups that take more than `limit_bytes` together go to `store`, which is empty, those first
     /// that were not used for longest. The group in use is always in memory, whatever it takes.
     pub fn with_cold_store(mut self, store: Box<dyn ColdStore>, limit_bytes: usize) -> Self {
-        self.memory.cold = Some(Cold::new(store));
-        self.memory.limit_bytes = limit_bytes;
+        self.evaluator.groups.bound(store, limit_bytes);
         self
     }
 
-    /// Takes one message; what is to be reported is put behind `out`. The signals of one source partition must come in the
+    /// An engine that can repair what comes late by no more than the horizon: it hands out what is to be kept for that.
+    ///
+    /// The engine has seen nothing yet, or comes from a snapshot. One that kept nothing before knows that of what it has seen so
+    /// far nothing is kept.
+    #[must_use]
+    pub fn with_repairs(mut self, horizon_nanos: i64) -> Self {
+        if let Some(log) = self.evaluator.journal.log_mut() {
+            log.horizon_nanos = horizon_nanos;
+            return self;
+        }
+        let since = self.latest_time().map_or(Timestamp::MIN, |t| t.saturating_add_nanos(1));
+        self.evaluator.journal = Journal::Live(Box::new(RepairLog::new(horizon_nanos, since)));
+        self
+    }
+
+    /// An engine that keeps nothing: what comes late is counted and in no correlation. What it kept before is of no use then.
+    #[must_use]
+    pub fn without_repairs(mut self) -> Self {
+        self.evaluator.journal = Journal::Off;
+        self
+    }
+
+    /// The latest time of anything that was applied; `None` for an engine that has seen nothing.
+    fn latest_time(&self) -> Option<Timestamp> {
+        if self.applied.0.is_empty() {
+            return None;
+        }
+        let due = self.evaluator.groups.latest_due();
+        let waiting = self.evaluator.attribution.signals.keys().copied();
+        // Spilled groups are due no later than the longest window after the latest event of those in memory can say: a day more
+        // is more than any clock is let ahead.
+        let latest = waiting
+            .chain(due)
+            .max()
+            .unwrap_or(Timestamp::MIN)
+            .max(self.evaluator.watermark);
+        Some(latest.saturating_add_nanos(86_400_000_000_000))
+    }
+
+    /// Takes one message; what is to be reported is appended to `out`. The signals of one source partition must come in the
     /// order of their positions, but for those that are delivered again.
     ///
     /// # Errors
@@ -126,7 +122,7 @@ impl CorrelationEngine {
         match message {
             SignalMessage::Signal(signal) => self.on_signal(signal, out),
             SignalMessage::Binding(binding) => {
-                self.on_binding(binding);
+                self.observe_binding(binding);
                 Ok(())
             }
             SignalMessage::Watermark(Watermark { partition, time }) => {
@@ -150,34 +146,7 @@ impl CorrelationEngine {
     }
 
     pub(crate) fn set_plans(&mut self, plans: Arc<Plans>) -> Result<(), ColdError> {
-        let old = std::mem::replace(&mut self.plans, plans);
-        let version = |plans: &Plans, id: &Arc<str>| Some(plans.correlations.get(id)?.signals_version.clone());
-        let same = |id: &Arc<str>| version(&old, id) == version(&self.plans, id);
-        let dropped = &mut self.dropped_groups;
-        let mut keep = |id: &Arc<str>| {
-            let kept = same(id);
-            if !kept {
-                *dropped.entry(CompactString::new(id)).or_default() += 1;
-            }
-            kept
-        };
-        let used = &mut self.memory.used;
-        self.groups.retain(|key, group| {
-            let kept = keep(&key.rule_id);
-            if !kept {
-                *used -= group.weight();
-            }
-            kept
-        });
-        self.due.retain(|(_, _, key)| same(&key.rule_id));
-        let waiting = self.waiting.signals.values_mut();
-        waiting.for_each(|signals| signals.retain(|signal| same(&signal.rule_id)));
-        if let Some(cold) = &mut self.memory.cold {
-            let names = &self.memory.names;
-            let rule = |key: &[u8]| names.get(Reader::new(key).number().ok()?);
-            cold.retain(|key| rule(key).is_some_and(&mut keep))?;
-        }
-        Ok(())
+        self.evaluator.set_plans(plans, &mut self.dropped_groups)
     }
 
     /// The end of a finite input: nothing comes any more, so everything is decided.
@@ -190,265 +159,179 @@ impl CorrelationEngine {
 
     /// Up to when all that is expected has come.
     pub fn watermark(&self) -> Timestamp {
-        self.watermark
+        self.evaluator.watermark
     }
 
     /// What the engine holds and has seen.
     pub fn stats(&self) -> CorrelationStats {
+        let Evaluator {
+            groups,
+            attribution,
+            journal,
+            ..
+        } = &self.evaluator;
         CorrelationStats {
-            open_groups: self.groups.len() + self.cold_groups(),
-            cold_groups: self.cold_groups(),
-            memory_bytes: self.memory.used.bytes,
-            waiting_signals: self.waiting.signals.values().map(Vec::len).sum(),
-            bindings: self.waiting.bindings.len(),
-            late_bindings: self.waiting.bindings.late(),
-            buffered_events: self.memory.used.events,
-            watermark: self.watermark,
+            open_groups: groups.len(),
+            cold_groups: groups.cold_len(),
+            memory_bytes: groups.used().bytes,
+            waiting_signals: attribution.signals.values().map(Vec::len).sum(),
+            bindings: attribution.bindings.len(),
+            late_bindings: attribution.bindings.late(),
+            buffered_events: groups.used().events,
+            watermark: self.watermark(),
             late_events: self.late_events.clone(),
             foreign_signals: self.foreign_signals,
             dropped_groups: self.dropped_groups.clone(),
             repairing: self.repairing(),
-            repairs: self
-                .keeping
-                .as_ref()
-                .map(|keeping| keeping.stats.clone())
-                .unwrap_or_default(),
+            repairs: journal.log().map(|log| log.stats.clone()).unwrap_or_default(),
         }
     }
 
-    fn cold_groups(&self) -> usize {
-        self.memory.cold.as_ref().map_or(0, Cold::len)
+    /// The groups in memory, in the order of rule and group.
+    pub fn pending(&self) -> Vec<PendingGroup> {
+        let mut groups: Vec<_> = self.evaluator.groups.iter().collect();
+        groups.sort_by(|a, b| a.0.cmp(b.0));
+        let log = self.evaluator.journal.log();
+        let pending_of = |(key, group): (&Arc<GroupKey>, &Group)| {
+            let plan = self.evaluator.plans.correlations.get(&key.rule_id)?;
+            let repairing = log.is_some_and(|log| log.late.contains_key(&plan.key_of(&key.values)));
+            Some(pending(plan, group, repairing))
+        };
+        groups.into_iter().filter_map(pending_of).collect()
+    }
+
+    /// Says at which offset the message stands that is applied next.
+    pub fn at_offset(&mut self, offset: i64) {
+        if let Some(log) = self.evaluator.journal.log_mut() {
+            log.offset = offset;
+        }
+    }
+
+    /// What is to be kept since this was last called. It must be in the tables before what it led to is reported.
+    pub fn take_kept(&mut self) -> Kept {
+        let log = self.evaluator.journal.log_mut();
+        log.map(|log| std::mem::take(&mut log.kept)).unwrap_or_default()
+    }
+
+    /// How many keys wait for their repair.
+    pub fn repairing(&self) -> usize {
+        self.evaluator.journal.log().map_or(0, |log| log.late.len())
+    }
+
+    /// The key that has waited longest for its repair. It is taken off the list: whoever takes it must finish the repair
+    /// ([`super::Repair::finish`]), or go on from the last state.
+    pub fn next_repair(&mut self) -> Option<RepairRequest> {
+        let Evaluator { plans, journal, .. } = &mut self.evaluator;
+        journal.log_mut()?.next_request(plans)
+    }
+
+    /// Gives a request up, since what it needs is kept no more: its matches are in no correlation, and counted so.
+    pub fn give_up(&mut self, request: &RepairRequest) {
+        if let Some(log) = self.evaluator.journal.log_mut() {
+            log.give_up(request);
+        }
+    }
+
+    /// Leaves out of a request what had come before; `kept` has the signals of its key at the times of `late`. `None`: all of it
+    /// had, and there is nothing to repair.
+    pub fn without_duplicates(&mut self, mut request: RepairRequest, kept: &[Signal]) -> Option<RepairRequest> {
+        if request.late_key.without_duplicates(kept) {
+            return Some(request);
+        }
+        if let Some(log) = self.evaluator.journal.log_mut() {
+            log.stats.duplicate_keys += 1;
+        }
+        None
+    }
+
+    /// From when on what is kept is needed: matches and windows, and bindings, which are resolved at earlier times too. What is
+    /// earlier may be forgotten. `None` where nothing is kept, or no time has passed yet.
+    pub fn kept_from(&self) -> Option<(Timestamp, Timestamp)> {
+        let log = self.evaluator.journal.log()?;
+        log.kept_from(&self.evaluator.plans, self.watermark())
     }
 
     fn on_signal(&mut self, signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
         if !self.applied.is_new(&signal) {
             return Ok(());
         }
-        let plans = self.plans.clone();
+        let plans = self.evaluator.plans.clone();
         if let Some(rule) = plans
             .detections
             .get(&signal.rule_id)
             .filter(|_| signal.rule_id == signal.matched_rule_id)
         {
-            self.on_detection(rule, signal, out);
+            self.detections.insert(rule, signal, self.config.provisional, out);
         } else if let Some(plan) = plans.correlations.get(&signal.rule_id) {
-            return self.on_told(plan, signal, out);
+            return self.on_match(plan, signal, out);
         } else {
             self.foreign_signals += 1;
         }
         Ok(())
     }
 
-    fn on_detection(&mut self, rule: &AlertRule, signal: Signal, out: &mut Vec<Alert>) {
-        let raised = self.raised.entry(signal.event.time).or_default();
-        let key = (signal.rule_id, signal.event.event_id);
-        match raised.get_mut(&key) {
-            // Of duplicates the first position is cited, whichever arrived first.
-            Some(Some(waiting)) if signal.event.position < waiting.position => *waiting = signal.event,
-            Some(_) => {}
-            None if self.config.provisional => {
-                raised.insert(key, None);
-                out.push(detection_alert(rule, signal.event));
-            }
-            None => drop(raised.insert(key, Some(signal.event))),
+    /// Takes a match of a correlation: one that comes after the watermark waits for the repair of its group.
+    fn on_match(&mut self, plan: &CorrelationPlan, mut signal: Signal, out: &mut Vec<Alert>) -> Result<(), ColdError> {
+        if signal.rule_version.is_empty() {
+            signal.rule_version.clone_from(&plan.signals_version);
         }
-    }
-
-    pub(super) fn on_match(
-        &mut self,
-        plan: &CorrelationPlan,
-        signal: Signal,
-        out: &mut Vec<Alert>,
-    ) -> Result<(), ColdError> {
-        let members = plan.member_bits(&signal.matched_rule_id);
-        if plan.entity.is_some() {
-            self.waiting.push(signal);
+        if plan.cluster == Some(signal.group.len()) {
+            // Emitted before groups had the cluster: which one it was is not known.
+            signal.group.push(CompactString::default());
+        }
+        let parts = signal.group.len() + usize::from(plan.entity.is_some());
+        let is_foreign = signal.rule_version != plan.signals_version
+            || plan.member_bits(&signal.matched_rule_id) == 0
+            || parts != plan.group_by.len()
+            || plan.entity.is_some() == signal.entity.is_empty();
+        if is_foreign {
+            self.foreign_signals += 1;
             return Ok(());
         }
-        let key = GroupKey {
-            rule_id: signal.rule_id,
-            values: signal.group,
-        };
-        let entry = Entry {
-            members,
-            value: signal.value,
-            event: signal.event,
-            told: None,
-            attributed: None,
-        };
-        self.insert(plan, key, entry, out)?;
-        self.spill()
-    }
-
-    pub(super) fn insert(
-        &mut self,
-        plan: &CorrelationPlan,
-        key: GroupKey,
-        entry: Entry,
-        out: &mut Vec<Alert>,
-    ) -> Result<(), ColdError> {
-        if let Some(begin) = &mut self.begin
-            && !begin.takes(plan, &key, entry.event.time)
+        let is_late = signal.event.time < self.evaluator.watermark;
+        if is_late {
+            *self.late_events.entry(signal.event.source).or_default() += 1;
+        }
+        let Evaluator {
+            plans,
+            watermark,
+            journal,
+            ..
+        } = &mut self.evaluator;
+        if let Some(log) = journal.log_mut()
+            && (!is_late || log.mark_late(plans, &signal, *watermark))
         {
+            log.keep_signal(&signal);
+        }
+        if is_late {
             return Ok(());
         }
-        let provisional = self.reports_early(plan);
-        if let Some(group) = self.groups.get_mut(&key) {
-            take(plan, group, entry, provisional, &mut self.memory, &mut self.due, out);
-            return Ok(());
-        }
-        if !self.warm(plan, &key)? {
-            let key = Arc::new(key.clone());
-            let group = Group::new(plan, key.clone());
-            self.memory.used += group.weight();
-            self.groups.insert(key, group);
-        }
-        if let Some(group) = self.groups.get_mut(&key) {
-            take(plan, group, entry, provisional, &mut self.memory, &mut self.due, out);
-        }
-        Ok(())
+        self.evaluator.insert_match(plan, signal, out)
     }
 
-    pub(super) fn advance(&mut self, to: Timestamp, out: &mut Vec<Alert>) -> Result<(), ColdError> {
-        if to <= self.watermark {
-            return Ok(());
+    /// Takes in a binding.
+    fn observe_binding(&mut self, binding: Binding) {
+        let Evaluator {
+            plans,
+            attribution,
+            watermark,
+            journal,
+            ..
+        } = &mut self.evaluator;
+        if let Some(log) = journal.log_mut() {
+            log.mark_binding(plans, &attribution.bindings, *watermark, &binding);
         }
-        self.watermark = to;
-        let still_open = if to == Timestamp::MAX {
-            BTreeMap::new()
-        } else {
-            self.raised.split_off(&to)
-        };
-        for ((rule_id, _), event) in std::mem::replace(&mut self.raised, still_open).into_values().flatten() {
-            if let (Some(event), Some(rule)) = (event, self.plans.detections.get(&rule_id)) {
-                out.push(detection_alert(rule, event));
-            }
-        }
-        self.attribute(to, out)?;
-        loop {
-            // Those on disk are brought in a chunk at a time, and all up to the last of them are looked at.
-            let last = self.warm_due(to)?;
-            let is_last = last.is_none();
-            while let Some(first) = self.due.pop_first() {
-                let is_behind = |last: (Timestamp, usize)| (first.0, first.1) > last;
-                if (first.0 >= to && to != Timestamp::MAX) || last.is_some_and(is_behind) {
-                    self.due.insert(first);
-                    break;
-                }
-                self.close(first.0, first.2, out)?;
-            }
-            if is_last {
-                return self.spill();
-            }
+        attribution.bindings.learn(&binding);
+        if let Some(log) = journal.log_mut() {
+            log.keep_binding(binding);
         }
     }
 
-    /// Looks at a group that is due. What it says goes to those that build on it.
-    fn close(&mut self, was_due: Timestamp, key: Arc<GroupKey>, out: &mut Vec<Alert>) -> Result<(), ColdError> {
-        let plans = self.plans.clone();
-        let Some(plan) = plans.correlations.get(&key.rule_id) else {
+    fn advance(&mut self, to: Timestamp, out: &mut Vec<Alert>) -> Result<(), ColdError> {
+        if to <= self.watermark() {
             return Ok(());
-        };
-        let Some(group) = self.groups.get_mut(&key) else {
-            return Ok(());
-        };
-        // What it builds on was looked at up to this time only.
-        let up_to = match (plan.level, was_due) {
-            (0, _) | (_, Timestamp::MAX) => self.watermark,
-            _ => was_due.saturating_add_nanos(1).saturating_add_nanos(-plan.lag_nanos),
-        };
-        let weight = group.weight();
-        let mut said = Vec::new();
-        group.close(plan, up_to, &mut |events, values, report| {
-            let window = report.window;
-            said.push((window, correlation_alert(plan, events, values, report)))
-        });
-        self.memory.used -= weight;
-        match due(plan, group) {
-            None => drop(self.groups.remove(&key)),
-            Some(due) => {
-                self.memory.used += group.weight();
-                self.due.insert((due, plan.level, key.clone()));
-            }
         }
-        for (window, alert) in said {
-            self.note_decided(plan, &key, window, &alert);
-            for feed in &plan.feeds {
-                self.feed(&plans, &key, feed, &alert, out)?;
-            }
-            if plan.alerts {
-                out.push(alert);
-            }
-        }
-        Ok(())
+        self.detections.advance(to, &self.evaluator.plans.detections, out);
+        self.evaluator.advance(to, out)
     }
-
-    /// Gives an alert to a correlation that builds on its rule.
-    fn feed(
-        &mut self,
-        plans: &Plans,
-        from: &GroupKey,
-        feed: &Feed,
-        alert: &Alert,
-        out: &mut Vec<Alert>,
-    ) -> Result<(), ColdError> {
-        let Some(plan) = plans.correlations.get(&feed.correlation_id) else {
-            return Ok(());
-        };
-        let parts = |parts: &[usize]| -> Vec<CompactString> {
-            parts
-                .iter()
-                .filter_map(|&part| from.values.get(part).cloned())
-                .collect()
-        };
-        let value = match (feed.value.as_slice(), &plan.kind) {
-            ([], _) => None,
-            (value, kind) if kind.asks_for_numbers() => match parts(value).concat().parse::<Fixed>() {
-                Ok(number) => Some(format_compact!("{number}")),
-                Err(()) => return Ok(()),
-            },
-            (value, _) => Some(parts(value).join("\u{1f}").into()),
-        };
-        let key = GroupKey {
-            rule_id: feed.correlation_id.clone(),
-            values: parts(&feed.group),
-        };
-        match event_of(alert, plan.member_bits(&from.rule_id), value) {
-            Some(entry) => self.insert(plan, key, entry, out),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Gives a group an event.
-fn take(
-    plan: &CorrelationPlan,
-    group: &mut Group,
-    entry: Entry,
-    provisional: bool,
-    memory: &mut Memory,
-    all_due: &mut BTreeSet<Due>,
-    out: &mut Vec<Alert>,
-) {
-    let (due, weight) = (self::due(plan, group), group.weight());
-    let mut reports = Vec::new();
-    group.used = memory.passes;
-    group.insert(plan, entry, provisional, &mut reports);
-    let alert = |report| correlation_alert(plan, group.events(), &group.key().values, report);
-    out.extend(reports.into_iter().map(alert));
-    memory.used += group.weight();
-    memory.used -= weight;
-    let now_due = self::due(plan, group);
-    if now_due != due {
-        let key = group.key().clone();
-        if let Some(due) = due {
-            all_due.remove(&(due, plan.level, key.clone()));
-        }
-        all_due.extend(now_due.map(|due| (due, plan.level, key)));
-    }
-}
-
-/// When a group is to be looked at: its events may come late by what they wait for.
-pub(super) fn due(plan: &CorrelationPlan, group: &Group) -> Option<Timestamp> {
-    Some(group.due(plan)?.saturating_add_nanos(plan.lag_nanos))
 }

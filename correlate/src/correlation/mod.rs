@@ -1,54 +1,40 @@
-//! The correlation engine: signals and watermarks in, alerts out, in event time.
+//! Here are signals, bindings and watermarks, in any order: which alerts do they come to, in event time?
 //!
 //! ```text
-//! Signal ─▶ engine ─▶ group (one rule, one group key: events by time) ─▶ window (what the events say) ─▶ Alert
-//! Watermark ─▶ engine: closes windows that can no longer change
+//! Signal ─▶ CorrelationEngine ─▶ Evaluator ─▶ GroupTable ─▶ Group ─ Window, Report ─▶ Alert
+//! Binding ─▶ AttributionQueue: signals that group by an entity wait here until the watermark has passed them
+//! Watermark ─▶ Evaluator: closes the groups that are due; their final alerts feed the correlations above
+//! late Signal, Binding ─▶ RepairLog ─ RepairRequest ─▶ Repair: an Evaluator over what was kept
+//! CorrelationEngine ─ SnapshotParts ─▶ bytes ─ Restoring ─▶ CorrelationEngine
 //! ```
 //!
 //! `docs/correlation-semantics.md` is the definition, and `reference.rs` is it as code: sort all events, scan. The engine
-//! must agree with it for every order of arrival.
+//! must agree with it for every order of arrival. It has no clock and no tables: what is kept for repairs is handed out.
 
 mod alert;
 mod attribution;
-mod closing;
 mod codec;
-mod cold;
-mod dependents;
+mod detections;
 mod engine;
-mod events;
-#[cfg(test)]
-mod examples;
-mod front;
+mod evaluator;
 mod group;
-mod keep;
-mod learned;
-mod memory;
-mod past;
+mod group_table;
+mod late;
 mod pending;
 mod plan;
 mod positions;
-mod ranks;
 #[cfg(test)]
 mod reference;
 mod repair;
 mod snapshot;
 mod stats;
-mod told;
-mod window;
-
-#[cfg(test)]
-mod late_laws;
-#[cfg(test)]
-mod late_worker;
-#[cfg(test)]
-mod learned_laws;
 #[cfg(test)]
 mod tests;
 
-pub use cold::{Change, ColdError, ColdStore, Found};
 pub use engine::{CorrelationConfig, CorrelationEngine};
-pub use keep::{RepairRequest, RepairStats};
-pub use pending::{Asked, PendingGroup};
+pub use group_table::{Change, ColdError, ColdStore, Found};
+pub use late::{RepairRequest, RepairStats};
+pub use pending::{PendingGroup, Requirement};
 pub use repair::{Repair, Repaired};
 pub use snapshot::{Restoring, SnapshotError, SnapshotParts};
 pub use stats::CorrelationStats;

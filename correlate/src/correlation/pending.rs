@@ -6,17 +6,13 @@ use std::sync::Arc;
 use casebook_event::Timestamp;
 use compact_str::CompactString;
 
-use super::engine::CorrelationEngine;
-use super::events::Entry;
-use super::front::number;
-use super::group::Group;
+use super::group::{Entry, Group};
 use super::plan::CorrelationPlan;
 use crate::sigma::condition::Condition;
 use crate::sigma::correlation::comparison::Fixed;
-use crate::sigma::correlation::kind::Which;
-use crate::sigma::correlation::{CorrelationKind, Measure, Sequence, Statistic, Together};
+use crate::sigma::correlation::{CorrelationKind, Measure, Sequence, Statistic, Together, Which};
 
-/// Most windows of a group that are looked at: the last ones.
+/// Most windows of a group that are compared: the last ones.
 const MAX_WINDOWS: usize = 256;
 
 /// A group of a correlation that waits for more.
@@ -34,18 +30,18 @@ pub struct PendingGroup {
     pub to: Timestamp,
     /// The events in it.
     pub events: usize,
-    /// What the rule asks of it.
-    pub asked: Vec<Asked>,
+    /// What the rule requires of it.
+    pub requirements: Vec<Requirement>,
     /// Whether the condition holds of the events that are there.
     pub holds: bool,
-    /// Whether something of it came late, and it waits to be looked at again: it may have more, or others.
+    /// Whether something of it came late, and it waits for its repair: it may have more, or others.
     pub repairing: bool,
 }
 
-/// One thing that a rule asks of a window.
+/// One thing that a rule requires of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// What is asked.
+pub struct Requirement {
+    /// What is required.
     pub what: String,
     /// What is there.
     pub has: String,
@@ -53,26 +49,8 @@ pub struct Asked {
     pub holds: bool,
 }
 
-impl CorrelationEngine {
-    /// The groups in memory, in the order of rule and group.
-    pub fn pending(&self) -> Vec<PendingGroup> {
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by(|a, b| a.0.cmp(b.0));
-        let groups = groups.into_iter();
-        groups
-            .filter_map(|(key, group)| {
-                let plan = self.plans.correlations.get(&key.rule_id)?;
-                let repairing = self.waits_for_repair(plan.key_of(&key.values));
-                Some(PendingGroup {
-                    repairing,
-                    ..pending(plan, group)
-                })
-            })
-            .collect()
-    }
-}
-
-fn pending(plan: &CorrelationPlan, group: &Group) -> PendingGroup {
+/// What a group has and lacks; `repairing` says whether it waits for its repair.
+pub(super) fn pending(plan: &CorrelationPlan, group: &Group, repairing: bool) -> PendingGroup {
     let entries: Vec<&Entry> = group.events().entries().collect();
     let mut begins: Vec<Timestamp> = entries.iter().map(|entry| entry.event.time).collect();
     begins.dedup();
@@ -89,12 +67,17 @@ fn pending(plan: &CorrelationPlan, group: &Group) -> PendingGroup {
     };
     // The one in which the most holds; among equals the first.
     let best = begins.iter().map(|from| window(*from)).max_by(|a, b| {
-        let score = |inside: &[&Entry]| asked(plan, inside).iter().filter(|asked| asked.holds).count();
+        let score = |inside: &[&Entry]| {
+            requirements(plan, inside)
+                .iter()
+                .filter(|required| required.holds)
+                .count()
+        };
         (score(a.2), a.2.len(), b.0).cmp(&(score(b.2), b.2.len(), a.0))
     });
-    let past = group.past_times();
-    let (from, to, inside) = best.unwrap_or((past.0, past.1, &[]));
-    let asked = asked(plan, inside);
+    let baseline = group.baseline_times();
+    let (from, to, inside) = best.unwrap_or((baseline.0, baseline.1, &[]));
+    let requirements = requirements(plan, inside);
     PendingGroup {
         rule_id: group.key().rule_id.clone(),
         title: plan.rule.name.clone(),
@@ -102,14 +85,14 @@ fn pending(plan: &CorrelationPlan, group: &Group) -> PendingGroup {
         from,
         to,
         events: inside.len(),
-        repairing: false,
+        repairing,
         holds: match &plan.kind {
             CorrelationKind::Temporal(together) | CorrelationKind::Absence(together) => {
                 together.holds(&counts(plan, inside))
             }
-            _ => !asked.is_empty() && asked.iter().all(|asked| asked.holds),
+            _ => !requirements.is_empty() && requirements.iter().all(|required| required.holds),
         },
-        asked,
+        requirements,
     }
 }
 
@@ -119,9 +102,9 @@ fn counts(plan: &CorrelationPlan, inside: &[&Entry]) -> Vec<u32> {
     (0..plan.members.len()).map(of_member).collect()
 }
 
-fn asked(plan: &CorrelationPlan, inside: &[&Entry]) -> Vec<Asked> {
-    let numbers = || inside.iter().map(|entry| number(entry));
-    let one = |what: String, has: String, holds: bool| vec![Asked { what, has, holds }];
+fn requirements(plan: &CorrelationPlan, inside: &[&Entry]) -> Vec<Requirement> {
+    let numbers = || inside.iter().map(|entry| entry.number());
+    let one = |what: String, has: String, holds: bool| vec![Requirement { what, has, holds }];
     match &plan.kind {
         CorrelationKind::EventCount(condition) => one(
             format!("events: {condition}"),
@@ -177,7 +160,7 @@ fn asked(plan: &CorrelationPlan, inside: &[&Entry]) -> Vec<Asked> {
     }
 }
 
-fn of_rules(plan: &CorrelationPlan, together: &Together, inside: &[&Entry]) -> Vec<Asked> {
+fn of_rules(plan: &CorrelationPlan, together: &Together, inside: &[&Entry]) -> Vec<Requirement> {
     let mut unwanted = BTreeSet::new();
     if let Which::Expression(condition) = &together.which {
         negated(condition, false, &mut unwanted);
@@ -187,7 +170,7 @@ fn of_rules(plan: &CorrelationPlan, together: &Together, inside: &[&Entry]) -> V
         let there = count.holds_of_count(u64::from(events));
         let id = plan.name_of_member(member);
         let is_wanted = !unwanted.contains(&member);
-        Asked {
+        Requirement {
             what: match is_wanted {
                 true => format!("{id}: {count}"),
                 false => format!("not {id}: {count}"),
@@ -210,24 +193,24 @@ fn negated(condition: &Condition, is_negated: bool, found: &mut BTreeSet<usize>)
 }
 
 /// The steps of a sequence, each with the event that is taken for it: the earliest that is not before the last one.
-fn steps(plan: &CorrelationPlan, sequence: &Sequence, inside: &[&Entry]) -> Vec<Asked> {
+fn steps(plan: &CorrelationPlan, sequence: &Sequence, inside: &[&Entry]) -> Vec<Requirement> {
     let mut at = Timestamp::MIN;
     let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
     let mut missing = false;
-    let mut asked = Vec::new();
+    let mut requirements = Vec::new();
     for (step, &member) in sequence.steps.iter().enumerate() {
-        let fits = |(place, entry): &(usize, &&Entry)| {
-            entry.members >> member & 1 == 1 && entry.event.time >= at && !taken.contains_key(place)
+        let fits = |(index, entry): &(usize, &&Entry)| {
+            entry.members >> member & 1 == 1 && entry.event.time >= at && !taken.contains_key(index)
         };
         let found = inside.iter().enumerate().filter(fits);
         let found = found.min_by_key(|(_, entry)| (entry.event.time, entry.members.count_ones(), entry.event.event_id));
         let found = found.filter(|_| !missing);
-        if let Some((place, entry)) = found {
-            taken.insert(place, step);
+        if let Some((index, entry)) = found {
+            taken.insert(index, step);
             at = entry.event.time;
         }
         missing |= found.is_none();
-        asked.push(Asked {
+        requirements.push(Requirement {
             what: format!("{}. {}", step + 1, plan.name_of_member(member)),
             has: found.map_or("-".to_owned(), |(_, entry)| entry.event.time.to_string()),
             holds: found.is_some(),
@@ -236,7 +219,7 @@ fn steps(plan: &CorrelationPlan, sequence: &Sequence, inside: &[&Entry]) -> Vec<
     let first = taken
         .keys()
         .next()
-        .and_then(|&place| inside.get(place))
+        .and_then(|&index| inside.get(index))
         .map(|entry| entry.event.time);
     for member in (0..plan.members.len()).filter(|member| sequence.never >> member & 1 == 1) {
         let in_the_way = inside.iter().filter(|entry| {
@@ -244,11 +227,11 @@ fn steps(plan: &CorrelationPlan, sequence: &Sequence, inside: &[&Entry]) -> Vec<
             entry.members >> member & 1 == 1 && first.is_some_and(|first| time >= first) && time <= at
         });
         let count = in_the_way.count();
-        asked.push(Asked {
+        requirements.push(Requirement {
             what: format!("no {} between", plan.name_of_member(member)),
             has: count.to_string(),
             holds: count == 0,
         });
     }
-    asked
+    requirements
 }

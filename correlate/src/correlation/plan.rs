@@ -23,7 +23,7 @@ pub(crate) struct CorrelationPlan {
     pub(crate) member_names: Vec<CompactString>,
     /// Names of the group's parts, as an alert shows them; as many as a signal's group has values, and the entity.
     pub(crate) group_by: Vec<CompactString>,
-    /// The place of the cluster in the group, where the rule does not name it: it may be unknown, and empty.
+    /// The index of the cluster in the group, where the rule does not name it: it may be unknown, and empty.
     pub(crate) cluster: Option<usize>,
     /// The kind of entity that the last part of the group is, if it groups by one: it is found out here.
     pub(crate) entity: Option<EntityKind>,
@@ -33,7 +33,7 @@ pub(crate) struct CorrelationPlan {
     pub(crate) alerts: bool,
     /// 0 where it builds on no correlation, else one more than what it builds on.
     pub(crate) level: usize,
-    /// How long after an event's time it may still be told of, in nanoseconds.
+    /// How long after an event's time it may still be reported, in nanoseconds.
     pub(crate) lag_nanos: i64,
     /// To whom its final alerts go as events.
     pub(crate) feeds: Vec<Feed>,
@@ -51,7 +51,7 @@ impl CorrelationPlan {
     ) -> impl Iterator<Item = (CompactString, CompactString)> + 'a {
         let parts = self.group_by.iter().zip(values).enumerate();
         parts
-            .filter(|(place, (_, value))| self.cluster != Some(*place) || !value.is_empty())
+            .filter(|(index, (_, value))| self.cluster != Some(*index) || !value.is_empty())
             .map(|(_, (name, value))| (name.clone(), value.clone()))
     }
 
@@ -127,8 +127,8 @@ impl CorrelationPlan {
 
 /// The names of a group's parts, the cluster among them.
 fn parts(mut names: Vec<CompactString>, cluster: Option<usize>) -> Vec<CompactString> {
-    if let Some(place) = cluster {
-        names.insert(place, CompactString::const_new(FieldId::OrchestratorClusterName.name()));
+    if let Some(index) = cluster {
+        names.insert(index, CompactString::const_new(FieldId::OrchestratorClusterName.name()));
     }
     names
 }
@@ -170,8 +170,8 @@ impl Plans {
                         kind: correlation.kind.clone(),
                         members: correlation.members.clone(),
                         member_names: correlation.members.iter().map(|id| name_of(rules, id)).collect(),
-                        cluster: correlation.cluster_place(info.group_by.len()),
-                        group_by: parts(info.group_by.clone(), correlation.cluster_place(info.group_by.len())),
+                        cluster: correlation.cluster_index(info.group_by.len()),
+                        group_by: parts(info.group_by.clone(), correlation.cluster_index(info.group_by.len())),
                         entity: correlation.entity,
                         timespan_nanos: correlation.timespan_nanos,
                         alerts: info.alerts,

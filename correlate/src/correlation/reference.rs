@@ -7,12 +7,10 @@ use casebook_event::{Alert, Binding, EventId, EventRef, Signal, Timestamp};
 
 use compact_str::CompactString;
 
-use super::alert::{alert_id, correlation_alert, detection_alert, event_of};
-use super::attribution::entities;
-use super::events::{Entry, Events};
-use super::group::Report;
+use super::alert::{correlation_alert, detection_alert, entry_of};
+use super::attribution::attribute;
+use super::group::{Entry, Events, Report, Window, alert_id};
 use super::plan::{CorrelationPlan, Plans};
-use super::window::Window;
 use crate::entity::Bindings;
 use crate::sigma::correlation::comparison::{Comparisons, Fixed};
 use crate::sigma::correlation::{CorrelationKind, Deviation, FirstSeen, Measure, Sequence, Statistic};
@@ -23,8 +21,8 @@ type Group = BTreeMap<(Timestamp, EventId), Entry>;
 /// The groups of a correlation.
 type Groups = BTreeMap<Vec<CompactString>, Group>;
 
-/// The final alerts of a set of signals and of facts about who is who, in order of time and id.
-pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) -> Vec<Alert> {
+/// The final alerts of a set of signals and of bindings, in order of time and id.
+pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], observed: &[Binding]) -> Vec<Alert> {
     let mut alerts = Vec::new();
     let mut raised: BTreeMap<(&str, EventId), &EventRef> = BTreeMap::new();
     let mut groups: BTreeMap<&str, Groups> = BTreeMap::new();
@@ -43,7 +41,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
                 members: plan.member_bits(&signal.matched_rule_id),
                 value: signal.value.clone(),
                 event: signal.event.clone(),
-                told: None,
+                evidence: None,
                 attributed,
             };
             let groups = groups.entry(&signal.rule_id).or_default();
@@ -51,9 +49,9 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
                 add(groups, signal.group.clone(), entry(None));
                 continue;
             };
-            // Who was who then, by all that was told: what counts of anything later, the bindings know.
-            let bindings: Bindings = told.iter().collect();
-            for attributed in entities(&bindings, &signal.entity, kind, signal.event.time, &mut Vec::new()) {
+            // Resolved as of then, by all that was observed: what counts of anything later, the bindings know.
+            let bindings: Bindings = observed.iter().collect();
+            for attributed in attribute(&bindings, &signal.entity, kind, signal.event.time, &mut Vec::new()) {
                 let mut values = signal.group.clone();
                 values.push(attributed.entity.clone());
                 add(groups, values, entry(Some(attributed.into())));
@@ -65,7 +63,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
             .into_iter()
             .map(|((rule_id, _), event)| detection_alert(&plans.detections[rule_id], event.clone())),
     );
-    // What others build on is told before them.
+    // What others build on is emitted before them.
     let mut in_order: Vec<_> = plans.correlations.values().collect();
     in_order.sort_by_key(|plan| plan.level);
     for plan in in_order {
@@ -76,7 +74,7 @@ pub(super) fn final_alerts(plans: &Plans, signals: &[Signal], told: &[Binding]) 
                     let outer = &plans.correlations[&feed.correlation_id];
                     let parts = |parts: &[usize]| parts.iter().map(|&at| values[at].clone()).collect::<Vec<_>>();
                     let value = (!feed.value.is_empty()).then(|| parts(&feed.value).join("\u{1f}").into());
-                    if let Some(entry) = event_of(&alert, outer.member_bits(id), value) {
+                    if let Some(entry) = entry_of(&alert, outer.member_bits(id), value) {
                         add(
                             groups.entry(&feed.correlation_id).or_default(),
                             parts(&feed.group),

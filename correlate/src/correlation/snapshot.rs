@@ -6,16 +6,16 @@
 use std::collections::hash_map;
 use std::sync::Arc;
 
-use casebook_event::{EventId, EventRef, Kept, Partition, Signal, Source, Timestamp};
+use casebook_event::{EventId, EventRef, Partition, Signal, Source, Timestamp};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Damaged, Names, Reader, put_bytes, put_number};
-use super::cold::{ColdError, put_key, read_key};
-use super::dependents::Dependents;
+use super::detections::Raised;
 use super::engine::CorrelationEngine;
 use super::group::{Group, GroupKey};
-use super::keep::{Keeping, LateKey, RepairStats};
+use super::group_table::ColdError;
+use super::late::{Dependents, Journal, LateKey, RepairLog, RepairStats};
 use super::pending::PendingGroup;
 use super::plan::CorrelationPlan;
 use super::positions::{Applied, Positions};
@@ -29,7 +29,7 @@ const WITHOUT_CLUSTERS: u32 = 2;
 
 /// The first byte of a part of groups. That of the first part is `{`.
 const GROUPS: u8 = 0x02;
-/// The first byte of the part about who is who.
+/// The first byte of the part with the bindings.
 const BINDINGS: u8 = 0x03;
 /// The first byte of the part about what attributions depended on.
 const DEPENDENTS: u8 = 0x04;
@@ -50,16 +50,38 @@ struct Head {
     /// The version of each correlation, as its signals carry it.
     rules: Vec<(Arc<str>, CompactString)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    keeping: Option<KeepingState>,
+    keeping: Option<RepairState>,
 }
 
-/// What is kept, and what waits for its repair.
+/// What waits for its repair, and from when on what is kept is complete.
 #[derive(Serialize, Deserialize)]
-struct KeepingState {
+struct RepairState {
     since: i64,
     order: u64,
     late: Vec<(u64, LateKey)>,
     stats: RepairStats,
+}
+
+impl RepairState {
+    fn of(log: &RepairLog) -> Self {
+        Self {
+            since: log.since.as_nanos(),
+            order: log.order,
+            late: log.late.iter().map(|(key, late)| (*key, late.clone())).collect(),
+            stats: log.stats.clone(),
+        }
+    }
+
+    fn into_log(self, watermark: Timestamp) -> RepairLog {
+        RepairLog {
+            // What a state has to say of them is in a part of its own.
+            dependents: Dependents::since(watermark),
+            late: self.late.into_iter().collect(),
+            order: self.order,
+            stats: self.stats,
+            ..RepairLog::new(i64::MAX, Timestamp::from_nanos(self.since))
+        }
+    }
 }
 
 /// A snapshot that cannot be used.
@@ -72,7 +94,7 @@ pub enum SnapshotError {
     /// A part of groups is damaged.
     #[error("correlation snapshot: part {part} is damaged at byte {at}")]
     Damaged {
-        /// Its place in the list, from 0.
+        /// Its index in the list, from 0.
         part: usize,
         /// Where reading stopped.
         at: usize,
@@ -105,39 +127,52 @@ pub struct SnapshotParts<'a> {
     named: usize,
 }
 
-impl SnapshotParts<'_> {
-    /// The next part; `None` behind the last.
+impl<'a> SnapshotParts<'a> {
+    /// The whole state of an engine.
+    pub fn of(engine: &'a CorrelationEngine) -> Self {
+        let evaluator = &engine.evaluator;
+        Self {
+            engine,
+            head: false,
+            bindings: evaluator.attribution.bindings.is_empty(),
+            dependents: evaluator.journal.log().is_none(),
+            groups: evaluator.groups.iter(),
+            cold: Vec::new(),
+            names: evaluator.groups.names().clone(),
+            named: 0,
+        }
+    }
+
+    /// The next part; `None` after the last.
     ///
     /// # Errors
     /// Spilled groups cannot be read.
     pub fn next_part(&mut self) -> Result<Option<Vec<u8>>, ColdError> {
         if !std::mem::replace(&mut self.head, true) {
             // Plain data without maps of odd keys: serde_json cannot fail on it.
-            return Ok(Some(serde_json::to_vec(&self.engine.head()).unwrap_or_default()));
+            return Ok(Some(serde_json::to_vec(&Head::of(self.engine)).unwrap_or_default()));
         }
         if !std::mem::replace(&mut self.bindings, true) {
             let mut part = vec![BINDINGS];
-            part.extend(serde_json::to_vec(&self.engine.waiting.bindings).unwrap_or_default());
+            part.extend(serde_json::to_vec(&self.engine.evaluator.attribution.bindings).unwrap_or_default());
             return Ok(Some(part));
         }
         if !std::mem::replace(&mut self.dependents, true)
-            && let Some(keeping) = &self.engine.keeping
+            && let Some(log) = self.engine.evaluator.journal.log()
         {
             let mut part = vec![DEPENDENTS];
-            keeping.dependents.encode(&mut part);
+            log.dependents.encode(&mut part);
             return Ok(Some(part));
         }
         let mut groups = Vec::new();
         while groups.len() < SNAPSHOT_PART_BYTES
             && let Some((key, group)) = self.groups.next()
         {
-            put_key(&mut groups, key, &mut self.names);
+            key.encode(&mut groups, &mut self.names);
             group.encode(&mut groups, &mut self.names);
         }
-        while groups.len() < SNAPSHOT_PART_BYTES
-            && let Some(cold) = self.engine.cold()
-        {
-            let stored = cold.read_on(&mut self.cold)?;
+        while groups.len() < SNAPSHOT_PART_BYTES {
+            let stored = self.engine.evaluator.groups.read_cold(&mut self.cold)?;
             if stored.is_empty() {
                 break;
             }
@@ -170,6 +205,17 @@ pub struct Restoring {
 }
 
 impl Restoring {
+    /// An engine that has seen nothing, as one that goes on from a snapshot.
+    pub fn new(engine: CorrelationEngine) -> Self {
+        Self {
+            engine,
+            rules: Vec::new(),
+            parts: 0,
+            version: VERSION,
+            migrated_groups: 0,
+        }
+    }
+
     /// Takes the next part. Groups of rules that are gone or mean something else now are dropped, and counted in the stats:
     /// their events were matched by another rule.
     ///
@@ -179,22 +225,22 @@ impl Restoring {
         if self.parts == 0 {
             self.take_head(serde_json::from_slice(part)?)?;
         } else if let Some((&BINDINGS, bindings)) = part.split_first() {
-            self.engine.waiting.bindings = serde_json::from_slice(bindings)?;
+            self.engine.evaluator.attribution.bindings = serde_json::from_slice(bindings)?;
         } else if let Some((&DEPENDENTS, dependents)) = part.split_first() {
             let dependents =
                 Dependents::decode(&mut Reader::new(dependents)).map_err(|damaged| SnapshotError::Damaged {
                     part: self.parts,
                     at: damaged.at,
                 })?;
-            if let Some(keeping) = &mut self.engine.keeping {
-                keeping.dependents = dependents;
+            if let Some(log) = self.engine.evaluator.journal.log_mut() {
+                log.dependents = dependents;
             }
         } else {
             self.take_groups(part).map_err(|damaged| SnapshotError::Damaged {
                 part: self.parts,
                 at: damaged.at,
             })?;
-            self.engine.settle()?;
+            self.engine.evaluator.spill()?;
         }
         self.parts += 1;
         Ok(())
@@ -203,7 +249,7 @@ impl Restoring {
     /// Gives the groups of the parts so far out of hand, as they are pending.
     pub fn drain_pending(&mut self) -> Vec<PendingGroup> {
         let pending = self.engine.pending();
-        self.engine.forget_groups();
+        self.engine.evaluator.groups.clear();
         pending
     }
 
@@ -221,9 +267,9 @@ impl Restoring {
     /// The values of a group that this version would have written.
     fn migrate(&mut self, plan: &CorrelationPlan, values: &mut Vec<CompactString>) {
         if self.version == WITHOUT_CLUSTERS
-            && let Some(place) = plan.cluster.filter(|place| *place <= values.len())
+            && let Some(index) = plan.cluster.filter(|index| *index <= values.len())
         {
-            values.insert(place, CompactString::default());
+            values.insert(index, CompactString::default());
             self.migrated_groups += 1;
         }
     }
@@ -234,20 +280,11 @@ impl Restoring {
         }
         self.version = head.version;
         let engine = &mut self.engine;
-        engine.keeping = head.keeping.map(|state| {
-            Box::new(Keeping {
-                horizon_nanos: i64::MAX,
-                since: Timestamp::from_nanos(state.since),
-                offset: 0,
-                kept: Kept::default(),
-                // What a state has to say of it is in a part of its own.
-                dependents: Dependents::since(Timestamp::from_nanos(head.watermark)),
-                late: state.late.into_iter().collect(),
-                order: state.order,
-                stats: state.stats,
-            })
-        });
-        engine.watermark = Timestamp::from_nanos(head.watermark);
+        engine.evaluator.watermark = Timestamp::from_nanos(head.watermark);
+        engine.evaluator.journal = match head.keeping {
+            Some(state) => Journal::Live(Box::new(state.into_log(engine.watermark()))),
+            None => Journal::Off,
+        };
         let partitions = head.partitions.into_iter();
         engine.partitions = partitions
             .map(|(partition, time)| (partition, Timestamp::from_nanos(time)))
@@ -258,9 +295,9 @@ impl Restoring {
             raised.map(|(rule, id, event)| ((rule, id), event)).collect()
         };
         let raised = head.raised.into_iter();
-        engine.raised = raised.map(|(time, raised)| (time, of_time(raised))).collect();
+        engine.detections.raised = raised.map(|(time, raised)| (time, of_time(raised))).collect();
         engine.late_events = head.late_events.into_iter().collect();
-        let plans = engine.plans.clone();
+        let plans = engine.evaluator.plans.clone();
         for mut signal in head.waiting {
             let version = head
                 .rules
@@ -270,7 +307,7 @@ impl Restoring {
             let plan = plans.correlations.get(&signal.rule_id);
             if let Some(plan) = plan.filter(|plan| version == Some(version_of(plan, head.version))) {
                 self.migrate(plan, &mut signal.group);
-                self.engine.waiting.push(signal);
+                self.engine.evaluator.attribution.push(signal);
             }
         }
         self.rules = head.rules;
@@ -284,11 +321,11 @@ impl Restoring {
         }
         for _ in 0..from.count()? {
             let name = from.text()?;
-            self.engine.names_mut().number_of(&name);
+            self.engine.evaluator.groups.names_mut().number_of(&name);
         }
-        let plans = self.engine.plans.clone();
+        let plans = self.engine.evaluator.plans.clone();
         while !from.is_empty() {
-            let mut key = read_key(&mut from, self.engine.names())?;
+            let mut key = GroupKey::decode(&mut from, self.engine.evaluator.groups.names())?;
             let version = self
                 .rules
                 .iter()
@@ -297,11 +334,11 @@ impl Restoring {
             match plans.correlations.get(&key.rule_id) {
                 Some(plan) if version == Some(version_of(plan, self.version)) => {
                     self.migrate(plan, &mut key.values);
-                    let group = Group::decode(plan, Arc::new(key), &mut from, self.engine.names())?;
-                    self.engine.adopt(plan, group);
+                    let group = Group::decode(plan, Arc::new(key), &mut from, self.engine.evaluator.groups.names())?;
+                    self.engine.evaluator.groups.adopt(plan, group);
                 }
                 _ => {
-                    Group::skip(&mut from, self.engine.names())?;
+                    Group::skip(&mut from, self.engine.evaluator.groups.names())?;
                     let dropped = self.engine.dropped_groups.entry(CompactString::new(&key.rule_id));
                     *dropped.or_default() += 1;
                 }
@@ -319,71 +356,43 @@ fn version_of(plan: &CorrelationPlan, format: u32) -> &CompactString {
     }
 }
 
-impl CorrelationEngine {
-    /// The whole state.
-    pub fn snapshot(&self) -> SnapshotParts<'_> {
-        SnapshotParts {
-            engine: self,
-            head: false,
-            bindings: self.waiting.bindings.is_empty(),
-            dependents: self.keeping.is_none(),
-            groups: self.groups.iter(),
-            cold: Vec::new(),
-            names: self.names().clone(),
-            named: 0,
-        }
-    }
-
-    /// This engine, which has seen nothing, as one that goes on from a snapshot.
-    pub fn restoring(self) -> Restoring {
-        Restoring {
-            engine: self,
-            rules: Vec::new(),
-            parts: 0,
-            version: VERSION,
-            migrated_groups: 0,
-        }
-    }
-
-    fn head(&self) -> Head {
-        let raised = |raised: &super::engine::Raised| {
+impl Head {
+    fn of(engine: &CorrelationEngine) -> Self {
+        let raised = |raised: &Raised| {
             let raised = raised.iter();
             raised
                 .map(|((rule, id), event)| (rule.clone(), *id, event.clone()))
                 .collect()
         };
-        let partitions = self.partitions.iter();
-        let applied = self.applied.0.iter();
-        let rules = self.plans.correlations.iter();
-        Head {
+        let evaluator = &engine.evaluator;
+        let partitions = engine.partitions.iter();
+        let applied = engine.applied.0.iter();
+        let rules = evaluator.plans.correlations.iter();
+        Self {
             version: VERSION,
-            watermark: self.watermark.as_nanos(),
+            watermark: evaluator.watermark.as_nanos(),
             partitions: partitions
                 .map(|(partition, time)| (partition.clone(), time.as_nanos()))
                 .collect(),
             applied: applied
                 .map(|(partition, applied)| (partition.clone(), applied.clone()))
                 .collect(),
-            raised: self
+            raised: engine
+                .detections
                 .raised
                 .iter()
                 .map(|(time, of_time)| (*time, raised(of_time)))
                 .collect(),
-            late_events: self
+            late_events: engine
                 .late_events
                 .iter()
                 .map(|(source, count)| (*source, *count))
                 .collect(),
-            waiting: self.waiting.signals.values().flatten().cloned().collect(),
+            waiting: evaluator.attribution.signals.values().flatten().cloned().collect(),
             rules: rules
                 .map(|(id, plan)| (id.clone(), plan.signals_version.clone()))
                 .collect(),
-            keeping: self.keeping.as_ref().map(|keeping| KeepingState {
-                since: keeping.since.as_nanos(),
-                order: keeping.order,
-                late: keeping.late.iter().map(|(key, late)| (*key, late.clone())).collect(),
-                stats: keeping.stats.clone(),
-            }),
+            keeping: evaluator.journal.log().map(RepairState::of),
         }
     }
 }

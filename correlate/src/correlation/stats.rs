@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use casebook_event::{Source, Timestamp};
 use compact_str::CompactString;
 
-use super::keep::RepairStats;
+use super::late::RepairStats;
 
 /// What an engine holds and has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CorrelationStats {
-    /// Groups with at least one event, or a past that is not forgotten.
+    /// Groups with at least one event, or a baseline that is not forgotten.
     pub open_groups: usize,
     /// Those of them that are not in memory.
     pub cold_groups: usize,
@@ -18,9 +18,9 @@ pub struct CorrelationStats {
     pub buffered_events: usize,
     /// Signals that wait to know which entity they are about.
     pub waiting_signals: usize,
-    /// Facts about who is who.
+    /// Facts of entity resolution.
     pub bindings: usize,
-    /// What was told of who is who about times that were forgotten: it is not learned.
+    /// Bindings of times that were forgotten: they are not learned.
     pub late_bindings: u64,
     /// What the groups in memory take, in bytes, about.
     pub memory_bytes: usize,
@@ -32,7 +32,7 @@ pub struct CorrelationStats {
     pub foreign_signals: u64,
     /// Groups that a restore left behind because their rule is gone or means something else now, by rule id.
     pub dropped_groups: BTreeMap<CompactString, u64>,
-    /// Keys of groups that wait to be looked at again for what came late.
+    /// Keys of groups that wait for their repair.
     pub repairing: usize,
     /// What became of those before.
     pub repairs: RepairStats,

@@ -1,30 +1,12 @@
 //! All that is known: which identifier stood for which, when.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-
 use casebook_event::Timestamp;
 
-use super::ending::Ending;
-use super::history::{History, Sighting, Taken};
+use super::fact_table::{FactTable, Limits};
+use super::history::{History, Sighting};
 use super::limits::{MAX_FACTS, MAX_FACTS_PER_IDENTIFIER, MAX_ID_AGE_NANOS, MAX_IDENTIFIER_BYTES};
-use super::relation::Relation;
+use super::relation::relation;
 use super::{Binding, Identifier};
-
-/// Most facts that are kept. See [`MAX_FACTS_PER_IDENTIFIER`] and [`MAX_FACTS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
-    pub(super) per_identifier: usize,
-    pub(super) all: usize,
-}
-
-/// What one identifier stood for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// In the order of what they are to. The one to itself has the identifier's own ends.
-    pub(super) pairs: Vec<(Identifier, History)>,
-    pub(super) facts: usize,
-}
 
 /// The bindings that were learned.
 ///
@@ -36,21 +18,9 @@ pub(super) struct Entry {
 /// depends on the set of bindings alone, too; [`Bindings::complete_since`] says from when on nothing is missing.
 #[derive(Debug, Clone)]
 pub struct Bindings {
-    pub(super) entries: HashMap<Arc<Identifier>, Entry>,
-    /// By the beginning of a grain of time, the identifiers that have facts of it: what goes first is found here.
-    pub(super) by_start: BTreeMap<i64, HashSet<Arc<Identifier>>>,
-    /// Who stands for what no longer once it has ended.
-    pub(super) ending: Ending,
-    pub(super) limits: Limits,
-    pub(super) facts: usize,
-    pub(super) text_bytes: usize,
-    pub(super) pairs: usize,
+    pub(super) table: FactTable,
     /// Nothing before it is learned any more.
     pub(super) floor: Timestamp,
-    /// Grains that begin here or before were dropped whole.
-    pub(super) dropped: Option<i64>,
-    /// The latest beginning of a grain of which facts were dropped.
-    pub(super) incomplete: Option<i64>,
     pub(super) late: u64,
 }
 
@@ -71,21 +41,13 @@ impl Bindings {
 
     pub(super) fn with_limits(limits: Limits) -> Self {
         Self {
-            entries: HashMap::new(),
-            by_start: BTreeMap::new(),
-            ending: Ending::default(),
-            limits,
-            facts: 0,
-            text_bytes: 0,
-            pairs: 0,
+            table: FactTable::new(limits),
             floor: Timestamp::MIN,
-            dropped: None,
-            incomplete: None,
             late: 0,
         }
     }
 
-    /// Takes in what one event told. What is of no known relation, or before what was forgotten, is left out; but not since when
+    /// Takes in what one event reported. What is of no known relation, or before what was forgotten, is left out; but not since when
     /// a pod exists, which answers of later times need.
     ///
     /// The caller must not let in events that claim to be from the future: they would be the last to go where room is needed.
@@ -102,7 +64,7 @@ impl Bindings {
             return;
         }
         if binding.ends {
-            self.keep(from, to, &mut |history, _| history.end(*time), *time);
+            self.table.keep(from, to, &mut |history, _| history.end(*time), *time);
         } else if from != to {
             let sighting = Sighting {
                 time: *time,
@@ -110,7 +72,7 @@ impl Bindings {
                 how: binding.how,
                 joined: false,
             };
-            self.keep(
+            self.table.keep(
                 from,
                 to,
                 &mut |history, relation| history.see(sighting, relation),
@@ -126,7 +88,7 @@ impl Bindings {
             return;
         }
         self.floor = time;
-        for (from, entry) in &mut self.entries {
+        for (from, entry) in &mut self.table.entries {
             for (to, history) in &mut entry.pairs {
                 match relation(from, to) {
                     Some(_) if **from == *to => history.forget_ends_before(time, MAX_ID_AGE_NANOS),
@@ -135,15 +97,15 @@ impl Bindings {
                 }
             }
         }
-        self.count_anew();
+        self.table.count_anew();
     }
 
-    /// The same with what was told before, as far as it is given: answers about earlier times can be relied upon as far back as that
-    /// is all that was told.
-    pub fn with_earlier(&self, told: &[Binding]) -> Self {
+    /// The same with what was observed before, as far as it is given: answers about earlier times can be relied upon as far back as that
+    /// is all that was observed.
+    pub fn with_earlier(&self, observed: &[Binding]) -> Self {
         let mut all = self.clone();
         all.floor = Timestamp::MIN;
-        told.iter().for_each(|binding| all.learn(binding));
+        observed.iter().for_each(|binding| all.learn(binding));
         all
     }
 
@@ -154,25 +116,17 @@ impl Bindings {
 
     /// How many facts are kept: sightings of bindings, and ends.
     pub fn len(&self) -> usize {
-        self.facts
+        self.table.facts
     }
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.facts == 0
+        self.table.facts == 0
     }
 
     /// About how much memory is in use, in bytes.
     pub fn approximate_bytes(&self) -> usize {
-        // The index by time holds a reference to an identifier for about every fact; maps are at most seven eighths full.
-        let fact = size_of::<Sighting>() + 2 * size_of::<Arc<Identifier>>();
-        let pair = size_of::<(Identifier, History)>();
-        let entry = size_of::<(Arc<Identifier>, Entry)>() + size_of::<Identifier>();
-        self.facts * fact
-            + self.pairs * pair
-            + self.entries.len() * entry * 8 / 7
-            + self.text_bytes
-            + self.ending.approximate_bytes()
+        self.table.approximate_bytes()
     }
 
     /// How many bindings were left out since they were earlier than what was forgotten.
@@ -183,96 +137,9 @@ impl Bindings {
     /// From when on no binding was dropped for want of room; `None` where none ever was.
     pub fn complete_since(&self) -> Option<Timestamp> {
         let grain = super::limits::COARSE_GRAIN_NANOS;
-        self.incomplete
+        self.table
+            .incomplete
             .map(|start| Timestamp::from_nanos(start.saturating_add(grain)))
-    }
-
-    /// Puts a fact in its place, and makes room for it.
-    pub(super) fn keep(
-        &mut self,
-        from: &Identifier,
-        to: &Identifier,
-        take: &mut dyn FnMut(&mut History, &Relation) -> Taken,
-        time: Timestamp,
-    ) {
-        let Some(relation) = relation(from, to) else { return };
-        let start = relation.grain_start(time.as_nanos());
-        if self.dropped.is_some_and(|dropped| start <= dropped) {
-            self.incomplete = self.incomplete.max(Some(start));
-            return;
-        }
-        // Nearly all that is told is known: that way is one look and copies nothing.
-        let known = self.entries.get_mut(from).and_then(|entry| {
-            let at = entry.pairs.binary_search_by(|(known, _)| known.cmp(to)).ok()?;
-            Some(take(&mut entry.pairs.get_mut(at)?.1, &relation))
-        });
-        let taken = match known {
-            Some(taken) => taken,
-            None => take(self.place(from, to), &relation),
-        };
-        if taken == Taken::Known {
-            return;
-        }
-        let Some((key, _)) = self.entries.get_key_value(from) else {
-            return;
-        };
-        let key = key.clone();
-        self.facts += 1;
-        self.by_start.entry(start).or_default().insert(key.clone());
-        let Some(entry) = self.entries.get_mut(from) else {
-            return;
-        };
-        entry.facts += 1;
-        if entry.facts > self.limits.per_identifier {
-            self.drop_first_of(&key);
-        }
-        while self.facts > self.limits.all {
-            self.drop_first();
-        }
-    }
-
-    /// A new place for what `from` was to `to`.
-    fn place(&mut self, from: &Identifier, to: &Identifier) -> &mut History {
-        let text_bytes = &mut self.text_bytes;
-        let entry = match self.entries.get_key_value(from) {
-            Some((key, _)) => self.entries.entry(key.clone()).or_default(),
-            None => {
-                *text_bytes += text_bytes_of(from);
-                self.entries.entry(Arc::new(from.clone())).or_default()
-            }
-        };
-        let at = entry.pairs.partition_point(|(known, _)| known < to);
-        self.pairs += 1;
-        *text_bytes += text_bytes_of(to);
-        entry.pairs.insert(at, (to.clone(), History::default()));
-        self.ending.note(from, to);
-        // Just put there.
-        &mut entry.pairs[at].1
-    }
-
-    /// Removes what is empty, and counts what is left.
-    fn count_anew(&mut self) {
-        self.by_start.clear();
-        self.ending = Ending::default();
-        (self.facts, self.pairs, self.text_bytes) = (0, 0, 0);
-        for (from, entry) in &mut self.entries {
-            entry.pairs.retain(|(_, history)| history.len() > 0);
-            entry.facts = entry.pairs.iter().map(|(_, history)| history.len()).sum();
-            self.facts += entry.facts;
-            self.pairs += entry.pairs.len();
-            for (to, history) in &entry.pairs {
-                self.text_bytes += text_bytes_of(to);
-                self.ending.note(from, to);
-                let Some(relation) = relation(from, to) else { continue };
-                let times = history.seen.iter().map(|s| &s.time).chain(&history.ends);
-                for time in times {
-                    let start = relation.grain_start(time.as_nanos());
-                    self.by_start.entry(start).or_default().insert(from.clone());
-                }
-            }
-        }
-        self.entries.retain(|_, entry| !entry.pairs.is_empty());
-        self.text_bytes += self.entries.keys().map(|from| text_bytes_of(from)).sum::<usize>();
     }
 }
 
@@ -283,24 +150,10 @@ impl<'a> Extend<&'a Binding> for Bindings {
 }
 
 impl<'a> FromIterator<&'a Binding> for Bindings {
-    /// From all that was told, in whatever order.
+    /// From all that was observed, in whatever order.
     fn from_iter<T: IntoIterator<Item = &'a Binding>>(bindings: T) -> Self {
         let mut known = Self::new();
         known.extend(bindings);
         known
-    }
-}
-
-/// The bytes of an identifier's texts.
-pub(super) fn text_bytes_of(id: &Identifier) -> usize {
-    id.value.len() + id.cluster.len()
-}
-
-/// The rules for the bindings from `from` to `to`.
-pub(super) fn relation(from: &Identifier, to: &Identifier) -> Option<Relation> {
-    if from == to {
-        Relation::of_ends(from.kind)
-    } else {
-        Relation::of(from.kind, to.kind)
     }
 }

@@ -2,9 +2,9 @@
 
 use casebook_event::{Event, FieldId, Identifier, IdentifierKind, Source};
 
-/// The cluster that tells an event's group from those of other clusters; empty where none is known, and of a cloud's own log:
+/// The cluster that separates an event's group from those of other clusters; empty where none is known, and of a cloud's own log:
 /// that is about an account, in which there may be any number of clusters, and the cluster which one of its events names is
-/// the one that was asked for.
+/// the object of the request.
 pub(crate) fn cluster_of_group(event: &Event) -> &str {
     if is_of_cloud(event.source) {
         return "";
@@ -49,7 +49,7 @@ pub(crate) fn is_of_cloud(source: Source) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::samples::event;
+    use crate::entity::tests::samples::event;
 
     #[test]
     fn a_cloud_is_in_no_cluster_and_may_have_the_names_of_one() {

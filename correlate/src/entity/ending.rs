@@ -1,9 +1,9 @@
-//! Who stands for what no longer once it has ended: an end that is told late is found by it.
+//! Who stands for what no longer once it has ended: an end that is reported late is found by it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::Identifier;
-use super::bindings::{relation, text_bytes_of};
+use super::relation::relation;
 
 /// By what may end, the identifiers that stood for it.
 #[derive(Debug, Clone, Default)]
@@ -53,4 +53,9 @@ fn bytes_of(from: &Identifier, to: &Identifier) -> usize {
 /// Whether what `from` stands for ends with it.
 fn ends_with(from: &Identifier, to: &Identifier) -> bool {
     from != to && relation(from, to).is_some_and(|relation| relation.ends_with_to)
+}
+
+/// The bytes of an identifier's texts.
+pub(super) fn text_bytes_of(id: &Identifier) -> usize {
+    id.value.len() + id.cluster.len()
 }

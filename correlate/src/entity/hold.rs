@@ -6,38 +6,38 @@ use std::collections::BTreeSet;
 
 use casebook_event::Timestamp;
 
-use super::bindings::{Entry, relation};
+use super::fact_table::Entry;
 use super::history::History;
 use super::limits::{LINGER_NANOS, MAX_REACH_NANOS};
-use super::relation::Relation;
+use super::relation::{Relation, relation};
 use super::resolve::{self, Attribution, Held, Known};
 use super::{Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind};
 
 impl Bindings {
-    /// What `identifier` stood for at `at`, by what was told of that time and before, and of a pod's name, by the uid that is told
-    /// next.
+    /// What `identifier` stood for at `at`, by what was observed of that time and before, and of a pod's name, by the uid that is
+    /// observed next.
     pub fn resolve(&self, identifier: &Identifier, kind: EntityKind, at: Timestamp) -> Attribution {
         resolve::resolve(self, identifier, kind, at)
     }
 
-    /// The same, and calls `asked` with each identifier of which it was looked what it stood for: of what others stood for, the answer
-    /// does not depend.
+    /// The same, and calls `visited` with each identifier that was resolved on the way: on what others stood for, the answer does not
+    /// depend.
     pub(crate) fn resolve_noting(
         &self,
         identifier: &Identifier,
         kind: EntityKind,
         at: Timestamp,
-        asked: &mut dyn FnMut(&Identifier),
+        visited: &mut dyn FnMut(&Identifier),
     ) -> Attribution {
         let noting = Noting {
             known: self,
-            asked: RefCell::new(asked),
+            visited: RefCell::new(visited),
         };
         resolve::resolve(&noting, identifier, kind, at)
     }
 
     /// What of kind `to` the identifier stood for directly at `at`: the images of a pod, the instance of a node. The one to
-    /// take comes first, and behind it those that hold beside it.
+    /// take comes first, and after it those that hold beside it.
     pub fn held(&self, identifier: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Identifier> {
         let held = Known::held(self, identifier, to, at);
         held.into_iter().map(|held| held.to).collect()
@@ -49,22 +49,22 @@ impl Bindings {
     }
 }
 
-/// Bindings that note what they are asked for.
+/// Bindings that note which identifiers are resolved.
 struct Noting<'a> {
     known: &'a Bindings,
-    asked: RefCell<&'a mut dyn FnMut(&Identifier)>,
+    visited: RefCell<&'a mut dyn FnMut(&Identifier)>,
 }
 
 impl Known for Noting<'_> {
     fn held(&self, from: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Held> {
-        (self.asked.borrow_mut())(from);
+        (self.visited.borrow_mut())(from);
         Known::held(self.known, from, to, at)
     }
 }
 
 impl Known for Bindings {
     fn held(&self, from: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Held> {
-        let (Some(entry), Some(rules)) = (self.entries.get(from), Relation::of(from.kind, to)) else {
+        let (Some(entry), Some(rules)) = (self.table.entries.get(from), Relation::of(from.kind, to)) else {
             return Vec::new();
         };
         let mut found = Vec::new();
@@ -93,7 +93,7 @@ impl Known for Bindings {
         debug_assert!(found.iter().all(|(held, _)| relation(from, &held.to).is_some()));
         let is_certain = |(held, _): &(Held, bool)| held.confidence == Confidence::Certain;
         if rules.reaches_back && !found.iter().any(is_certain) {
-            let later = self.told_later(from, to, at);
+            let later = self.observed_later(from, to, at);
             if !later.is_empty() {
                 return later;
             }
@@ -103,10 +103,10 @@ impl Known for Bindings {
 }
 
 impl Bindings {
-    /// What `from` stands for at `at` by what is surely told after it, where nothing surely holds: who had the name before is known
-    /// to have ended, and whoever is told of next had it since.
-    fn told_later(&self, from: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Held> {
-        let Some(entry) = self.entries.get(from) else {
+    /// What `from` stands for at `at` by what is surely observed after it, where nothing surely holds: who had the name before is known
+    /// to have ended, and whoever is observed next had it since.
+    fn observed_later(&self, from: &Identifier, to: IdentifierKind, at: Timestamp) -> Vec<Held> {
+        let Some(entry) = self.table.entries.get(from) else {
             return Vec::new();
         };
         let pairs = || entry.pairs.iter().filter(|(id, _)| id.kind == to && id != from);
@@ -156,9 +156,9 @@ impl Bindings {
 
     /// When the one was seen to stand for the other.
     pub(super) fn history(&self, from: &Identifier, to: &Identifier) -> Option<&History> {
-        let pairs = &self.entries.get(from)?.pairs;
-        let place = pairs.binary_search_by(|(known, _)| known.cmp(to)).ok()?;
-        Some(&pairs.get(place)?.1)
+        let pairs = &self.table.entries.get(from)?.pairs;
+        let at = pairs.binary_search_by(|(known, _)| known.cmp(to)).ok()?;
+        Some(&pairs.get(at)?.1)
     }
 
     /// Whether learning a binding changes nothing that is kept.
@@ -175,19 +175,19 @@ impl Bindings {
     /// What is known of an identifier and of the ends of what it stood for, by itself.
     pub(super) fn about(&self, from: &Identifier) -> Self {
         let mut about = Self::new();
-        let Some((key, entry)) = self.entries.get_key_value(from) else {
+        let Some((key, entry)) = self.table.entries.get_key_value(from) else {
             return about;
         };
         for (to, _) in entry.pairs.iter().filter(|(to, _)| to != from) {
-            if let Some((key, _)) = self.entries.get_key_value(to)
+            if let Some((key, _)) = self.table.entries.get_key_value(to)
                 && let Some(own) = self.own_ends(to)
             {
                 let facts = own.len();
                 let pairs = vec![(to.clone(), own.clone())];
-                about.entries.insert(key.clone(), Entry { pairs, facts });
+                about.table.entries.insert(key.clone(), Entry { pairs, facts });
             }
         }
-        about.entries.insert(key.clone(), entry.clone());
+        about.table.entries.insert(key.clone(), entry.clone());
         about
     }
 
@@ -199,7 +199,9 @@ impl Bindings {
         rules: &Relation,
         turns: &mut BTreeSet<Timestamp>,
     ) {
-        let Some(entry) = self.entries.get(from) else { return };
+        let Some(entry) = self.table.entries.get(from) else {
+            return;
+        };
         let mut add = |time: Timestamp, nanos: i64| {
             turns.insert(time.saturating_add_nanos(nanos));
         };
@@ -225,7 +227,7 @@ impl Bindings {
 
     /// How many facts are kept of an identifier.
     pub(super) fn facts_of(&self, from: &Identifier) -> usize {
-        self.entries.get(from).map_or(0, |entry| entry.facts)
+        self.table.entries.get(from).map_or(0, |entry| entry.facts)
     }
 }
 

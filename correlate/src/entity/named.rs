@@ -192,7 +192,7 @@ fn google_account(subject: &str) -> Option<Identifier> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::samples::{ABOUT_WEB, audit, event};
+    use crate::entity::tests::samples::{ABOUT_WEB, audit, event};
 
     #[test]
     fn a_name_that_a_web_server_logs_is_no_identity() {

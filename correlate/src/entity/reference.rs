@@ -1,4 +1,4 @@
-//! The same, slowly: all bindings as they were told, read from the beginning for every question.
+//! The same, slowly: all bindings as they were observed, read from the beginning for every question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::relation::Relation;
 use super::resolve::{self, Attribution, Held, Known};
 use super::{Binding, Confidence, EntityKind, How, Identifier, IdentifierKind};
 
-/// Every binding that was told.
+/// Every binding that was observed.
 #[derive(Debug, Default)]
 pub(super) struct Reference(pub(super) Vec<Binding>);
 
@@ -40,8 +40,8 @@ impl Reference {
             .collect()
     }
 
-    /// Where nothing surely holds at `at`: whoever is surely told of next, if the one before is known to have ended.
-    fn told_later(&self, from: &Identifier, to: IdentifierKind, rules: &Relation, at: Timestamp) -> Vec<Held> {
+    /// Where nothing surely holds at `at`: whoever is surely observed next, if the one before is known to have ended.
+    fn observed_later(&self, from: &Identifier, to: IdentifierKind, rules: &Relation, at: Timestamp) -> Vec<Held> {
         let recent = |time: Timestamp| time <= at && at.as_nanos() - time.as_nanos() <= MAX_REACH_NANOS;
         let certain: Vec<&Binding> = self
             .0
@@ -152,7 +152,7 @@ impl Known for Reference {
         }
         let certain = |held: &Held| held.confidence == Confidence::Certain;
         if rules.reaches_back && !holding.values().flatten().any(certain) {
-            let later = self.told_later(from, to, &rules, at);
+            let later = self.observed_later(from, to, &rules, at);
             if !later.is_empty() {
                 return later;
             }

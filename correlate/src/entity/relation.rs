@@ -1,5 +1,6 @@
 //! What may stand for what, for how long, and whether for one only.
 
+use super::Identifier;
 use super::IdentifierKind::{
     self, ContainerId, Identity, Image, InstanceId, NodeIp, NodeName, PodIp, PodName, PodUid, RoleSession,
     ServiceAccount, Workload,
@@ -22,7 +23,7 @@ pub(super) struct Relation {
     pub(super) ends_with_from: bool,
     /// Whether it ends with what is called `to`.
     pub(super) ends_with_to: bool,
-    /// Whether one that is told later holds back to where the one before it is known to have ended.
+    /// Whether one that is observed later holds back to where the one before it is known to have ended.
     pub(super) reaches_back: bool,
 }
 
@@ -90,5 +91,14 @@ impl Relation {
     /// The grain of time in which `nanos` lies, by its beginning.
     pub(super) const fn grain_start(&self, nanos: i64) -> i64 {
         nanos.div_euclid(self.grain_nanos).saturating_mul(self.grain_nanos)
+    }
+}
+
+/// The rules for the bindings from `from` to `to`.
+pub(super) fn relation(from: &Identifier, to: &Identifier) -> Option<Relation> {
+    if from == to {
+        Relation::of_ends(from.kind)
+    } else {
+        Relation::of(from.kind, to.kind)
     }
 }

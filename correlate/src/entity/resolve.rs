@@ -18,11 +18,11 @@ pub struct Step {
     pub from: Identifier,
     /// What it stood for.
     pub to: Identifier,
-    /// Which log told it.
+    /// Which log reported it.
     pub how: How,
     /// How far it can be relied upon.
     pub confidence: Confidence,
-    /// When it was last seen to hold, up to the time that was asked about; `None` for a conclusion from a name's form.
+    /// When it was last seen to hold, up to the time in question; `None` for a conclusion from a name's form.
     pub seen: Option<Timestamp>,
 }
 
@@ -36,7 +36,7 @@ pub struct Attribution {
     /// The least of the steps' confidence; of an entity that was named outright, `Certain`; of none,
     /// `Guessed`.
     pub confidence: Confidence,
-    /// The other entities that the identifier stood for as well as it could be told. Where there are any, nothing may be
+    /// The other entities that the identifier stood for as likely. Where there are any, nothing may be
     /// concluded from `entity` alone.
     pub ambiguous: Vec<CompactString>,
 }
@@ -180,7 +180,7 @@ impl Walk<'_> {
         self.path.pop();
     }
 
-    /// The nodes that have a pod's address, where that is told at least as surely as that a pod has it.
+    /// The nodes that have a pod's address, where that is reported at least as surely as that a pod has it.
     fn node_of(&self, pod_ip: &Identifier, strongest: Option<Confidence>) -> Option<Vec<Held>> {
         let address = Identifier {
             kind: NodeIp,

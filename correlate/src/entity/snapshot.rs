@@ -34,7 +34,7 @@ struct Pair {
 impl Serialize for Bindings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut bindings: Vec<Pair> = Vec::new();
-        for (from, entry) in &self.entries {
+        for (from, entry) in &self.table.entries {
             for (to, history) in &entry.pairs {
                 let sighting = |s: &Sighting| (s.time.as_nanos(), s.how, s.confidence, s.joined);
                 bindings.push(Pair {
@@ -52,8 +52,8 @@ impl Serialize for Bindings {
         let snapshot = Snapshot {
             version: VERSION,
             floor: self.floor.as_nanos(),
-            dropped: self.dropped,
-            incomplete: self.incomplete,
+            dropped: self.table.dropped,
+            incomplete: self.table.incomplete,
             late: self.late,
             bindings,
         };
@@ -80,16 +80,18 @@ impl<'de> Deserialize<'de> for Bindings {
                     how,
                     joined,
                 };
-                bindings.keep(from, to, &mut |history, relation| history.see(sighting, relation), time);
+                bindings
+                    .table
+                    .keep(from, to, &mut |history, relation| history.see(sighting, relation), time);
             }
             for &nanos in ends {
                 let time = Timestamp::from_nanos(nanos);
-                bindings.keep(from, to, &mut |history, _| history.end(time), time);
+                bindings.table.keep(from, to, &mut |history, _| history.end(time), time);
             }
         }
         bindings.floor = Timestamp::from_nanos(snapshot.floor);
-        bindings.dropped = bindings.dropped.max(snapshot.dropped);
-        bindings.incomplete = bindings.incomplete.max(snapshot.incomplete);
+        bindings.table.dropped = bindings.table.dropped.max(snapshot.dropped);
+        bindings.table.incomplete = bindings.table.incomplete.max(snapshot.incomplete);
         bindings.late = snapshot.late;
         Ok(bindings)
     }

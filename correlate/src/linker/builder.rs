@@ -7,9 +7,13 @@ use casebook_event::FieldRef;
 use compact_str::{CompactString, format_compact};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::chain::{Chains, Members};
-use super::{Named, sources, version_of_names};
-use crate::rule_set::{Asked, CorrelationRule, DetectionRule, Output, Place, RuleInfo, RuleKind, RuleSet, Shard};
+use super::chains::Chains;
+use super::named::Named;
+use super::references::{Members, sources};
+use super::renaming::version_of_names;
+use crate::rule_set::{
+    CorrelationRule, DetectionRule, FieldPath, Output, RuleInfo, RuleKind, RuleSet, Shard, ValueExpr,
+};
 use crate::sigma::correlation::{Correlation, CorrelationKind, Statistic};
 use crate::sigma::mapping::{Mapping, Renamed, Scope};
 use crate::sigma::rule::Body;
@@ -36,13 +40,13 @@ pub(super) struct Builder<'a> {
     rules: &'a [Named],
     members: &'a Members,
     chains: &'a Chains,
-    /// With the place among all rules.
+    /// With the index among all rules.
     infos: Vec<(usize, RuleInfo)>,
     detections: Vec<DetectionRule>,
-    /// The place of each detection's rule among all rules, and in `detections`.
-    places: HashMap<usize, usize>,
+    /// The index of each detection's rule among all rules, and in `detections`.
+    indexes: HashMap<usize, usize>,
     correlations: HashMap<Arc<str>, CorrelationRule>,
-    /// Members to tell, by the rule's place among all rules.
+    /// What members' matches are emitted to, by the rule's index among all rules.
     outputs: Vec<(usize, Output)>,
     /// The versions of the correlations so far.
     versions: HashMap<usize, u64>,
@@ -57,14 +61,14 @@ impl<'a> Builder<'a> {
             chains,
             infos: Vec::new(),
             detections: Vec::new(),
-            places: HashMap::new(),
+            indexes: HashMap::new(),
             correlations: HashMap::new(),
             outputs: Vec::new(),
             versions: HashMap::new(),
         }
     }
 
-    /// Adds the rule at a place, behind those that it builds on. One whose members are an error is left out.
+    /// Adds the rule at an index, after those that it builds on. One whose members are an error is left out.
     pub(super) fn add(&mut self, at: usize, alerts: bool) {
         let Some(members) = &self.members[at] else { return };
         let Named { id, rule, filters } = &self.rules[at];
@@ -76,7 +80,7 @@ impl<'a> Builder<'a> {
         }
         let (kind, logsource, correlation) = match &rule.body {
             Body::Detection { logsource, detection } => {
-                self.places.insert(at, self.detections.len());
+                self.indexes.insert(at, self.detections.len());
                 let mut detection = detection.clone();
                 filters
                     .iter()
@@ -149,7 +153,7 @@ impl<'a> Builder<'a> {
                 signals_version: CompactString::default(),
             },
         );
-        // A rule may stand for several members of a sequence; it still tells of a match once.
+        // A rule may stand for several members of a sequence; it still emits a match once.
         let distinct: HashSet<usize> = members.iter().copied().collect();
         let mut renamed = Renamed::new();
         for member in distinct {
@@ -158,17 +162,17 @@ impl<'a> Builder<'a> {
                 // Its alerts are the events, and come by another way.
                 Body::Correlation(_) => continue,
             };
-            let mut place = |name: &String| {
+            let mut path = |name: &String| {
                 let field = correlation.field_of(name, |reference| rules[member].answers_to(reference));
                 let fields = self.mapping.names(field, &scope, &mut renamed);
                 let fields = fields.unwrap_or_else(|| vec![field.clone()]);
-                Place(fields.iter().map(|field| FieldRef::resolve(field)).collect())
+                FieldPath(fields.iter().map(|field| FieldRef::resolve(field)).collect())
             };
-            let group_by = correlation.group_by.iter().map(&mut place).collect();
+            let group_by = correlation.group_by.iter().map(&mut path).collect();
             let value = match (&correlation.kind, correlation.fields.as_slice()) {
-                (kind, [only]) if kind.asks_for_numbers() => Some(Asked::Number(place(only))),
+                (kind, [only]) if kind.requires_numbers() => Some(ValueExpr::Number(path(only))),
                 (_, []) => None,
-                (_, names) => Some(Asked::Text(names.iter().map(place).collect())),
+                (_, names) => Some(ValueExpr::Text(names.iter().map(path).collect())),
             };
             self.outputs.push((
                 member,
@@ -202,8 +206,8 @@ impl<'a> Builder<'a> {
             {
                 version.clone_from(&correlation.signals_version);
             }
-            if let Some(&place) = self.places.get(&member) {
-                self.detections[place].outputs.push(output);
+            if let Some(&index) = self.indexes.get(&member) {
+                self.detections[index].outputs.push(output);
             }
         }
         self.infos.sort_by_key(|(at, _)| *at);

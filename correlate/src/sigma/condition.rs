@@ -6,7 +6,7 @@
 use crate::diagnostic::{Mark, Report, code};
 use crate::limits::{MAX_CONDITION_BYTES, MAX_CONDITION_DEPTH};
 
-/// A condition over selections, which are named by their place in the detection.
+/// A condition over selections, which are named by their index in the detection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
     Selection(usize),
@@ -26,7 +26,7 @@ impl Condition {
         }
     }
 
-    /// The same over selections that stand `by` places further behind.
+    /// The same over selections that stand `by` places later.
     pub(crate) fn shifted(&self, by: usize) -> Self {
         let each = |parts: &[Self]| parts.iter().map(|part| part.shifted(by)).collect();
         match self {

@@ -85,7 +85,7 @@ fn iso_week(date: Timestamp) -> i64 {
 }
 
 /// A date as logs write it: RFC 3339, the same without a zone, seconds or a time of day, or seconds, milliseconds,
-/// microseconds or nanoseconds since 1970, told apart by their size.
+/// microseconds or nanoseconds since 1970, distinguished by their size.
 fn date(value: ValueRef<'_>) -> Option<Timestamp> {
     match value {
         ValueRef::Int(number) => epoch(number),

@@ -10,7 +10,7 @@ const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 
 /// Every spelling of `text` with each flag's dash replaced by each of the five.
 ///
-/// A flag's dash is a `-` or `/` with no word character before it and one behind it: `-enc`, not `well-known`.
+/// A flag's dash is a `-` or `/` with no word character before it and one after it: `-enc`, not `well-known`.
 pub(crate) fn windash(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let is_word = |at: Option<usize>| {
@@ -53,7 +53,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 }
 
 /// What every Base64 text that has `bytes` somewhere inside must contain: one text for each of the three alignments,
-/// less the characters at either end that also depend on the neighbouring bytes.
+/// less the characters at either end that also depend on the neighboring bytes.
 pub(crate) fn base64_offsets(bytes: &[u8]) -> Vec<String> {
     (0..3usize)
         .filter_map(|shift| {

@@ -1,4 +1,4 @@
-//! The house extension of a rule, under `casebook:`: its tests, and what to do about its alerts.
+//! Casebook's extension of a rule, under `casebook:`: its tests, and what to do about its alerts.
 //!
 //! A test is data here: running it takes the decoders, which this crate does not know.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use casebook_event::Source;
 
-use super::correlation::house;
+use super::correlation::EXTENSION_KEYS;
 use super::head::texts;
 use super::yaml::{Data, Entry, Node};
 use crate::diagnostic::{Mark, Report, code};
@@ -73,8 +73,8 @@ impl Extension {
             match entry.key.as_str() {
                 "tests" => extension.tests = tests(&entry.value, report),
                 "response" => extension.response = texts(node, "response", report),
-                key if house::KEYS.contains(&key) && of_correlation => {}
-                key if house::KEYS.contains(&key) => {
+                key if EXTENSION_KEYS.contains(&key) && of_correlation => {}
+                key if EXTENSION_KEYS.contains(&key) => {
                     let message = format!("`{key}` is part of a correlation, and this is none");
                     report.add(code::UNKNOWN_EXTENSION_KEY, entry.mark, message);
                 }
@@ -82,7 +82,7 @@ impl Extension {
                     let message = format!("`casebook` has no key `{other}`");
                     let help = format!(
                         "it has tests, response, and of a correlation {}",
-                        house::KEYS.join(", ")
+                        EXTENSION_KEYS.join(", ")
                     );
                     report.add_help(code::UNKNOWN_EXTENSION_KEY, entry.mark, message, help);
                 }

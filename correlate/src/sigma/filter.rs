@@ -1,7 +1,7 @@
 //! Documents with `filter:`, which narrow rules of others without touching them.
 //!
 //! Specification: Sigma filters 2.1. The filter's condition must hold beside the rule's own: what is to be left out is
-//! behind a `not`. The specification's examples lack the `not`, and its schema takes both; pySigma joins the two conditions
+//! after a `not`. The specification's examples lack the `not`, and its schema takes both; pySigma joins the two conditions
 //! with `and`, as here, and for it `all` is another word for `any`.
 
 use super::correlation::Reference;

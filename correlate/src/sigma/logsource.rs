@@ -9,11 +9,11 @@ use super::value::Test;
 use super::yaml::Entry;
 use crate::diagnostic::{Mark, Report, code};
 
-/// What is asked of a field: any of these values.
-type Asked = (&'static str, &'static [&'static str]);
+/// What a field must be: any of these values.
+type FieldValues = (&'static str, &'static [&'static str]);
 
 /// The generic categories (Sigma taxonomy, "Generic log sources") in the words of ECS.
-const GENERIC: &[(&str, &[Asked])] = &[
+const GENERIC: &[(&str, &[FieldValues])] = &[
     (
         "process_creation",
         &[("event.category", &["process"]), ("event.type", &["start"])],
@@ -114,13 +114,13 @@ impl RuleLogsource {
             && same(&self.service, logsource.service)
     }
 
-    /// What an event must be, beside coming from one of the sources, for the rule to be about it: a source may tell of
+    /// What an event must be, beside coming from one of the sources, for the rule to be about it: a source may report
     /// processes, connections and files alike, and the generic categories of the Sigma taxonomy mean one of them.
     pub(crate) fn guard(&self) -> Option<Query> {
         if let Some(mapped) = &self.mapped {
             return mapped.guard.clone();
         }
-        let (_, asked) = GENERIC
+        let (_, required) = GENERIC
             .iter()
             .find(|(name, _)| self.category.as_deref() == Some(name))?;
         let text = |value: &&str| {
@@ -129,7 +129,7 @@ impl RuleLogsource {
                 cased: false,
             }]
         };
-        let items = asked.iter().map(|(field, values)| {
+        let items = required.iter().map(|(field, values)| {
             Query::Item(Item {
                 mark: Mark::START,
                 field: Some((*field).to_owned()),

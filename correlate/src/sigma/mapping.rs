@@ -140,7 +140,7 @@ impl Mapping {
     /// Gives a logsource that no source has the source that stands for it.
     pub(crate) fn route(&self, logsource: &mut RuleLogsource) {
         if logsource.sources().next().is_none() {
-            let mapped = self.logsources.iter().find(|(asked, _)| logsource.is_within(asked));
+            let mapped = self.logsources.iter().find(|(from, _)| logsource.is_within(from));
             logsource.mapped = mapped.map(|(_, mapped)| mapped.clone());
         }
     }
@@ -317,13 +317,13 @@ fn logsource(node: &Node, placeholders: &Placeholders, report: &mut Report<'_>) 
         }
     }
     let mut part = |key| text(node, key, report).map(|(text, _)| text.to_lowercase());
-    let asked = RuleLogsource {
+    let from = RuleLogsource {
         product: part("product"),
         category: part("category"),
         service: part("service"),
         mapped: None,
     };
-    if asked == RuleLogsource::default() {
+    if from == RuleLogsource::default() {
         let message = "a log source names a product, category or service";
         report.add(code::MISSING_KEY, node.mark, message);
     }
@@ -345,7 +345,7 @@ fn logsource(node: &Node, placeholders: &Placeholders, report: &mut Report<'_>) 
     let guard = guard.map(|entry| detection::selection(&entry.value, placeholders, report));
     (report.errors() == errors).then(|| {
         (
-            asked,
+            from,
             Mapped {
                 sources,
                 guard: guard.flatten(),

@@ -1,4 +1,4 @@
-//! `field|modifier|modifier: value` → what is asked of the field.
+//! `field|modifier|modifier: value` → the question about the field.
 //!
 //! Specification: Sigma modifiers 2.1. A modifier that is unknown is an error, never ignored.
 
@@ -111,85 +111,16 @@ impl<'a> Key<'a> {
         let errors = report.errors();
         let mut compared_by: Option<&str> = None;
         for modifier in parts {
-            let comparison = match modifier {
-                "all" => {
-                    key.all = true;
-                    None
-                }
-                "cased" => {
-                    key.cased = true;
-                    None
-                }
-                "neq" => {
-                    key.negated = true;
-                    None
-                }
-                "fieldref" => {
-                    key.field_reference = true;
-                    None
-                }
-                "windash" => key.encode(Encoding::Windash),
-                "wide" | "utf16le" => key.encode(Encoding::Utf16Le),
-                "utf16be" => key.encode(Encoding::Utf16Be),
-                "utf16" => key.encode(Encoding::Utf16),
-                "base64" => key.encode(Encoding::Base64),
-                "base64offset" => key.encode(Encoding::Base64Offset),
-                "contains" => Some(Comparison::Plain(Relation::Contains)),
-                "startswith" => Some(Comparison::Plain(Relation::StartsWith)),
-                "endswith" => Some(Comparison::Plain(Relation::EndsWith)),
-                "re" => Some(Comparison::Regex {
-                    insensitive: false,
-                    multi_line: false,
-                    dot_all: false,
-                }),
-                "i" | "m" | "s" => {
-                    match &mut key.comparison {
-                        Comparison::Regex {
-                            insensitive,
-                            multi_line,
-                            dot_all,
-                        } => match modifier {
-                            "i" => *insensitive = true,
-                            "m" => *multi_line = true,
-                            _ => *dot_all = true,
-                        },
-                        _ => report.add_help(
-                            code::MODIFIER_CONFLICT,
-                            mark,
-                            format!("`{modifier}` is a flag of `re`, which does not come before it"),
-                            "write `|re|i`",
-                        ),
-                    }
-                    None
-                }
-                "cidr" => Some(Comparison::Cidr),
-                "exists" => Some(Comparison::Exists),
-                "gt" => Some(Comparison::Number(Some(Order::Greater))),
-                "gte" => Some(Comparison::Number(Some(Order::GreaterOrEqual))),
-                "lt" => Some(Comparison::Number(Some(Order::Less))),
-                "lte" => Some(Comparison::Number(Some(Order::LessOrEqual))),
-                "expand" => {
-                    key.expand = true;
-                    None
-                }
-                part if DatePart::of(part).is_some() => {
-                    if key.date_part.is_some() {
-                        report.add(code::MODIFIER_CONFLICT, mark, "only one part of a date can be compared");
-                    }
-                    key.date_part = DatePart::of(part);
-                    None
-                }
-                other => {
-                    let message = format!("unknown modifier `{other}`");
-                    report.add_help(
-                        code::UNKNOWN_MODIFIER,
-                        mark,
-                        message,
-                        format!("the modifiers are {}", MODIFIERS.join(", ")),
-                    );
-                    None
-                }
-            };
+            let comparison = comparison_of(modifier);
+            if comparison.is_none() && !key.set(modifier, mark, report) {
+                let message = format!("unknown modifier `{modifier}`");
+                report.add_help(
+                    code::UNKNOWN_MODIFIER,
+                    mark,
+                    message,
+                    format!("the modifiers are {}", MODIFIERS.join(", ")),
+                );
+            }
             if let Some(comparison) = comparison {
                 if let Some(first) = compared_by {
                     let message = format!("`{first}` and `{modifier}` exclude each other");
@@ -206,9 +137,53 @@ impl<'a> Key<'a> {
         (report.errors() == errors).then_some(key)
     }
 
-    fn encode(&mut self, encoding: Encoding) -> Option<Comparison> {
-        self.encodings.push(encoding);
-        None
+    /// Takes a modifier that is no comparison; whether there is such a one.
+    fn set(&mut self, modifier: &str, mark: Mark, report: &mut Report<'_>) -> bool {
+        match modifier {
+            "all" => self.all = true,
+            "cased" => self.cased = true,
+            "neq" => self.negated = true,
+            "fieldref" => self.field_reference = true,
+            "expand" => self.expand = true,
+            "windash" => self.encodings.push(Encoding::Windash),
+            "wide" | "utf16le" => self.encodings.push(Encoding::Utf16Le),
+            "utf16be" => self.encodings.push(Encoding::Utf16Be),
+            "utf16" => self.encodings.push(Encoding::Utf16),
+            "base64" => self.encodings.push(Encoding::Base64),
+            "base64offset" => self.encodings.push(Encoding::Base64Offset),
+            "i" | "m" | "s" => self.set_regex_flag(modifier, mark, report),
+            part => {
+                let date_part = DatePart::of(part);
+                if date_part.is_none() {
+                    return false;
+                }
+                if self.date_part.is_some() {
+                    report.add(code::MODIFIER_CONFLICT, mark, "only one part of a date can be compared");
+                }
+                self.date_part = date_part;
+            }
+        }
+        true
+    }
+
+    fn set_regex_flag(&mut self, flag: &str, mark: Mark, report: &mut Report<'_>) {
+        match &mut self.comparison {
+            Comparison::Regex {
+                insensitive,
+                multi_line,
+                dot_all,
+            } => match flag {
+                "i" => *insensitive = true,
+                "m" => *multi_line = true,
+                _ => *dot_all = true,
+            },
+            _ => report.add_help(
+                code::MODIFIER_CONFLICT,
+                mark,
+                format!("`{flag}` is a flag of `re`, which does not come before it"),
+                "write `|re|i`",
+            ),
+        }
     }
 
     fn check(&self, mark: Mark, report: &mut Report<'_>) {
@@ -244,6 +219,27 @@ impl<'a> Key<'a> {
             }
         }
     }
+}
+
+/// How a modifier compares; `None` for those that say something else.
+fn comparison_of(modifier: &str) -> Option<Comparison> {
+    Some(match modifier {
+        "contains" => Comparison::Plain(Relation::Contains),
+        "startswith" => Comparison::Plain(Relation::StartsWith),
+        "endswith" => Comparison::Plain(Relation::EndsWith),
+        "re" => Comparison::Regex {
+            insensitive: false,
+            multi_line: false,
+            dot_all: false,
+        },
+        "cidr" => Comparison::Cidr,
+        "exists" => Comparison::Exists,
+        "gt" => Comparison::Number(Some(Order::Greater)),
+        "gte" => Comparison::Number(Some(Order::GreaterOrEqual)),
+        "lt" => Comparison::Number(Some(Order::Less)),
+        "lte" => Comparison::Number(Some(Order::LessOrEqual)),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

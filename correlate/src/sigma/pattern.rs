@@ -79,12 +79,12 @@ impl Pattern {
         open.map(|run| run.iter().map(chars).sum()).max().unwrap_or(0)
     }
 
-    /// The pattern with `*` in front, behind, or both.
-    pub(crate) fn open(mut self, front: bool, behind: bool) -> Self {
+    /// The pattern with `*` in front, at the end, or both.
+    pub(crate) fn open(mut self, front: bool, end: bool) -> Self {
         if front && self.pieces.first() != Some(&Piece::Many) {
             self.pieces.insert(0, Piece::Many);
         }
-        if behind {
+        if end {
             self.push(Piece::Many);
         }
         self

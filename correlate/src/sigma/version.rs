@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::correlation::house;
+use super::correlation::EXTENSION_KEYS;
 use super::placeholder::{self, Placeholders};
 use super::yaml::{Data, Node};
 
@@ -21,7 +21,7 @@ pub(crate) fn version_of(document: &Node, placeholders: &Placeholders) -> u64 {
         }
     }
     let casebook = document.entry("casebook").map(|entry| &entry.value);
-    for entry in house::KEYS.iter().filter_map(|key| casebook?.entry(key)) {
+    for entry in EXTENSION_KEYS.iter().filter_map(|key| casebook?.entry(key)) {
         part(&mut hasher, b'k', &entry.key);
         hash(&mut hasher, &entry.value, placeholders);
     }

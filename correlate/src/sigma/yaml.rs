@@ -170,7 +170,7 @@ fn mark(marker: &saphyr_parser::Marker) -> Mark {
     }
 }
 
-/// The place behind the last character: the parser finds what is missing there, or even behind it.
+/// The place after the last character: the parser finds what is missing there, or even after it.
 fn end_of(text: &str) -> Mark {
     // For YAML a carriage return alone ends a line, too.
     let breaks = text.matches(['\n', '\r']).count() - text.matches("\r\n").count();
@@ -403,7 +403,7 @@ mod tests {
         check("a: 1\nb", "f.yml:2:2: error[yaml-syntax]");
         check("a: 'x", "f.yml:1:4: error[yaml-syntax]");
         check("a: 1\rb", "f.yml:2:2: error[yaml-syntax]");
-        // An empty key has its place behind the text as well.
+        // An empty key has its place after the text as well.
         assert_eq!(load("? ").0[0].entries().unwrap()[0].mark, Mark { line: 1, column: 3 });
     }
 

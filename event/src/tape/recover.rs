@@ -8,14 +8,17 @@
 //! What cannot be held is kept as text, so that it costs no more than itself: a lone surrogate is U+FFFD, an escape that JSON does
 //! not have stays as it is written, and so do a number beyond `f64` and what is nested too deep.
 
-use super::{Kind, Node, Open, Parser, Tape};
+use super::escape::unescape;
+use super::nodes::{Kind, Node, Tape};
+use super::parse::{MAX_DEPTH, MAX_TEXT_BYTES, Open, Parser};
+use crate::json::{Scanner, Token};
 
 /// What could be read of an object that a strict parser refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     /// The values.
     pub tape: Tape,
-    /// The place behind the object, or behind the text where that was cut.
+    /// The place after the object, or after the text where that was cut.
     pub end: usize,
     /// Whether the text ended before the object did.
     pub cut: bool,
@@ -28,11 +31,11 @@ impl Tape {
     /// it goes, where `keep_half` says so of its path, in which an array is an empty key. `None` where `text` begins with
     /// anything else, is too long, or breaks JSON's grammar before its end.
     pub fn recover_object(text: &str, keep_half: &dyn Fn(&[&str]) -> bool) -> Option<Recovered> {
-        if text.len() > super::MAX_TEXT_BYTES {
+        if text.len() > MAX_TEXT_BYTES {
             return None;
         }
         let mut parser = Parser::<true>::new(text);
-        let mut open = [0; super::MAX_DEPTH];
+        let mut open = [0; MAX_DEPTH];
         let cut = parser.object(&mut open).is_none();
         if cut {
             parser.close_at_end(&open, keep_half)?;
@@ -136,42 +139,30 @@ impl<const RECOVER: bool> Parser<'_, RECOVER> {
         })
     }
 
-    /// An object or array below the last level that is taken apart, behind its bracket: it stays text.
+    /// An object or array below the last level that is taken apart, after its bracket: it stays text.
     pub(super) fn too_deep(&mut self) -> Option<()> {
         let from = self.at - 1;
+        let mut scanner = Scanner::of_lines(self.at);
         let mut depth = 1usize;
         while depth > 0 {
-            match self.next()? {
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                b'"' => self.skip_string()?,
-                _ => {}
+            match scanner.next(self.text.as_bytes()) {
+                None => {
+                    self.ended = true;
+                    return None;
+                }
+                Some(Token::Open(_)) => depth += 1,
+                Some(Token::Close(_)) => depth -= 1,
+                Some(Token::Stray(b'\n')) => return None,
+                Some(_) => {}
             }
         }
+        self.at = scanner.at();
         self.odd += 1;
         self.tape.nodes.push(Node {
             kind: Kind::Text,
             from: from as u32,
             to: (self.at - from) as u32,
         });
-        Some(())
-    }
-
-    fn skip_string(&mut self) -> Option<()> {
-        loop {
-            let Some(found) = self.text.as_bytes().get(self.at..).and_then(super::special) else {
-                self.ended = true;
-                return None;
-            };
-            self.at += found;
-            match self.peek()? {
-                b'"' => break,
-                b'\\' => self.at += 2,
-                b'\n' => return None,
-                _ => self.at += 1,
-            }
-        }
-        self.at += 1;
         Some(())
     }
 }
@@ -194,116 +185,3 @@ fn is_number(text: &str) -> bool {
         && fraction.is_none_or(digits)
         && exponent.is_none_or(digits)
 }
-
-/// A text without its escapes. Half a pair of surrogates is U+FFFD, and an escape that JSON does not have stays as it is. Of a
-/// text that was cut, half an escape at its end is left out.
-pub(super) fn unescape(text: &str, cut: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        match Escape::at(rest) {
-            Escape::Char(c, length) => {
-                out.push(c);
-                rest = &rest[length..];
-            }
-            Escape::Unfinished | Escape::HalfPair if cut => return out,
-            Escape::HalfPair => {
-                out.push(char::REPLACEMENT_CHARACTER);
-                rest = &rest[6..];
-            }
-            Escape::Unfinished | Escape::None => {
-                out.push('\\');
-                rest = &rest[1..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// What a backslash begins.
-enum Escape {
-    /// A character, and how many bytes its escape has.
-    Char(char, usize),
-    /// The text ends before it does.
-    Unfinished,
-    /// The first of two surrogates, and the text ends before the second does.
-    HalfPair,
-    /// None that JSON has.
-    None,
-}
-
-impl Escape {
-    fn at(text: &str) -> Self {
-        let c = match text.as_bytes().get(1) {
-            None => return Self::Unfinished,
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return Self::unicode(text),
-            Some(_) => return Self::None,
-        };
-        Self::Char(c, 2)
-    }
-
-    fn unicode(text: &str) -> Self {
-        let unit = match unit(text) {
-            Ok(unit) => unit,
-            Err(unfinished) => return if unfinished { Self::Unfinished } else { Self::None },
-        };
-        let high = match unit {
-            0xd800..=0xdbff => u32::from(unit) - 0xd800,
-            unit => return Self::Char(char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
-        };
-        let behind = &text[6..];
-        let low = match behind.as_bytes() {
-            [] | [b'\\'] => return Self::HalfPair,
-            [b'\\', b'u', ..] => unit_or_unfinished(behind),
-            _ => Ok(None),
-        };
-        match low {
-            Err(Cut) => Self::HalfPair,
-            Ok(Some(low @ 0xdc00..=0xdfff)) => {
-                let point = 0x1_0000 + (high << 10) + (u32::from(low) - 0xdc00);
-                Self::Char(char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
-            }
-            Ok(_) => Self::Char(char::REPLACEMENT_CHARACTER, 6),
-        }
-    }
-}
-
-/// The text ends too early.
-struct Cut;
-
-/// The four digits of the `\uXXXX` that `text` begins with; else whether the text may have ended too early for them.
-fn unit(text: &str) -> Result<u16, bool> {
-    let digits = text.as_bytes().get(2..).unwrap_or_default();
-    let digits = digits.get(..4).unwrap_or(digits);
-    if !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(false);
-    }
-    if digits.len() < 4 {
-        return Err(true);
-    }
-    text.get(2..6)
-        .and_then(|digits| u16::from_str_radix(digits, 16).ok())
-        .ok_or(false)
-}
-
-fn unit_or_unfinished(text: &str) -> Result<Option<u16>, Cut> {
-    match unit(text) {
-        Ok(unit) => Ok(Some(unit)),
-        Err(true) => Err(Cut),
-        Err(false) => Ok(None),
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,5 @@
 //! How lines and events of several records are joined: cut lines and stack traces of containers, stack traces in text, and
-//! the records of audit events. What waits is kept by the [`Joiner`](super::join::Joiner).
+//! the records of audit events. What waits is kept by the [`Joiner`](super::joiner::Joiner).
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,9 +8,13 @@ use casebook_event::Source;
 
 use super::decoding::{Decoding, Part};
 use super::envelope::Envelope;
-use super::join::{Body, Held, JoinKey};
-use super::{AuditdHead, Reject, rejoin, stack_trace};
-use crate::normalize::{self, ContainerLine, Normalized};
+use super::joiner::{Body, JoinKey, PendingFragment};
+use super::{joined_secrets, stack_trace};
+use crate::format::auditd::AuditdHead;
+use crate::format::reject::Reject;
+use crate::normalize;
+use crate::normalize::ContainerLine;
+use crate::normalize::Normalized;
 
 impl Decoding<'_> {
     /// A container's line: joined with its other parts, then with the lines of its stack trace.
@@ -20,8 +24,8 @@ impl Decoding<'_> {
         let (line, raw) = if self.joiner.get(cut).is_some() {
             let (message, more) = (line.message.to_string(), line.partial);
             let added = self.joiner.add(cut, (part.raw, self.sink.digest()), |body| {
-                if let Body::Container(held) = body {
-                    held.append("", &message);
+                if let Body::Container(fragment) = body {
+                    fragment.append("", &message);
                 }
             });
             if added {
@@ -31,34 +35,36 @@ impl Decoding<'_> {
             if added && more {
                 return;
             }
-            let Some(mut held) = self.joiner.take(cut) else { return };
+            let Some(mut fragment) = self.joiner.take(cut) else {
+                return;
+            };
             if !added {
                 // Full: what there is is an event, and this part begins the next one.
-                self.release(held);
+                self.release(fragment);
                 return self.container(line, part);
             }
-            since = held.first_offset();
-            match std::mem::replace(&mut held.body, Body::Auditd(Vec::new(), 0)) {
+            since = fragment.first_offset();
+            match std::mem::replace(&mut fragment.body, Body::Auditd(Vec::new(), 0)) {
                 Body::Container(joined) => {
                     // With this part it is whole.
                     let line = ContainerLine {
                         partial: more,
-                        ..Self::whole_line(joined, &mut held)
+                        ..Self::whole_line(joined, &mut fragment)
                     };
-                    self.sink.joined(Some(held.digest));
-                    (line, Cow::Owned(held.raw))
+                    self.sink.joined(Some(fragment.digest));
+                    (line, Cow::Owned(fragment.raw))
                 }
                 _ => return,
             }
         } else if line.partial {
             let own = self.own_message(&line, part);
-            let held = Held::new(
+            let fragment = PendingFragment::new(
                 Body::Container(line.into_owned()),
                 part.raw,
                 part.envelope,
                 self.sink.digest(),
             );
-            return self.joiner.hold(cut, held.with_original(own));
+            return self.joiner.hold(cut, fragment.with_original(own));
         } else {
             (line.into_owned(), Cow::Borrowed(part.raw))
         };
@@ -72,22 +78,23 @@ impl Decoding<'_> {
         if self.joiner.get(trace).is_some() {
             let added = stack_trace::continues(&line.message)
                 && self.joiner.add(trace, (raw, self.sink.digest()), |body| {
-                    if let Body::Container(held) = body {
-                        held.append("\n", &line.message);
+                    if let Body::Container(fragment) = body {
+                        fragment.append("\n", &line.message);
                     }
                 });
             if added {
                 return;
             }
-            if let Some(held) = self.joiner.take(trace) {
+            if let Some(fragment) = self.joiner.take(trace) {
                 let own = self.sink.joined(None);
-                self.release(held);
+                self.release(fragment);
                 self.sink.joined(own);
             }
         }
         if stack_trace::is_head(&line.message) {
-            let held = Held::new(Body::Container(line), raw, part.envelope, self.sink.digest()).since(since);
-            self.joiner.hold(trace, held);
+            let fragment =
+                PendingFragment::new(Body::Container(line), raw, part.envelope, self.sink.digest()).since(since);
+            self.joiner.hold(trace, fragment);
         } else {
             self.container_event(line, raw, part.envelope);
         }
@@ -118,26 +125,31 @@ impl Decoding<'_> {
             if added {
                 return;
             }
-            if let Some(held) = self.joiner.take(key) {
-                self.release(held);
+            if let Some(fragment) = self.joiner.take(key) {
+                self.release(fragment);
             }
         }
         let body = Body::Text(source, part.text.to_owned());
-        let held = Held::new(body, part.raw, part.envelope, self.sink.digest());
+        let fragment = PendingFragment::new(body, part.raw, part.envelope, self.sink.digest());
         if stack_trace::is_head(part.text) {
-            return self.joiner.hold(key, held);
+            return self.joiner.hold(key, fragment);
         }
-        self.release(held);
+        self.release(fragment);
     }
 
     /// A record of the audit daemon.
     pub(super) fn auditd(&mut self, head: AuditdHead<'_>, part: Part<'_>) {
-        while let Some(held) = self.joiner.take_stale(Some(head.time_ms)) {
-            self.release(held);
+        while let Some(fragment) = self.joiner.take_stale(Some(head.time_ms)) {
+            self.release(fragment);
         }
         let body = || Body::Auditd(vec![part.text.to_owned()], head.time_ms);
         if head.is_whole() {
-            return self.release(Held::new(body(), part.raw, part.envelope, self.sink.digest()));
+            return self.release(PendingFragment::new(
+                body(),
+                part.raw,
+                part.envelope,
+                self.sink.digest(),
+            ));
         }
         let mut hasher = DefaultHasher::new();
         (3u8, head.node, head.time_ms, head.serial, &self.sink.topic()).hash(&mut hasher);
@@ -147,11 +159,11 @@ impl Decoding<'_> {
         let last = head.is_last() || head.kind == "PROCTITLE";
         if self.joiner.get(key).is_none() {
             if head.is_last() {
-                // The end of an event that was given out already.
+                // The end of an event that was emitted already.
                 return;
             }
-            let held = Held::new(body(), part.raw, part.envelope, self.sink.digest());
-            self.joiner.hold(key, held);
+            let fragment = PendingFragment::new(body(), part.raw, part.envelope, self.sink.digest());
+            self.joiner.hold(key, fragment);
         } else {
             let added = self.joiner.add(key, (part.raw, self.sink.digest()), |body| {
                 if let Body::Auditd(records, _) = body {
@@ -159,51 +171,51 @@ impl Decoding<'_> {
                 }
             });
             if !added {
-                if let Some(held) = self.joiner.take(key) {
-                    self.release(held);
+                if let Some(fragment) = self.joiner.take(key) {
+                    self.release(fragment);
                 }
-                let held = Held::new(body(), part.raw, part.envelope, self.sink.digest());
-                self.joiner.hold(key, held);
+                let fragment = PendingFragment::new(body(), part.raw, part.envelope, self.sink.digest());
+                self.joiner.hold(key, fragment);
             }
         }
-        if last && let Some(held) = self.joiner.take(key) {
-            self.release(held);
+        if last && let Some(fragment) = self.joiner.take(key) {
+            self.release(fragment);
         }
     }
 
-    /// Gives out what was held, joined or not.
-    pub(super) fn release(&mut self, mut held: Held) {
-        match std::mem::replace(&mut held.body, Body::Auditd(Vec::new(), 0)) {
+    /// Emits what was pending, joined or not.
+    pub(super) fn release(&mut self, mut fragment: PendingFragment) {
+        match std::mem::replace(&mut fragment.body, Body::Auditd(Vec::new(), 0)) {
             Body::Container(line) => {
-                let line = Self::whole_line(line, &mut held);
-                let before = self.sink.joined(Some(held.digest));
-                self.container_event(line, &held.raw, &held.envelope);
+                let line = Self::whole_line(line, &mut fragment);
+                let before = self.sink.joined(Some(fragment.digest));
+                self.container_event(line, &fragment.raw, &fragment.envelope);
                 self.sink.joined(before);
             }
             Body::Text(source, text) => {
-                let text = rejoin::whole_lines(&text, &mut held);
-                let before = self.sink.joined(Some(held.digest));
-                let context = self.sink.context(&text, &held.envelope);
+                let text = joined_secrets::whole_lines(&text, &mut fragment);
+                let before = self.sink.joined(Some(fragment.digest));
+                let context = self.sink.context(&text, &fragment.envelope);
                 let result = normalize::line(source, &context);
-                self.give_out_joined(result, &held);
+                self.emit_joined(result, &fragment);
                 self.sink.joined(before);
             }
             Body::Auditd(records, _) => {
-                let records = rejoin::whole_records(records, &mut held);
+                let records = joined_secrets::whole_records(records, &mut fragment);
                 let records: Vec<&str> = records.iter().map(String::as_str).collect();
-                let before = self.sink.joined(Some(held.digest));
-                let context = self.sink.context(&held.raw, &held.envelope);
+                let before = self.sink.joined(Some(fragment.digest));
+                let context = self.sink.context(&fragment.raw, &fragment.envelope);
                 let result = normalize::auditd(&records, &context);
-                self.give_out_joined(result, &held);
+                self.emit_joined(result, &fragment);
                 self.sink.joined(before);
             }
         }
     }
 
-    fn give_out_joined(&mut self, result: Result<Normalized, Reject>, held: &Held) {
+    fn emit_joined(&mut self, result: Result<Normalized, Reject>, fragment: &PendingFragment) {
         match result {
-            Ok(normalized) => self.sink.event(normalized, &held.raw, &held.envelope),
-            Err(reject) => self.sink.reject(reject, held.raw.as_bytes()),
+            Ok(normalized) => self.sink.event(normalized, &fragment.raw, &fragment.envelope),
+            Err(reject) => self.sink.reject(reject, fragment.raw.as_bytes()),
         }
     }
 }

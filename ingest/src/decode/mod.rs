@@ -1,91 +1,51 @@
-//! From a record's bytes to events: which format, which envelopes, which source, one event or several.
+//! Here is a record, give me its events: which format, which envelopes, which source, one event or several.
 //!
 //! ```text
-//! RawRecord ─compression─▶ mask ─▶ text ─┬─ JSON ─▶ values, members of batches ─envelope─▶ detect ─▶ normalize/{kubernetes_audit, …}
-//!                                        └─ line ─▶ detect ─┬───────────────────────────────────────▶ normalize/{auth, web_access, …}
-//!                                                           └─ container, auditd, text ─▶ join ─────▶ normalize/{container_log, …}
-//!                                         whatever fails on the way, with its own bytes only ─▶ DeadLetter
+//! RawRecord ─format::compression, encoding─▶ &[u8] ─mask─▶ &str
+//!   &str ─┬─ JSON ─values─▶ Value ─envelope─▶ Inner, Envelope ─┬─ marks ─▶ Source ───▶ normalize ─▶ Normalized ─┐
+//!         └─ line ─record─────────────────────────────────────┴─ joiner ─▶ PendingFragment, once it is whole ─▶ │
+//!   whatever fails on the way ─Reject, with its own bytes only─▶ sink ◀──────────────────────────────────────────┘
+//!                                                                 └─▶ EventBatch { Event, DeadLetter }
 //! ```
 //!
-//! What is kept between the records of a partition is only what waits for the rest of its line or event ([`join`]).
+//! It owns envelopes, the marks of sources, and what is kept between the records of a partition: the pending fragments of its
+//! partial lines and events ([`joiner`]), and nothing else. It never reads what a field means, and never lets a container's output
+//! pass for another source's record.
 
-mod auditd;
-pub(crate) mod compression;
-mod cri;
 mod decoding;
 mod detect;
-mod encoding;
 mod envelope;
-mod join;
+mod joined_secrets;
+mod joiner;
 mod joining;
-pub(crate) mod json;
-pub(crate) mod logfmt;
-pub(crate) mod mask;
-mod members;
+mod marks;
+mod payload;
+mod record;
 mod recovery;
-pub(crate) mod reject;
-mod rejoin;
-#[cfg(test)]
-mod resume_law;
 mod sink;
 mod stack_trace;
-mod syslog;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod trust_tests;
+mod values;
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
-use std::str::FromStr;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use casebook_event::{EventBatch, RawRecord, Source, Timestamp, UnknownSource};
+use casebook_event::{EventBatch, RawRecord, Timestamp};
 
-pub(crate) use auditd::AuditdHead;
-pub(crate) use cri::CriLine;
-use decoding::Decoding;
-pub use detect::detect_source;
-use join::Joiner;
-use members::Members;
-pub use reject::Reject;
-use sink::Sink;
-pub(crate) use syslog::{SyslogLine, month, resolve_year};
-
-use crate::limits::{MAX_RECORD_BYTES, MAX_REFUSED_TEXT_BYTES};
+use crate::format::reject::{self, Reject};
+use crate::format::{compression, encoding};
+use crate::limits::MAX_RECORD_BYTES;
+use crate::mask;
 use crate::normalize::Normalized;
 use crate::settings::TopicSettings;
-
-/// What a topic's records are said to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum SourceKind {
-    /// Told by each record's content.
-    #[default]
-    Auto,
-    /// All of one source. What is not is a dead letter.
-    Source(Source),
-}
-
-impl fmt::Display for SourceKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.pad("auto"),
-            Self::Source(source) => f.pad(source.name()),
-        }
-    }
-}
-
-impl FromStr for SourceKind {
-    type Err = UnknownSource;
-
-    fn from_str(name: &str) -> Result<Self, UnknownSource> {
-        if name == "auto" {
-            Ok(Self::Auto)
-        } else {
-            name.parse().map(Self::Source)
-        }
-    }
-}
+use crate::source_kind::SourceKind;
+use decoding::Decoding;
+pub use detect::detect_source;
+use joiner::Joiner;
+use payload::{readable, trim};
+use sink::Sink;
 
 /// Turns the records of one partition into events, in their order.
 #[derive(Debug, Default)]
@@ -93,11 +53,11 @@ pub struct Decoder {
     kind: SourceKind,
     settings: Arc<TopicSettings>,
     joiner: Joiner,
-    /// Normalized and not yet given out; kept for its memory.
+    /// Normalized and not yet emitted; kept for its memory.
     scratch: Vec<Normalized>,
 }
 
-/// Part numbers of what a quiet partition gives out begin here, behind those of any record. A table keeps them in 32 bits with a
+/// Part numbers of what a quiet partition emits begin here, after those of any record. A table keeps them in 32 bits with a
 /// sign.
 const FLUSHED_INDEX: u32 = 1 << 30;
 
@@ -155,9 +115,9 @@ impl Decoder {
         self.joiner.oldest()
     }
 
-    /// Gives out what waits, as it is: the partition has ended, or is quiet and `last` was its last record.
+    /// Emits the pending fragments, as they are: the partition has ended, or is quiet and `last` was its last record.
     pub fn flush(&mut self, last: &casebook_event::Position, ingested: Timestamp, out: &mut EventBatch) {
-        let held = self.joiner.take_all();
+        let fragment = self.joiner.take_all();
         let mut position = last.clone();
         position.index = position.index.max(FLUSHED_INDEX);
         let sink = Sink::new(position, self.joiner.timestamp(), ingested, &self.settings, out);
@@ -168,8 +128,8 @@ impl Decoder {
             original: None,
             scratch: &mut self.scratch,
         };
-        for held in held {
-            decoding.release(held);
+        for fragment in fragment {
+            decoding.release(fragment);
         }
     }
 }
@@ -188,46 +148,7 @@ fn refuse(sink: &mut Sink<'_>, mut reject: Reject, payload: &[u8]) {
     if matches!(text, Cow::Owned(_)) && masked.removed.is_empty() {
         sink.reject_part(reject, &masked.text, payload);
     } else {
-        // The hash of what had a secret would tell whoever guesses it that the guess is right.
+        // The hash of what had a secret would confirm a right guess.
         sink.reject(reject, &masked.text);
-    }
-}
-
-/// What a dead letter keeps of a payload that is refused before it is decoded: of a compressed one the text, as far as it goes, since
-/// what is compressed cannot be masked. Its last word may be a part of a secret that nothing behind it tells any more.
-fn readable(payload: &[u8]) -> Cow<'_, [u8]> {
-    let text = encoding::to_utf8(compression::as_far_as_it_goes(payload, MAX_REFUSED_TEXT_BYTES));
-    match text {
-        Cow::Owned(mut text) => {
-            let ends =
-                |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b',' | b'{' | b'}' | b'[' | b']');
-            text.truncate(text.iter().rposition(ends).map_or(0, |at| at + 1));
-            Cow::Owned(text)
-        }
-        whole => whole,
-    }
-}
-
-/// Without white space at the end, a byte order mark at the beginning, and NULs at either: a log that was truncated
-/// under a writer's hands begins with a hole that reads as NULs.
-fn trim(payload: &[u8]) -> &[u8] {
-    let mut payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
-    while let [0, rest @ ..] = payload {
-        payload = rest;
-    }
-    // A line that goes on in the next record may be cut before or behind a space.
-    let cut = cri::is_cut(payload);
-    while let [rest @ .., last] = payload {
-        if !(matches!(last, 0 | b'\n' | b'\r') || (!cut && matches!(last, b' ' | b'\t'))) {
-            break;
-        }
-        payload = rest;
-    }
-    // Text keeps its indentation; JSON does not need it.
-    let inner = payload.trim_ascii_start();
-    if matches!(inner.first(), Some(b'{' | b'[')) {
-        inner
-    } else {
-        payload
     }
 }

@@ -1,10 +1,12 @@
 //! Records that the parser refuses: decoded as far as they can be read, and dead letters where they are broken.
 
 use super::decoding::{Decoding, Part, first_line};
-use super::json::{self, Recovered};
-use super::reject::{self, Reject};
-use super::{SourceKind, members};
+use super::envelope::Envelope;
+use crate::format::json::{self, Recovered};
+use crate::format::reject::{self, Reject};
 use crate::limits::MAX_BROKEN_VALUES;
+use crate::source_kind::SourceKind;
+use casebook_event::json::value_end;
 
 impl Decoding<'_> {
     /// Decodes the value that `text` begins with and that the parser refuses, as far as it can be read.
@@ -33,7 +35,7 @@ impl Decoding<'_> {
 
     /// Decodes an object of which not all could be read, `part.text` being its text.
     pub(super) fn recovered(&mut self, recovered: Recovered, part: Part<'_>) {
-        let envelope = recovered.envelope().within(part.envelope);
+        let envelope = Envelope::of_recovered(&recovered).within(part.envelope);
         let part = Part {
             envelope: &envelope,
             ..part
@@ -53,9 +55,7 @@ impl Decoding<'_> {
     /// Says so where an array of events ends between two of them, or before the first: how many more there were is not known.
     pub(super) fn no_end(&mut self, last: Option<(u32, &str)>, end: usize, outer: Part<'_>) {
         let (count, rest) = match last {
-            Some((n, slice)) if members::value_end(slice).is_some() => {
-                (n + 1, outer.text.get(end..).unwrap_or_default())
-            }
+            Some((n, slice)) if value_end(slice).is_some() => (n + 1, outer.text.get(end..).unwrap_or_default()),
             None if outer.text.ends_with('[') => (0, outer.text),
             _ => return,
         };
@@ -63,7 +63,7 @@ impl Decoding<'_> {
         if count > 0 && !rest.chars().all(nothing) {
             return;
         }
-        let detail = format!("an array without an end, behind {count} members");
+        let detail = format!("an array without an end, after {count} members");
         let named = match self.kind {
             SourceKind::Source(source) => Some(source),
             SourceKind::Auto => None,
@@ -71,9 +71,4 @@ impl Decoding<'_> {
         let reject = Reject::new(reject::INVALID_JSON, detail).of_cut(named);
         self.sink.reject(reject, rest.as_bytes());
     }
-}
-
-/// Reads an object that the parser refuses and that is all there is of `text`. `None` where it is broken, or nothing is known of it.
-pub(super) fn recover_all(text: &str) -> Option<Recovered> {
-    json::recover(text).filter(|recovered| recovered.end == text.len() && !recovered.is_empty())
 }

@@ -3,11 +3,14 @@
 use casebook_event::{Cut, DeadLetter, Event, EventBatch, FieldId, Native, Position, Source, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::Reject;
 use super::envelope::Envelope;
-use super::mask::{Digest, MaskedRecord, Removed};
+use crate::format::json::UNREADABLE;
+use crate::format::reject::Reject;
 use crate::limits::MAX_CLOCK_SKEW_NANOS;
-use crate::normalize::{Context, Normalized, content_id, kubernetes_metadata, set_place_of_file};
+use crate::mask::{Digest, MaskedRecord, Removed};
+use crate::normalize::pod_metadata;
+use crate::normalize::set_place_of_file;
+use crate::normalize::{Context, Normalized, content_id};
 use crate::settings::TopicSettings;
 
 /// Where the parts of one record go.
@@ -53,7 +56,7 @@ impl<'a> Sink<'a> {
         self.masked.enter(text);
     }
 
-    /// What is given out from here on was joined from several records, of which this was masked.
+    /// What is emitted from here on was joined from several records, of which this was masked.
     /// `None` where nothing is. Returns what was said before.
     pub(super) fn joined(&mut self, digest: Option<Digest>) -> Option<Digest> {
         std::mem::replace(&mut self.masked.joined, digest)
@@ -64,7 +67,7 @@ impl<'a> Sink<'a> {
         self.masked.digest()
     }
 
-    /// What a normalizer may look at for the next part.
+    /// What a normalizer may read for the next part.
     pub(super) fn context<'b>(&'b self, raw: &'b str, envelope: &'b Envelope) -> Context<'b> {
         Context {
             raw,
@@ -176,9 +179,6 @@ const COMMON_PLACES: &[FieldId] = &[
     FieldId::CloudInstanceId,
 ];
 
-/// Where the native record says how many of its values could not be read as they are written.
-pub(crate) const UNREADABLE: &str = "unreadable_values";
-
 /// Adds what the envelopes say of the place. The pod that a shipper names is the one that wrote the record: of what an
 /// application prints that is the pod concerned, of what Falco or the API server prints it is not.
 fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
@@ -192,7 +192,7 @@ fn apply(envelope: &Envelope, raw: &str, normalized: &mut Normalized) {
             set_place_of_file(file, fields);
         }
         if let Some(metadata) = &envelope.kubernetes {
-            kubernetes_metadata::set(metadata, fields);
+            pod_metadata::set(metadata, fields);
         }
     } else if let Some(node) = envelope
         .kubernetes

@@ -1,9 +1,9 @@
 //! Stack traces in text logs: which line may begin one, and which go on with it.
 //!
-//! Told by the line alone, in the forms that Java, Python, Go, Node.js, .NET, Ruby, PHP and Rust print. A line that only looks
+//! Known by the line alone, in the forms that Java, Python, Go, Node.js, .NET, Ruby, PHP and Rust print. A line that only looks
 //! like a head costs nothing but a short wait for the next one.
 
-/// Longest part of a line that is looked at, in bytes.
+/// Longest part of a line that is read, in bytes.
 const MAX_LOOKED_AT_BYTES: usize = 512;
 
 fn beginning(line: &str) -> &str {

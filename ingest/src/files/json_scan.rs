@@ -1,12 +1,14 @@
-//! A resumable scan over JSON's grammar (RFC 8259), to find where a value that spans lines ends, and to notice early that
-//! it never will. Scalars are not looked into: the parser does that later.
+//! Whether a JSON value that spans lines is whole (RFC 8259), found as its lines come, and noticed early where it never will be.
+//! Scalars are not looked into: the parser does that later.
+
+use casebook_event::json::{Scanner, Token};
 
 use crate::limits::MAX_JSON_DEPTH;
 
 /// What a scan found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scanned {
-    /// The value is whole; [`JsonScan::at`] is just behind it.
+    /// The value is whole; [`JsonScan::at`] is just after it.
     Whole,
     /// So far so good: more bytes are needed.
     More,
@@ -14,6 +16,7 @@ pub(crate) enum Scanned {
     Broken,
 }
 
+/// What the grammar allows next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Value,
@@ -22,21 +25,19 @@ enum State {
     Key,
     Colon,
     After,
-    Scalar,
-    Text { key: bool },
-    Escape { key: bool },
 }
 
-/// The scan of one value. The bytes before [`JsonScan::at`] are never looked at again.
+/// The scan of one value. The bytes before [`JsonScan::at`] are never read again.
 #[derive(Debug)]
 pub(crate) struct JsonScan {
+    scanner: Scanner,
     /// `[` or `{` of each open level; bounded by [`MAX_JSON_DEPTH`].
     stack: Vec<u8>,
     state: State,
     at: usize,
     /// Where the members of the top-level array, or of an array directly inside the top-level object, begin.
     members_start: usize,
-    /// Behind the last whole one of them.
+    /// After the last whole one of them.
     members_end: usize,
     members: u32,
 }
@@ -45,6 +46,7 @@ impl JsonScan {
     /// A scan of the value that begins at `at`.
     pub(crate) fn new(at: usize) -> Self {
         Self {
+            scanner: Scanner::of_lines(at),
             stack: Vec::new(),
             state: State::Value,
             at,
@@ -54,7 +56,7 @@ impl JsonScan {
         }
     }
 
-    /// How far the scan has come.
+    /// How far the scan has come: after the value where it is whole, and where it breaks where it is broken.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
@@ -69,6 +71,7 @@ impl JsonScan {
 
     /// Forgets those members; the caller removes the bytes up to their end from the buffer.
     pub(crate) fn forget(&mut self) {
+        self.scanner.rebase(self.members_end);
         self.at -= self.members_end;
         self.members_start = 0;
         self.members_end = 0;
@@ -81,46 +84,63 @@ impl JsonScan {
 
     /// Scans on over `buffer`.
     pub(crate) fn advance(&mut self, buffer: &[u8]) -> Scanned {
-        while self.at < buffer.len() {
-            let byte = buffer[self.at];
-            match self.state {
-                State::Text { key } => match buffer[self.at..].iter().position(|b| matches!(b, b'"' | b'\\' | b'\n')) {
-                    None => {
-                        self.at = buffer.len();
-                        return Scanned::More;
-                    }
-                    Some(offset) => {
-                        self.at += offset;
-                        match buffer[self.at] {
-                            b'"' if key => self.state = State::Colon,
-                            b'"' => self.close(self.at + 1),
-                            b'\\' => self.state = State::Escape { key },
-                            _ => return Scanned::Broken,
-                        }
-                    }
-                },
-                State::Escape { key } => self.state = State::Text { key },
-                State::Scalar => match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'+' | b'-' | b'.' => {}
-                    _ => {
-                        self.close(self.at);
-                        continue;
-                    }
-                },
-                _ if byte.is_ascii_whitespace() => {}
-                _ => {
-                    if !self.structure(byte) {
-                        return Scanned::Broken;
-                    }
-                    if self.stack.is_empty() && self.state == State::After {
-                        self.at += 1;
-                        return Scanned::Whole;
-                    }
+        while let Some(token) = self.scanner.next(buffer) {
+            if !self.accept(token, buffer) {
+                self.at = match token {
+                    Token::String { start, .. } => start - 1,
+                    Token::Scalar { start, .. } => start,
+                    Token::Stray(b'\n') => self.scanner.at(),
+                    _ => self.scanner.at() - 1,
+                };
+                return Scanned::Broken;
+            }
+            if self.stack.is_empty() && self.state == State::After {
+                self.at = self.scanner.at();
+                return Scanned::Whole;
+            }
+        }
+        // What has begun must be allowed here, whatever its end will be.
+        if let Some(start) = self.scanner.pending()
+            && !self.may_begin(buffer.get(start).copied().unwrap_or_default())
+        {
+            self.at = start;
+            return Scanned::Broken;
+        }
+        self.at = buffer.len();
+        Scanned::More
+    }
+
+    /// Whether a string or a scalar may stand here that begins with `first`.
+    fn may_begin(&self, first: u8) -> bool {
+        match self.state {
+            State::Value | State::FirstMember => matches!(first, b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'),
+            State::FirstKey | State::Key => first == b'"',
+            State::Colon | State::After => false,
+        }
+    }
+
+    /// Goes on by a token; `false` where the grammar does not allow it.
+    fn accept(&mut self, token: Token, buffer: &[u8]) -> bool {
+        match token {
+            Token::String { .. } if matches!(self.state, State::FirstKey | State::Key) => self.state = State::Colon,
+            Token::String { end, .. } if self.may_begin(b'"') => self.close(end + 1),
+            Token::Scalar { start, end } if self.may_begin(buffer.get(start).copied().unwrap_or_default()) => {
+                self.close(end);
+            }
+            Token::Colon if self.state == State::Colon => self.state = State::Value,
+            Token::Comma if self.state == State::After => {
+                self.state = if self.stack.last() == Some(&b'{') {
+                    State::Key
+                } else {
+                    State::Value
                 }
             }
-            self.at += 1;
+            Token::Open(byte) => return self.open(byte),
+            Token::Close(b']') if matches!(self.state, State::FirstMember | State::After) => return self.pop(b'['),
+            Token::Close(b'}') if matches!(self.state, State::FirstKey | State::After) => return self.pop(b'{'),
+            _ => return false,
         }
-        Scanned::More
+        true
     }
 
     /// A value has ended at `end`.
@@ -132,44 +152,29 @@ impl JsonScan {
         }
     }
 
-    fn structure(&mut self, byte: u8) -> bool {
-        match (self.state, byte) {
-            (State::Value | State::FirstMember, b'{' | b'[') => {
-                if self.stack.len() >= MAX_JSON_DEPTH {
-                    return false;
-                }
-                self.stack.push(byte);
-                self.state = if byte == b'{' {
-                    State::FirstKey
-                } else {
-                    State::FirstMember
-                };
-                if self.in_members() && self.members == 0 {
-                    self.members_start = self.at + 1;
-                    self.members_end = self.at + 1;
-                }
-            }
-            (State::Value | State::FirstMember, b'"') => self.state = State::Text { key: false },
-            (State::Value | State::FirstMember, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => self.state = State::Scalar,
-            (State::FirstKey | State::Key, b'"') => self.state = State::Text { key: true },
-            (State::Colon, b':') => self.state = State::Value,
-            (State::After, b',') => {
-                self.state = if self.stack.last() == Some(&b'{') {
-                    State::Key
-                } else {
-                    State::Value
-                }
-            }
-            (State::FirstMember | State::After, b']') if self.stack.last() == Some(&b'[') => return self.pop(),
-            (State::FirstKey | State::After, b'}') if self.stack.last() == Some(&b'{') => return self.pop(),
-            _ => return false,
+    fn open(&mut self, byte: u8) -> bool {
+        if !matches!(self.state, State::Value | State::FirstMember) || self.stack.len() >= MAX_JSON_DEPTH {
+            return false;
+        }
+        self.stack.push(byte);
+        self.state = if byte == b'{' {
+            State::FirstKey
+        } else {
+            State::FirstMember
+        };
+        if self.in_members() && self.members == 0 {
+            self.members_start = self.scanner.at();
+            self.members_end = self.scanner.at();
         }
         true
     }
 
-    fn pop(&mut self) -> bool {
+    fn pop(&mut self, opened_by: u8) -> bool {
+        if self.stack.last() != Some(&opened_by) {
+            return false;
+        }
         self.stack.pop();
-        self.close(self.at + 1);
+        self.close(self.scanner.at());
         true
     }
 }

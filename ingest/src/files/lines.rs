@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Result};
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::decode::compression::{Compression, Lz4Frames};
+use crate::format::compression::{Compression, Lz4Frames};
 use crate::limits::FILE_READ_BYTES;
 
 /// What was appended.

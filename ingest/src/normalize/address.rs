@@ -23,12 +23,12 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Reads `10.0.0.1`, `2001:db8::1`, either with a port behind it (`[2001:db8::1]:443`), IPv6 with a zone, and brackets.
+    /// Reads `10.0.0.1`, `2001:db8::1`, either with a port after it (`[2001:db8::1]:443`), IPv6 with a zone, and brackets.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
             return Some(Self::plain(ip.into()));
         }
-        let (host, behind) = match text.strip_prefix('[') {
+        let (host, after) = match text.strip_prefix('[') {
             Some(inner) => inner.split_once(']')?,
             None => match text.split_once(':') {
                 Some((host, port)) if !port.contains(':') => {
@@ -44,9 +44,9 @@ impl Address {
             zoned: host.contains('%'),
             ..Self::plain(ip_address(host)?.to_canonical())
         };
-        match behind.strip_prefix(':') {
+        match after.strip_prefix(':') {
             Some(port) => address.with_port(port),
-            None if behind.is_empty() => Some(address),
+            None if after.is_empty() => Some(address),
             None => None,
         }
     }
@@ -78,7 +78,7 @@ pub(crate) fn canonical_ip(text: &str) -> Option<CompactString> {
     address.port.is_none().then(|| address.ip.to_compact_string())
 }
 
-/// Sets `source.ip` and `related.ip`, or `source.address` where the text is a name; a port behind the address goes to
+/// Sets `source.ip` and `related.ip`, or `source.address` where the text is a name; a port after the address goes to
 /// `source.port`. The writer saw that address itself: there is one, and nobody forwarded it. Of a list (a header that somebody
 /// has copied) the last is nearest to the writer, and the others are claims.
 pub(crate) fn set_source(fields: &mut Fields, text: &str) {

@@ -10,7 +10,7 @@ pub(crate) fn set_program(fields: &mut Fields, program: &str) {
     }
 }
 
-/// What stands behind the last slash.
+/// What stands after the last slash.
 pub(crate) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path)
 }

@@ -1,146 +1,41 @@
-//! From a source's own record to the ECS field table: one source a file.
+//! Here is a source's own record, give me its event in the ECS field table: one source a file.
 //!
-//! The native record is kept beside the fields, so that a rule may name either. Nothing is invented: a field is set only
-//! from what the record says.
+//! ```text
+//! Value ────────┐                                 ┌─ kubernetes/    audit log, Events, kubelet
+//! &str (a line) ├─ object, line, container, ─▶ ───┼─ cloud/         CloudTrail, Cloud Audit Logs, Azure
+//! ContainerLine │  auditd: by Source              ├─ os/            auditd, journal, syslog
+//! Context ──────┘                                 ├─ runtime/       Falco, Tetragon, files, statistics
+//!                                                 └─ application/   containers, applications, web servers
+//!                                                        └─▶ Normalized { EventId, Timestamp, Fields, Native }, or Reject
+//! ```
+//!
+//! It owns what each source's words mean, and an event's identity. The native record is kept beside the fields, so that a rule may
+//! name either. Nothing is invented: a field is set only from what the record says. It never opens an envelope, joins records or
+//! decides which source a record is of; it knows `format/` and not `decode/`.
 
-mod access_line;
 mod address;
 mod application;
-mod application_fields;
-mod application_text;
-mod audit_addresses;
-mod audit_identity;
-mod auditd;
-mod auditd_record;
-mod auditd_socket;
-mod auditd_syscall;
-mod auth;
-mod azure_activity;
-mod cloudtrail;
-mod cloudtrail_action;
+mod cloud;
 mod command_line;
-mod container_log;
-mod container_stats;
-mod envoy_line;
-pub(crate) mod epoch;
-mod falco;
-mod file_integrity;
-mod gcp_audit;
-mod gcp_operation;
-mod gke_audit;
-mod journal_writer;
-mod journald;
-mod json_patch;
-mod kubelet;
-mod kubelet_message;
-mod kubernetes_audit;
-mod kubernetes_cut;
-mod kubernetes_event;
-pub(crate) mod kubernetes_metadata;
-mod kubernetes_request;
-mod kubernetes_user;
-mod login_programs;
-mod pam;
-mod plain_text;
-mod request_origin;
-mod sshd;
-mod sudo;
-mod tetragon;
-mod tetragon_hook;
-mod web_access;
-mod web_line;
+mod context;
+mod kubernetes;
+mod os;
+mod runtime;
 
-use casebook_event::{EventId, FieldId, Fields, Native, Position, Source, Timestamp, Value, ValueRef};
+use casebook_event::{Source, Value, ValueRef};
 
-use crate::decode::SyslogLine;
-use crate::decode::mask::Digest;
-use crate::decode::reject::{self, Reject};
-use crate::settings::TopicSettings;
-pub(crate) use container_log::{ContainerLine, set_place_of_file};
+use crate::format::reject::{self, Reject};
+use crate::format::syslog::SyslogLine;
+pub(crate) use application::container_log::{ContainerLine, set_place_of_file};
+use application::{application_object, application_text, container_log, web_access};
+use cloud::{azure_activity, cloudtrail, gcp_audit};
+pub(crate) use context::{Context, Normalized, content_id};
+pub(crate) use kubernetes::pod_metadata;
+use kubernetes::{audit_cut, gke_audit, kubelet, kubernetes_audit, kubernetes_event};
+use os::{auth, journald};
+use runtime::{container_stats, falco, file_integrity, tetragon};
 
-/// What a normalizer may look at beside the parsed record.
-pub(crate) struct Context<'a> {
-    /// The event's own text, without what an envelope around it adds.
-    pub(crate) raw: &'a str,
-    /// Where it was read, with its place in the record.
-    pub(crate) position: &'a Position,
-    /// What stands in where the record has no time of its own: its shipper's, else the broker's.
-    pub(crate) timestamp: Timestamp,
-    /// Whether that is the shipper's or queue's, and not the broker's.
-    pub(crate) carried: bool,
-    /// What the deployment says of the topic.
-    pub(crate) settings: &'a TopicSettings,
-    /// The machine, as what carried the record calls it.
-    pub(crate) host: Option<&'a str>,
-    /// Where in a file the shipper read the record: the file and the offset, in bytes.
-    pub(crate) place_in_file: Option<(&'a str, i64)>,
-    /// The record ended too early: what is missing may have stood behind its end.
-    pub(crate) truncated: bool,
-    /// Its text is one that was cut itself.
-    pub(crate) half: bool,
-    /// What tells the event from another that differs only in a secret.
-    pub(crate) removed: Digest,
-}
-
-impl Context<'_> {
-    /// An identity that is made of the event's content, with what was masked of it.
-    fn with_removed(&self, source: Source, id: EventId) -> EventId {
-        match self.removed {
-            Digest::NONE => id,
-            removed => EventId::from_parts(source, &[id.to_string().as_bytes(), &removed.to_bytes()]),
-        }
-    }
-
-    /// Says in the event that its time is not its own.
-    pub(crate) fn mark_time(&self, fields: &mut Fields) {
-        fields.set(FieldId::TimeOrigin, if self.carried { "envelope" } else { "broker" });
-    }
-
-    /// What stands in for the time of a record that was cut before it, or of which it was cut; of any other, nothing may.
-    pub(crate) fn time_of_cut(&self) -> Option<Timestamp> {
-        self.truncated.then_some(self.timestamp)
-    }
-}
-
-#[cfg(test)]
-impl<'a> Context<'a> {
-    /// A context for tests: read at the first offset of a topic `t`, one second after the epoch, of which nothing is said.
-    pub(crate) fn of(raw: &'a str) -> Self {
-        static SETTINGS: TopicSettings = TopicSettings::NONE;
-        use std::sync::LazyLock;
-        static POSITION: LazyLock<Position> = LazyLock::new(|| Position {
-            topic: "t".into(),
-            partition: 0,
-            offset: 1,
-            index: 0,
-        });
-        Self {
-            raw,
-            position: &POSITION,
-            timestamp: Timestamp::from_seconds(1),
-            settings: &SETTINGS,
-            truncated: false,
-            half: false,
-            carried: false,
-            host: None,
-            place_in_file: None,
-            removed: Digest::NONE,
-        }
-    }
-}
-
-/// An event without what the reading of it adds.
-#[derive(Debug)]
-pub(crate) struct Normalized {
-    /// What kind of log it is: not always the one that was asked for, since a journal holds sshd's lines too.
-    pub(crate) source: Source,
-    pub(crate) id: EventId,
-    pub(crate) time: Timestamp,
-    pub(crate) fields: Fields,
-    pub(crate) native: Native,
-}
-
-/// Tells by which mark an object is known as a source's.
+/// Names the mark by which an object is known as a source's.
 type RecognizeObject = fn(&Value) -> Option<&'static str>;
 
 /// The sources that are known by a mark of their own in an object, the surest first.
@@ -163,7 +58,7 @@ pub(crate) fn recognizes(source: Source, value: &Value) -> bool {
         .any(|(known, recognize)| *known == source && recognize(value).is_some())
 }
 
-/// Tells by which mark a line is known as a source's.
+/// Names the mark by which a line is known as a source's.
 type RecognizeLine = fn(&str) -> Option<&'static str>;
 
 /// The same for lines.
@@ -173,7 +68,7 @@ pub(crate) const LINES: &[(Source, RecognizeLine)] = &[
     (Source::Application, application_text::recognize),
 ];
 
-/// Normalizes a JSON object into one event, or several (a node's statistics tell of each of its containers).
+/// Normalizes a JSON object into one event, or several (a node's statistics report each of its containers).
 pub(crate) fn object(
     source: Source,
     value: Value,
@@ -182,7 +77,7 @@ pub(crate) fn object(
 ) -> Result<(), Reject> {
     let normalized = match source {
         Source::KubernetesAudit if gke_audit::recognize(&value).is_some() => gke_audit::normalize(value, context),
-        Source::KubernetesAudit => with_native(kubernetes_cut::complete(value, context), |native| {
+        Source::KubernetesAudit => with_native(audit_cut::complete(value, context), |native| {
             kubernetes_audit::normalize(native, context)
         }),
         Source::KubernetesEvent => kubernetes_event::normalize(value, context),
@@ -193,7 +88,7 @@ pub(crate) fn object(
         Source::GcpAudit => gcp_audit::normalize(value, context),
         Source::AzureActivity => azure_activity::normalize(value, context),
         Source::Journald => journald::normalize(value, context),
-        Source::Application => Ok(application::normalize(value, context)),
+        Source::Application => Ok(application_object::normalize(value, context)),
         Source::Falco => falco::normalize(value, context),
         Source::Tetragon => tetragon::normalize(value, context),
         Source::FileIntegrity => file_integrity::normalize(value, context),
@@ -293,35 +188,5 @@ pub(crate) fn container(line: ContainerLine<'_>, context: &Context<'_>) -> Norma
 
 /// Normalizes the records of one audit event.
 pub(crate) fn auditd(records: &[&str], context: &Context<'_>) -> Result<Normalized, Reject> {
-    auditd::normalize(records, context)
-}
-
-/// The identity of an event whose source gives it none: its content and its time. Where the time is the reader's and not
-/// the event's, two events of the same content are told apart by where they stand.
-pub(crate) fn content_id(source: Source, content: &[u8], time: Option<Timestamp>, context: &Context<'_>) -> EventId {
-    match (time, context.place_in_file) {
-        // Whoever makes a program write the same line twice in one second must not make the two one. Where the shipper says where
-        // in its file each stood, they are two, and each of them is itself however often it is sent.
-        (Some(time), Some((file, offset))) => EventId::from_parts(
-            source,
-            &[
-                content,
-                &time.as_nanos().to_le_bytes(),
-                context.host.unwrap_or_default().as_bytes(),
-                file.as_bytes(),
-                &offset.to_le_bytes(),
-            ],
-        ),
-        (Some(time), None) => {
-            let id = EventId::from_parts(source, &[content, &time.as_nanos().to_le_bytes()]);
-            context.with_removed(source, id)
-        }
-        (None, _) => {
-            let position = context.position;
-            let (partition, offset) = (position.partition.to_le_bytes(), position.offset.to_le_bytes());
-            let index = position.index.to_le_bytes();
-            let parts: &[&[u8]] = &[content, position.topic.as_bytes(), &partition, &offset, &index];
-            EventId::from_parts(source, parts)
-        }
-    }
+    os::auditd::normalize(records, context)
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use casebook_event::{Event, EventBatch, FieldId, Source, Timestamp, Value};
 use casebook_ingest::{Decoder, SourceKind};
 
-use super::{decode, files, now, record, samples, text};
+use super::{check, count, decode, files, find, identities, now, reasons, record, samples, text};
 
 /// The entries of an expected output of the Ops Agent: paths of keys, and their texts. Only what its YAML uses is read.
 fn entries(yaml: &str) -> Vec<BTreeMap<String, String>> {
     let mut entries: Vec<BTreeMap<String, String>> = Vec::new();
     let mut path: Vec<(usize, &str)> = Vec::new();
-    // Behind the entries, the agent says what went wrong.
+    // After the entries, the agent says what went wrong.
     let lines = yaml.lines().enumerate();
     for (_, line) in lines.take_while(|(number, line)| *number == 0 || !line.starts_with("- ")) {
         let begins = line.starts_with("  - ");
@@ -218,3 +218,94 @@ fn records_of_fluent_bit_name_the_pod() {
 
 /// Where we say something else than Fluent Bit, and why.
 const KNOWN_OF_FLUENT_BIT: &[(&str, usize)] = &[];
+
+#[test]
+fn container_logs() {
+    if let Some(events) = check("container/plaso_cri.log", Source::ContainerLog, 16, &[]) {
+        // The first line was cut: its rest is the next one of its stream, and the time is that of its beginning.
+        let joined = find(&events, "a joined line", |event| {
+            text(event, FieldId::Message).starts_with("log content 1")
+        });
+        assert_eq!(joined.time.to_string(), "2016-10-06T00:17:09.669794202Z");
+        assert_eq!(joined.native().str_at(&["stream"]), Some("stdout"));
+        assert_eq!(joined.raw.lines().count(), 2);
+    }
+    if let Some(events) = check("container/plaso_docker_json_file.log", Source::ContainerLog, 10, &[]) {
+        let last = &events[9];
+        assert_eq!(last.time.to_string(), "2016-01-07T16:49:10.237222729Z");
+        assert!(text(last, FieldId::Message).ends_with("# ls"));
+        assert_eq!(identities(&events), 10);
+    }
+    if let Some(events) = check("container/fluentbit_kubernetes/log", Source::ContainerLog, 95, &[]) {
+        assert!(
+            events
+                .iter()
+                .all(|event| event.time.to_string().starts_with("2019-04-01T17:58:33."))
+        );
+        let nested = find(&events, "a nested object", |event| {
+            event.raw.contains("embedded") && event.raw.contains("stringified-json")
+        });
+        assert!(
+            nested.native().str_at(&["text"]).unwrap().starts_with("quoted"),
+            "{:?}",
+            nested.native()
+        );
+    }
+    // These say nothing but their text: they are distinguished by where they stand.
+    for (name, lines) in [
+        ("dockermode", 3),
+        ("dockermode_multiple_lines", 6),
+        ("dockermode_splitted_line", 6),
+        ("dockermode_splitted_multiple_lines", 8),
+        ("dockermode_firstline_detection", 9),
+    ] {
+        let events = check(
+            &format!("container/fluentbit_tail/log/{name}.log"),
+            Source::ContainerLog,
+            lines,
+            &[],
+        );
+        if let Some(events) = events {
+            assert_eq!(identities(&events), lines);
+        }
+    }
+    check("app/opsagent_parse_json/input.log", Source::ContainerLog, 1, &[]);
+}
+
+#[test]
+fn application_logs() {
+    let events = check(
+        "app/opsagent_elasticsearch-json-ecs/input.log",
+        Source::Application,
+        6,
+        &[],
+    );
+    if let Some(events) = events {
+        assert_eq!(
+            count(&events, FieldId::LogLevel),
+            BTreeMap::from([("fatal".into(), 1), ("info".into(), 2), ("warn".into(), 3)])
+        );
+        assert_eq!(text(&events[0], FieldId::ServiceName), "ES_ECS");
+        assert_eq!(text(&events[0], FieldId::LogLogger), "org.elasticsearch.node.Node");
+        assert_eq!(events[0].time.to_string(), "2025-09-19T02:20:17.920Z");
+    }
+    if let Some(path) = samples("app/opsagent_mongodb/input.log") {
+        // One line is of a version that wrote text: an application's line, where the topic says so.
+        let batch = decode(&path, SourceKind::Source(Source::Application));
+        assert_eq!((batch.events.len(), batch.dead_letters.len()), (60, 0));
+        assert_eq!(reasons(&decode(&path, SourceKind::Auto)), [("unknown_source", 1)]);
+    }
+    let events = check(
+        "container/fluentbit_tail/log/multiline_001.log",
+        Source::Application,
+        6,
+        &[],
+    );
+    if let Some(events) = events {
+        assert!(
+            events
+                .iter()
+                .all(|event| event.time.to_string() == "2006-07-28T13:22:04Z")
+        );
+    }
+}

@@ -50,7 +50,7 @@ fn is_part(id: FieldId, part: &Value, event: &Event) -> bool {
 struct Tally {
     cuts: usize,
     events: usize,
-    /// Cuts behind what says who did what, and those of them that gave an event.
+    /// Cuts after what says who did what, and those of them that gave an event.
     late: usize,
     late_events: usize,
     /// Fields that say something else than in the whole, and how often.
@@ -94,7 +94,7 @@ fn every_cut_is_an_event_that_says_so_or_a_dead_letter_that_names_its_source() {
                     assert_eq!(*source, Source::ContainerLog, "{kind}: {line}");
                     continue;
                 }
-                let behind = known_from(*source)
+                let after = known_from(*source)
                     .iter()
                     .filter_map(|key| line.find(key))
                     .max()
@@ -105,7 +105,7 @@ fn every_cut_is_an_event_that_says_so_or_a_dead_letter_that_names_its_source() {
                     check(&batch, &whole, kind, &line[..line.floor_char_boundary(cut)], tally);
                     tally.cuts += 1;
                     tally.events += usize::from(!batch.events.is_empty());
-                    if cut > behind {
+                    if cut > after {
                         tally.late += 1;
                         tally.late_events += usize::from(!batch.events.is_empty());
                     }
@@ -127,7 +127,7 @@ fn every_cut_is_an_event_that_says_so_or_a_dead_letter_that_names_its_source() {
         } = tally;
         println!("{name:<40} {cuts:>6} {events:>6} {late:>6} {late_events:>6}");
         assert!(other.is_empty(), "{name}: {other:?}");
-        // Behind what says who did what, all but a few cuts give an event.
+        // After what says who did what, all but a few cuts give an event.
         let (of_ten, what) = if known_from(name.split(' ').next().unwrap().parse().unwrap()).is_empty() {
             (3, "cuts")
         } else {
@@ -177,7 +177,7 @@ fn check(batch: &EventBatch, whole: &EventBatch, kind: SourceKind, text: &str, t
             continue;
         }
         for (id, value) in event.fields.iter() {
-            // Of a record whose time stood behind the cut, it is said that it has another's.
+            // Of a record whose time stood after the cut, it is said that it has another's.
             let about_cut = matches!(id, FieldId::Truncated | FieldId::TimeOrigin);
             if !about_cut && !is_part(id, value, same) {
                 let what = format!(
@@ -337,7 +337,7 @@ fn a_batch_cut_in_one_member_keeps_the_others_as_they_are() {
         assert_eq!(batch.events.iter().map(is_truncated).collect::<Vec<_>>(), [false, true]);
         let alone = decode(kind, first.as_bytes());
         assert_eq!(batch.events[0].id, alone.events[0].id);
-        // Between two of them nothing tells how many more there were.
+        // Between two of them nothing says how many more there were.
         let between = list.find(&second).unwrap();
         let batch = decode(kind, &list.as_bytes()[..between]);
         assert_eq!(

@@ -96,13 +96,13 @@ fn decode(records: impl Iterator<Item = RawRecord>, kind: SourceKind, name: &str
     if let Some(last) = last {
         decoder.flush(&last, super::now(), &mut outcome.batch);
     }
-    let told: Vec<&str> = outcome.batch.events.iter().map(|event| event.raw.as_str()).collect();
+    let emitted: Vec<&str> = outcome.batch.events.iter().map(|event| event.raw.as_str()).collect();
     for text in waiting
         .iter()
         .filter(|text| !text.contains("type=EOE") && !text.is_empty())
     {
         let letters = outcome.batch.dead_letters.iter();
-        let found = told.iter().any(|raw| raw.contains(text.as_str()))
+        let found = emitted.iter().any(|raw| raw.contains(text.as_str()))
             || letters
                 .map(|letter| String::from_utf8_lossy(&letter.payload))
                 .any(|payload| payload.contains(text.as_str()));
@@ -166,7 +166,7 @@ fn no_record_of_the_samples_is_lost() {
         for file in super::files(&path).iter().filter(|path| is_log(path)) {
             let name = file.display().to_string();
             let reader = std::fs::File::open(file).unwrap();
-            let records = FileRecords::new(reader, &name, kind).with_timestamp(super::now());
+            let records = FileRecords::new(reader, &name, kind, super::now());
             let outcome = decode(records.map(Result::unwrap), kind, &name);
             report(name.rsplit("data/").next().unwrap(), &outcome);
         }

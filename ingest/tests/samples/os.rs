@@ -1,12 +1,12 @@
 //! The operating system: the audit daemon's events against what go-libaudit makes of them, and the pods that OpenShift's own
-//! reader finds in kubelet's lines.
+//! reader finds in kubelet's lines; syslog against Filebeat's module.
 
 use std::collections::BTreeMap;
 
 use casebook_event::{Event, EventBatch, FieldId, Source, Timestamp, Value};
 use casebook_ingest::{Decoder, SourceKind};
 
-use super::{now, record, samples, text};
+use super::{check, count, now, record, samples, text};
 
 /// The tests of go-libaudit's coalescer: a YAML map of names to the records of one event.
 fn coalescer_cases(yaml: &str) -> BTreeMap<String, Vec<String>> {
@@ -134,7 +134,7 @@ fn audit_events_agree_with_go_libaudit() {
 /// Where we say something else than go-libaudit, and why.
 const KNOWN_DIFFERENCES: &[(&str, usize)] = &[
     // A denial of AppArmor is intrusion detection too; a change of the audit rules or of netfilter, and a service that systemd
-    // starts, are no processes: rules for process creation would look at them.
+    // starts, are no processes: rules for process creation would match them.
     ("ecs.event.category", 6),
     // AppArmor's verdict is a type of its own; `listen` starts no connection.
     ("ecs.event.type", 4),
@@ -179,5 +179,97 @@ fn kubelet_lines_name_the_pods_that_openshift_finds() {
                 assert_eq!(text(event, id), want, "{key} of line {number}");
             }
         }
+    }
+}
+
+#[test]
+fn auth_agrees_with_the_beats_module() {
+    let (Some(events), Some(path)) = (
+        check("os/beats_system_auth/secure-rhel7.log", Source::Auth, 1000, &[]),
+        samples("os/beats_system_auth/secure-rhel7.log-expected.json"),
+    ) else {
+        return;
+    };
+    let expected: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let expected = expected.as_list().unwrap();
+    assert_eq!(expected.len(), 100);
+    let mut outcomes = 0;
+    for (event, want) in events.iter().zip(expected) {
+        let want = |key: &str| {
+            want.get(key)
+                .map(|value| value.to_text().into_owned())
+                .unwrap_or_default()
+        };
+        assert_eq!(text(event, FieldId::HostName), want("host.hostname"));
+        assert_eq!(text(event, FieldId::ProcessName), want("process.name"));
+        assert_eq!(text(event, FieldId::ProcessPid), want("process.pid"));
+        if want("event.action").is_empty() {
+            assert_eq!(text(event, FieldId::Message), want("message"));
+            assert_ne!(text(event, FieldId::EventAction), "ssh_login");
+            continue;
+        }
+        outcomes += 1;
+        for (id, key) in [
+            (FieldId::EventAction, "event.action"),
+            (FieldId::EventOutcome, "event.outcome"),
+            (FieldId::UserName, "user.name"),
+            (FieldId::SourceIp, "source.ip"),
+            (FieldId::SourcePort, "source.port"),
+        ] {
+            assert_eq!(text(event, id), want(key), "{key} of {}", event.raw);
+        }
+        assert_eq!(
+            event.native().str_at(&["method"]).unwrap_or_default(),
+            want("system.auth.ssh.method")
+        );
+    }
+    assert_eq!(outcomes, 35);
+    let actions = count(&events, FieldId::EventAction);
+    assert_eq!(
+        (actions["ssh_login"], actions["pam_authentication"], actions["sudo"]),
+        (355, 152, 2)
+    );
+    assert!(
+        events
+            .iter()
+            .all(|event| event.time.to_string().starts_with("2026-02-2")),
+        "{}",
+        events[999].time
+    );
+}
+
+#[test]
+fn syslog_of_every_layout() {
+    // Lines that continue the one before, and one without a month, are no syslog lines.
+    let check = |name: &str, events: usize, refused: usize| {
+        let dead: &[(&'static str, usize)] = if refused > 0 { &[("wrong_shape", refused)] } else { &[] };
+        check(&format!("os/plaso_syslog/{name}"), Source::Auth, events, dead)
+    };
+    if let Some(events) = check("syslog", 16, 2) {
+        assert_eq!(events[6].time.to_string(), "2024-02-29T01:15:43Z");
+    }
+    check("syslog_chromeos", 8, 1);
+    if let Some(events) = check("syslog_cron.log", 9, 0) {
+        assert!(
+            events
+                .iter()
+                .all(|event| text(event, FieldId::EventAction) == "cron_command")
+        );
+    }
+    check("syslog_osx", 2, 0);
+    check("syslog_rsyslog", 5, 0);
+    check("syslog_rsyslog_ForwardFormat", 1, 1);
+    check("syslog_rsyslog_SysklogdFileFormat", 9, 1);
+    check("syslog_rsyslog_SyslogProtocol23Format", 9, 1);
+    check("syslog_rsyslog_TraditionalForwardFormat", 1, 1);
+    check("syslog_rsyslog_traditional", 8, 3);
+    if let Some(events) = check("syslog_ssh.log", 9, 0) {
+        let outcomes: Vec<_> = events.iter().map(|event| text(event, FieldId::EventOutcome)).collect();
+        assert_eq!(
+            outcomes.join(" "),
+            " success success failure  failure success success success"
+        );
+        assert_eq!(text(&events[2], FieldId::SourceIp), "2001:db8:a0b:12f0::1");
+        assert_eq!(text(&events[3], FieldId::SourceIp), "1:db8:a0b:12f0::1");
     }
 }

@@ -283,7 +283,7 @@ fn machines(secret: &str) -> Vec<Plant> {
             ],
         ),
         lines(
-            "an argument behind its option",
+            "an argument after its option",
             vec![
                 record(
                     "EXECVE",

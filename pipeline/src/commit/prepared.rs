@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use casebook_event::{Checkpoint, DeadLetter, EventBatch, NotContiguous, Partition};
+use casebook_event::{CheckpointDelta, DeadLetter, EventBatch, NotContiguous, Partition};
 
 /// Batches that are in files already, and in no commit yet.
 pub(crate) struct Prepared<F> {
     pub(crate) files: Vec<F>,
     pub(crate) dead_letters: Vec<DeadLetter>,
     /// What all of it came from.
-    pub(crate) checkpoint: Checkpoint,
+    pub(crate) checkpoint: CheckpointDelta,
     /// Bytes of the records.
     pub(crate) input_bytes: u64,
     /// When the first of it was gathered.
@@ -23,7 +23,7 @@ impl<F> Prepared<F> {
         Self {
             files: Vec::new(),
             dead_letters: Vec::new(),
-            checkpoint: Checkpoint::new(),
+            checkpoint: CheckpointDelta::new(),
             input_bytes: 0,
             since: now,
         }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use casebook_event::{Checkpoint, Event, EventBatch, Partition, SignalMessage, StartOffset, Timestamp};
+use casebook_event::{CheckpointDelta, Event, EventBatch, Partition, SignalMessage, StartOffset, Timestamp};
 use casebook_store::ReadToEnd;
 use fail::fail_point;
 use futures::future::BoxFuture;
@@ -297,7 +297,7 @@ impl<S: Tables, T: Transport> Running<S, T> {
     /// Tells the table up to when partitions are read of which nothing came: now and then, and only where it does not know.
     fn start_idle_commit(&mut self) {
         self.idle_commit_at = self.now() + self.stage.config.commit.idle_interval.0;
-        let read_to_end = self.ends_due(&Checkpoint::new());
+        let read_to_end = self.ends_due(&CheckpointDelta::new());
         if !read_to_end.is_empty() {
             let now = self.now();
             self.spawn_commit(Prepared::begun(now), Vec::new(), read_to_end);
@@ -305,7 +305,7 @@ impl<S: Tables, T: Transport> Running<S, T> {
     }
 
     /// What a commit of `checkpoint` can say of how far partitions are read: of its own always, of the others now and then.
-    fn ends_due(&self, checkpoint: &Checkpoint) -> Vec<ReadToEnd> {
+    fn ends_due(&self, checkpoint: &CheckpointDelta) -> Vec<ReadToEnd> {
         let next: BTreeMap<Partition, i64> = checkpoint.iter().map(|(p, range)| (p.clone(), range.end)).collect();
         // Half of the time between two: the brokers were asked a little before the last one.
         let idle_nanos = as_nanos(self.stage.config.commit.idle_interval.0) / 2;

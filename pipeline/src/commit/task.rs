@@ -116,7 +116,7 @@ impl<S: Tables, T: Transport> CommitTask<S, T> {
         let commit = EventsCommit {
             group: &self.group,
             events: self.events,
-            staged: prepared.files,
+            prepared: prepared.files,
             dead_letters: prepared.dead_letters,
             checkpoint: prepared.checkpoint,
             read_to_end: read_to_end.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use casebook_event::{Alert, Checkpoint, Partition, Timestamp};
+use casebook_event::{Alert, CheckpointDelta, Partition, Timestamp};
 
 use crate::correlate::partition::{PartitionState, write_state};
 use crate::error::PipelineError;
@@ -19,7 +19,7 @@ pub(crate) struct Gathered<P> {
     /// When the signal was written that caused each.
     pub(crate) caused: Vec<Timestamp>,
     /// The offsets that all of it came from. Where no state is written, signals are read again from where the last one is.
-    pub(crate) checkpoint: Checkpoint,
+    pub(crate) checkpoint: CheckpointDelta,
     /// The states that were written: at least one every `interval`, and wherever one is due.
     pub(crate) states: Vec<(Partition, Vec<P>)>,
 }
@@ -32,7 +32,7 @@ pub(crate) async fn gather<S: Tables>(
     store: &S,
     runtime: &dyn Runtime,
     partitions: &mut BTreeMap<Partition, PartitionState>,
-    checkpoint: Checkpoint,
+    checkpoint: CheckpointDelta,
     interval: Duration,
 ) -> Result<Gathered<S::Part>, PipelineError> {
     let read: Vec<Partition> = checkpoint.iter().map(|(partition, _)| partition.clone()).collect();
@@ -58,7 +58,7 @@ pub(crate) async fn gather<S: Tables>(
             gathered.states.push((partition, parts));
         } else {
             let resume = state.start.map(|start| start.resume);
-            gathered.checkpoint.half_read(&partition, resume);
+            gathered.checkpoint.note_partial(&partition, resume);
         }
     }
     Ok(gathered)

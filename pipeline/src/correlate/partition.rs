@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use casebook_correlate::CorrelationEngine;
+use casebook_correlate::{CorrelationEngine, Restoring, SnapshotParts};
 use casebook_event::{Alert, Partition, StartOffset, Timestamp};
 use fail::fail_point;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ pub(crate) async fn restore<S: Tables>(
     let Some((head, groups)) = parts.split_first() else {
         return Ok((engine, Vec::new()));
     };
-    let mut restoring = engine.restoring();
+    let mut restoring = Restoring::new(engine);
     for part in groups {
         let bytes = store.read_state_part(partition, part).await?;
         restoring.take(&bytes).map_err(|error| bad(error.to_string()))?;
@@ -79,7 +79,7 @@ pub(crate) async fn write_state<S: Tables>(
         reason: error.to_string(),
     })?;
     let mut parts = vec![store.write_state_part(partition, head).await?];
-    let mut snapshot = state.engine.snapshot();
+    let mut snapshot = SnapshotParts::of(&state.engine);
     while let Some(part) = snapshot.next_part()? {
         fail_point!("correlate.state-part");
         parts.push(store.write_state_part(partition, part).await?);

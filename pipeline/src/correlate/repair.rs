@@ -87,8 +87,8 @@ impl Repairs {
     /// An engine of a partition that is this worker's now: it keeps what it reads, or does not, as is configured.
     pub(crate) fn restored(&mut self, engine: CorrelationEngine, config: &StateConfig) -> CorrelationEngine {
         let engine = match config.keep {
-            true => engine.keeping(as_nanos(config.repair_horizon.0)),
-            false => engine.not_keeping(),
+            true => engine.with_repairs(as_nanos(config.repair_horizon.0)),
+            false => engine.without_repairs(),
         };
         self.warnings.known(engine.stats());
         engine
@@ -269,7 +269,7 @@ async fn repair_key<S: Tables>(
     fail_point!("repair.begun");
     let watermark = state.engine.watermark();
     feed(store, &mut repair, all, watermark).await?;
-    let asked = repair.asks_for(&state.engine);
+    let asked = repair.required_alerts(&state.engine);
     let known = latest(store.alerts_by_id(&asked).await?, &state.alerts, &asked);
     let mut alerts = Vec::new();
     let repaired = repair.finish(&mut state.engine, known, &mut alerts)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casebook_correlate::{ColdStore, CorrelationConfig, CorrelationEngine, RuleSet};
-use casebook_event::{Alert, Checkpoint, OffsetRange, Partition, RawRecord, StartOffset};
+use casebook_event::{Alert, CheckpointDelta, OffsetRange, Partition, RawRecord, StartOffset};
 use casebook_ingest::{ConsumerEvent, EndOffset};
 use casebook_store::{AlertsCommit, CommitError, StoreError};
 use fail::fail_point;
@@ -65,7 +65,7 @@ pub(crate) struct CorrelateStage<S: Tables, T: Transport> {
     spill: Spill,
     memory_bytes: usize,
     partitions: BTreeMap<Partition, PartitionState>,
-    checkpoint: Checkpoint,
+    checkpoint: CheckpointDelta,
     pending: usize,
     since: Instant,
     /// When the next commit may be: as in the commit stage.
@@ -136,7 +136,7 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
             stalls,
             shutdown,
             partitions: BTreeMap::new(),
-            checkpoint: Checkpoint::new(),
+            checkpoint: CheckpointDelta::new(),
             pending: 0,
             since: now,
             not_before: now,
@@ -447,7 +447,7 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
     /// Waits after a failure of the store, and goes on from its tables.
     async fn start_over(&mut self, error: StoreError) -> Result<(), PipelineError> {
         self.pending = 0;
-        self.checkpoint = Checkpoint::new();
+        self.checkpoint = CheckpointDelta::new();
         self.wait_after(error).await?;
         self.restart().await
     }

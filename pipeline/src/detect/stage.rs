@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{Detector, RuleSet};
 use casebook_event::{
-    Checkpoint, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Watermark,
+    CheckpointDelta, Event, EventBatch, Native, Partition, Position, RawRecord, SignalMessage, StartOffset, Watermark,
 };
 use casebook_ingest::{ConsumerError, ConsumerEvent, Decoder, EndOffset, SourceKind, TopicSettings};
 use fail::fail_point;
@@ -64,8 +64,8 @@ impl Reading {
     }
 
     /// Notes in `batch` where this partition stands now.
-    fn note(&mut self, partition: &Partition, checkpoint: &mut Checkpoint) {
-        checkpoint.half_read(partition, self.decoder.resume());
+    fn note(&mut self, partition: &Partition, checkpoint: &mut CheckpointDelta) {
+        checkpoint.note_partial(partition, self.decoder.resume());
         let next = self.expected.unwrap_or_default();
         self.start = Some(StartOffset {
             next,
@@ -186,7 +186,7 @@ impl DetectStage {
                     self.partitions.insert(partition.clone(), reading);
                     names.push(partition);
                 }
-                self.detector.tell_again();
+                self.detector.emit_bindings_again();
                 vec![Detected::Restarted(names)]
             }
             ConsumerEvent::Records { records, bytes } => vec![self.on_records(&records, bytes, now)],

@@ -1,6 +1,6 @@
 //! What correlation waits for, as the last state in the store says.
 
-use casebook_correlate::{CorrelationConfig, CorrelationEngine, PendingGroup, RuleSet};
+use casebook_correlate::{CorrelationConfig, CorrelationEngine, PendingGroup, Restoring, RuleSet};
 use casebook_event::{Partition, StartOffset, Timestamp};
 use casebook_store::Store;
 
@@ -49,7 +49,7 @@ pub async fn pending_groups(
     let mut partitions = Vec::new();
     for (partition, start) in store.signal_offsets(&group).await? {
         let parts = store.correlation_state(&group, &partition).await?;
-        let mut restoring = CorrelationEngine::new(rules, CorrelationConfig::default()).restoring();
+        let mut restoring = Restoring::new(CorrelationEngine::new(rules, CorrelationConfig::default()));
         // The first part is the worker's own.
         for part in parts.iter().flatten().skip(1) {
             let bytes = store.read_state_part(&partition, part).await?;

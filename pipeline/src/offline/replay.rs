@@ -124,7 +124,7 @@ impl Replay {
 pub fn open_records(path: &Path, kind: SourceKind) -> Result<FileRecords<Box<dyn Read>>, PipelineError> {
     let name = path.display().to_string();
     if name == "-" {
-        return Ok(FileRecords::new(Box::new(std::io::stdin()), &name, kind));
+        return Ok(FileRecords::new(Box::new(std::io::stdin()), &name, kind, clock::now()));
     }
     let failed = |source| PipelineError::File {
         path: name.clone(),
@@ -141,5 +141,5 @@ pub fn open_records(path: &Path, kind: SourceKind) -> Result<FileRecords<Box<dyn
         return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, message)));
     }
     let written = metadata.modified().map_or_else(|_| clock::now(), clock::at);
-    Ok(FileRecords::new(Box::new(file) as Box<dyn Read>, &name, kind).with_timestamp(written))
+    Ok(FileRecords::new(Box::new(file) as Box<dyn Read>, &name, kind, written))
 }

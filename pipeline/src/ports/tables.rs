@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use casebook_event::{Alert, Binding, DecidedWindow, Event, Identifier, Partition, StartOffset, Timestamp};
 use casebook_store::{
     AlertsCommit, CommitError, Committed, EventsCommit, Expired, KeptCommit, KeptCommitted, KeptSignals, KeySpan,
-    StagedFiles, StatePart, Store, StoreError,
+    PreparedFiles, StatePart, Store, StoreError,
 };
 
 /// The tables of a deployment, shared by all its workers. Each method is that of [`Store`] of the same name: there it says what
@@ -50,7 +50,7 @@ pub(crate) trait Answer<T>: Future<Output = T> + Send {}
 impl<T, F: Future<Output = T> + Send> Answer<T> for F {}
 
 impl Tables for Store {
-    type Prepared = StagedFiles;
+    type Prepared = PreparedFiles;
     type Part = StatePart;
 
     async fn start_offsets(&self, group: &str) -> Result<BTreeMap<Partition, StartOffset>, StoreError> {
@@ -58,11 +58,11 @@ impl Tables for Store {
     }
 
     async fn prepare_events(&self, events: Vec<Event>, now: Timestamp) -> Result<Self::Prepared, StoreError> {
-        Self::stage_events(self, events, now).await
+        Self::prepare_events(self, events, now).await
     }
 
     async fn discard_prepared(&self, files: Vec<Self::Prepared>) {
-        Self::discard_staged(self, files).await
+        Self::discard_prepared(self, files).await
     }
 
     async fn commit_events(&self, commit: EventsCommit<'_, Self::Prepared>) -> Result<Committed, CommitError> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use casebook_event::{
-    Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Binding, Checkpoint, Confidence, DecidedWindow, Event,
+    Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Binding, CheckpointDelta, Confidence, DecidedWindow, Event,
     EventBatch, EventId, EventRef, How, Identifier, IdentifierKind, Kept, Level, Partition, Position, RawRecord,
     Signal, Source, StartOffset, Timestamp,
 };
@@ -27,9 +27,9 @@ const CALLS: usize = 40;
 /// A call of the tables.
 #[derive(Debug)]
 enum Call {
-    CommitEvents(Checkpoint, Vec<Event>, Vec<Event>),
+    CommitEvents(CheckpointDelta, Vec<Event>, Vec<Event>),
     StartOffsets,
-    CommitAlerts(Checkpoint, Vec<Alert>, Option<Vec<u8>>),
+    CommitAlerts(CheckpointDelta, Vec<Alert>, Option<Vec<u8>>),
     SignalOffsets,
     State,
     AlertsById(Vec<u128>),
@@ -48,8 +48,8 @@ fn partition(random: &mut Random) -> Partition {
 }
 
 /// Ranges that begin where one of a few commits before them may have ended.
-fn checkpoint(random: &mut Random) -> Checkpoint {
-    let mut checkpoint = Checkpoint::new();
+fn checkpoint(random: &mut Random) -> CheckpointDelta {
+    let mut checkpoint = CheckpointDelta::new();
     for _ in 0..random.between(1, 2) {
         let partition = partition(random);
         let next = random.between(0, 2);
@@ -60,7 +60,7 @@ fn checkpoint(random: &mut Random) -> Checkpoint {
             checkpoint.record(&partition, next, end - 1);
         }
         if random.chance(300) {
-            checkpoint.half_read(&partition, Some(end - 1));
+            checkpoint.note_partial(&partition, Some(end - 1));
         }
     }
     checkpoint
@@ -215,14 +215,14 @@ fn call(random: &mut Random, number: usize) -> Call {
 async fn answer<S: Tables>(tables: &S, call: &Call) -> String {
     match call {
         Call::CommitEvents(checkpoint, events, ahead) => {
-            let staged = match ahead.is_empty() {
+            let prepared = match ahead.is_empty() {
                 true => vec![],
                 false => vec![tables.prepare_events(ahead.clone(), at(0)).await.unwrap()],
             };
             let commit = EventsCommit {
                 group: GROUP,
                 events: events.clone(),
-                staged,
+                prepared,
                 dead_letters: vec![],
                 checkpoint: checkpoint.clone(),
                 read_to_end: vec![],
@@ -319,6 +319,7 @@ async fn tables_in_memory_answer_as_those_of_the_store() {
             random: Mutex::new(random.fork()),
             slow: Duration::from_nanos(1),
             failures: 0,
+            trace: None,
         };
         for number in 0..CALLS {
             let call = call(&mut random, number);

@@ -135,7 +135,6 @@ struct Run<'a> {
     owners: u64,
     is_calm: bool,
     tally: Tally,
-    trace: bool,
 }
 
 enum Place {
@@ -173,6 +172,7 @@ pub(super) fn run(seed: u64, rules: &Rules, trace: bool) -> Result<Tally, String
         durable: Arc::new(Mutex::default()),
         signals_partitions,
         slow,
+        trace,
     };
     let troubles = Troubles::draw(&mut random);
     let workers = (0..random.between(1, 3)).map(|_| Place::Down(Duration::ZERO)).collect();
@@ -186,7 +186,6 @@ pub(super) fn run(seed: u64, rules: &Rules, trace: bool) -> Result<Tally, String
         owners: 1,
         is_calm: false,
         tally: Tally::default(),
-        trace,
     };
     run.write(partitions);
     run.through()
@@ -212,7 +211,7 @@ fn config(random: &mut Random) -> Config {
 
 impl Run<'_> {
     fn log(&self, what: impl std::fmt::Display) {
-        if self.trace {
+        if self.world.trace {
             crate::simulation::say(&format!(
                 "seed {} {:>12?} {what}",
                 self.seed,

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casebook_event::{
-    Alert, Binding, Checkpoint, DeadLetter, DecidedWindow, Event, Identifier, Kept, Partition, Signal, StartOffset,
-    Timestamp,
+    Alert, Binding, CheckpointDelta, DeadLetter, DecidedWindow, Event, Identifier, Kept, OffsetRange, Partition,
+    Signal, StartOffset, Timestamp,
 };
 use casebook_store::{
     AlertsCommit, CommitError, Committed, EventsCommit, Expired, KeptCommit, KeptCommitted, KeptSignals, KeySpan,
     StoreError,
 };
 
+use super::executor::Owner;
 use super::random::Random;
 use crate::ports::runtime::SharedRuntime;
 use crate::ports::tables::Tables;
@@ -50,6 +51,8 @@ pub(super) struct SimulatedTables {
     pub(super) slow: Duration,
     /// In so many of a thousand calls the store fails.
     pub(super) failures: u32,
+    /// The worker, where its commits are printed.
+    pub(super) trace: Option<Owner>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,7 +60,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Where a commit of `checkpoint` does not begin where the table stands.
-fn fence(standing: &BTreeMap<Partition, StartOffset>, checkpoint: &Checkpoint) -> Option<CommitError> {
+fn fence(standing: &BTreeMap<Partition, StartOffset>, checkpoint: &CheckpointDelta) -> Option<CommitError> {
     checkpoint.iter().find_map(|(partition, range)| {
         let start = standing.get(partition)?;
         let offsets = [(range.start, start.next), (range.start_resume, start.resume)];
@@ -70,7 +73,20 @@ fn fence(standing: &BTreeMap<Partition, StartOffset>, checkpoint: &Checkpoint) -
     })
 }
 
-fn move_on(standing: &mut BTreeMap<Partition, StartOffset>, checkpoint: &Checkpoint) {
+fn ranges(checkpoint: &CheckpointDelta) -> String {
+    let range = |(partition, range): (&Partition, OffsetRange)| {
+        let OffsetRange {
+            start,
+            start_resume,
+            end,
+            resume,
+        } = range;
+        format!("{partition} {start} ({start_resume}) to {end} ({resume})")
+    };
+    checkpoint.iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
+fn move_on(standing: &mut BTreeMap<Partition, StartOffset>, checkpoint: &CheckpointDelta) {
     for (partition, range) in checkpoint.iter() {
         let (next, resume) = (range.end, range.resume);
         standing.insert(partition.clone(), StartOffset { next, resume });
@@ -78,6 +94,14 @@ fn move_on(standing: &mut BTreeMap<Partition, StartOffset>, checkpoint: &Checkpo
 }
 
 impl SimulatedTables {
+    /// Prints what has landed.
+    fn log(&self, what: &str, commit: impl FnOnce() -> String) {
+        if let Some(owner) = self.trace {
+            let now = self.runtime.now();
+            crate::simulation::say(&format!("     {now} worker {owner} {what}: {}", commit()));
+        }
+    }
+
     async fn pause(&self) {
         let pause = lock(&self.random).delay(self.slow);
         self.runtime.sleep(pause).await;
@@ -149,7 +173,8 @@ impl Tables for SimulatedTables {
                     return Err(fenced);
                 }
                 move_on(&mut durable.offsets, &commit.checkpoint);
-                let files = commit.staged.iter().filter_map(|file| durable.prepared.remove(file));
+                self.log("commits events", || ranges(&commit.checkpoint));
+                let files = commit.prepared.iter().filter_map(|file| durable.prepared.remove(file));
                 let events: Vec<Event> = files.flatten().chain(commit.events).collect();
                 let rows = events.len();
                 durable.events.extend(events);
@@ -194,6 +219,15 @@ impl Tables for SimulatedTables {
                     return Err(fenced);
                 }
                 move_on(&mut durable.signal_offsets, &commit.checkpoint);
+                self.log("commits alerts", || {
+                    let states: Vec<i32> = commit.states.iter().map(|(of, _)| of.partition).collect();
+                    let alerts = commit.alerts.iter().map(|alert| {
+                        let head = &alert.alert;
+                        format!("{} {} {:?}", &head.id[..6], head.revision, head.status)
+                    });
+                    let alerts: Vec<String> = alerts.collect();
+                    format!("{} states {states:?} {}", ranges(&commit.checkpoint), alerts.join(", "))
+                });
                 durable.alerts.extend(commit.alerts.iter().cloned());
                 let old: Vec<u64> = commit
                     .states

@@ -41,6 +41,8 @@ pub(super) struct World {
     pub(super) signals_partitions: i32,
     /// Longest time of a call of the store, of a request to the brokers, and between two polls.
     pub(super) slow: [Duration; 3],
+    /// Whether what happens is printed.
+    pub(super) trace: bool,
 }
 
 /// How the stages of a worker ended.
@@ -63,6 +65,7 @@ impl Worker {
             random: Mutex::new(random.fork()),
             slow: world.slow[0],
             failures,
+            trace: world.trace.then_some(owner),
         });
         let transport = SimulatedTransport::new(world.broker.clone(), runtime.clone(), random.fork(), world.slow[1]);
         let (reload, reloaded) = watch::channel(rules.clone());

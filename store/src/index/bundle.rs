@@ -43,7 +43,7 @@ const MAX_DIRECTORY_BYTES: u64 = 16 << 20;
 pub(crate) struct BundleDirectory {
     /// Rows of the data file, which are the documents of the segment.
     pub rows: u32,
-    /// The indexed columns: a column's place is the code that its terms begin with.
+    /// The indexed columns: a column's position is the code that its terms begin with.
     pub columns: Vec<String>,
     /// Words that occur as JSON keys, and as such are not in the index.
     pub key_words: Vec<String>,

@@ -1,6 +1,6 @@
-//! A directory with chunks of objects that were fetched, bounded in size, shared by every process that is told of it.
+//! A directory with chunks of objects that were fetched, bounded in size, shared by every process that is configured with it.
 //!
-//! A chunk is a file: its bytes, and behind them their XXH3, so that a chunk that was cut or changed is fetched anew. What
+//! A chunk is a file: its bytes, and after them their XXH3, so that a chunk that was cut or changed is fetched anew. What
 //! a chunk is of is in its name. The chunks that were written longest ago make room for new ones. Whatever fails here only
 //! costs a request: nothing that is asked for depends on the cache.
 

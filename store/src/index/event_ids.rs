@@ -5,7 +5,7 @@
 //! for each row, in order of the ids: the first four bytes of the id │ the row u32
 //! ```
 //!
-//! Both are big-endian. What begins alike is told apart by looking at the rows. As ids are spread evenly, the place of one
+//! Both are big-endian. What begins alike is distinguished by reading the rows. As ids are spread evenly, the position of one
 //! is known to within a few entries, and one read finds it.
 
 use std::io;
@@ -14,7 +14,7 @@ use std::ops::Range;
 use casebook_event::EventId;
 
 use super::bundle::Bundle;
-use crate::query::RowSet;
+use crate::row_set::RowSet;
 
 /// The name of the file.
 pub(super) const FILE: &str = "event_ids";
@@ -67,7 +67,7 @@ pub(super) fn rows(bundle: &Bundle, prefix: &str) -> io::Result<RowSet> {
     let value = u64::from_str_radix(held, 16).unwrap_or(0);
     let (first, last) = (value << open_bits, ((value + 1) << open_bits) - 1);
     let entries = Entries::of(bundle)?;
-    let mut at = entries.place(first)?;
+    let mut at = entries.position(first)?;
     while at < entries.count {
         let some = entries.read(at..(at + WINDOW).min(entries.count))?;
         at += some.len() as u64;
@@ -105,15 +105,15 @@ impl<'a> Entries<'a> {
     }
 
     fn read(&self, range: Range<u64>) -> io::Result<Vec<(u64, u32)>> {
-        let place = |entry: u64| self.offset + entry * ENTRY_BYTES;
-        let bytes = self.bundle.read(place(range.start)..place(range.end))?;
+        let offset = |entry: u64| self.offset + entry * ENTRY_BYTES;
+        let bytes = self.bundle.read(offset(range.start)..offset(range.end))?;
         let number = |bytes: &[u8]| bytes.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
         let entries = bytes.chunks_exact(ENTRY_BYTES as usize).map(number);
         Ok(entries.map(|entry| (entry >> 32, entry as u32)).collect())
     }
 
     /// The first entry of which the id is not below `id`.
-    fn place(&self, id: u64) -> io::Result<u64> {
+    fn position(&self, id: u64) -> io::Result<u64> {
         let supposed = (id * self.count) >> 32;
         let mut width = WINDOW;
         loop {
@@ -121,8 +121,8 @@ impl<'a> Entries<'a> {
             let to = supposed.saturating_add(width).min(self.count);
             let some = self.read(from..to)?;
             let begins_before = from == 0 || some.first().is_some_and(|(first, _)| *first < id);
-            let ends_behind = to == self.count || some.last().is_some_and(|(last, _)| *last >= id);
-            if begins_before && ends_behind {
+            let ends_after = to == self.count || some.last().is_some_and(|(last, _)| *last >= id);
+            if begins_before && ends_after {
                 return Ok(from + some.partition_point(|(one, _)| *one < id) as u64);
             }
             width = width.saturating_mul(4);

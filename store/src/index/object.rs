@@ -31,7 +31,7 @@ pub(crate) struct ObjectBytes {
 }
 
 impl ObjectBytes {
-    /// The object at `path`, of which the store says `meta`. `store` tells it from other stores. Within a runtime.
+    /// The object at `path`, of which the store says `meta`. `store` distinguishes it from those of other stores. Within a runtime.
     pub fn new(
         files: Arc<dyn ObjectStore>,
         store: &str,
@@ -93,7 +93,7 @@ impl ObjectBytes {
         Ok(out)
     }
 
-    /// First byte of a chunk, and of the one behind it.
+    /// First byte of a chunk, and of the one after it.
     fn bounds(&self, chunk: u64) -> Range<u64> {
         let start = chunk * CHUNK_BYTES;
         start..(start + CHUNK_BYTES).min(self.size)
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_fetched_at_once_and_a_changed_object_is_another() {
+    fn neighbors_are_fetched_at_once_and_a_changed_object_is_another() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = runtime();
         let files = folder();

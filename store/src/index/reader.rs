@@ -12,11 +12,12 @@ use tantivy::{Index, SegmentReader};
 
 use super::bundle::{Bundle, BundleDirectory};
 use super::directory::BundleDirectoryReader;
+use super::event_ids;
+use super::fields::{TOKENIZER, UNINDEXED, index_schema};
 use super::terms::{CLIPPED, TermTokenizer, column_code, indexed_part, push_keyword};
 use super::tokenizer::clip;
-use super::{TOKENIZER, UNINDEXED, event_ids, index_schema};
 use crate::limits::MAX_EXPANDED_TERMS;
-use crate::query::RowSet;
+use crate::row_set::RowSet;
 
 /// The index of one data file.
 pub(crate) struct IndexReader {
@@ -25,29 +26,29 @@ pub(crate) struct IndexReader {
     keyword: Arc<InvertedIndexReader>,
 }
 
-/// Rows that the index names.
+/// What the index says of a file's rows.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
-    /// Every row that matches is among these.
-    pub rows: RowSet,
-    /// Each of these matches; the others must be looked at.
-    pub certain: RowSet,
+pub(crate) struct IndexMatches {
+    /// The candidates: every row that matches is among these.
+    pub candidates: RowSet,
+    /// Candidates that match for certain; the others must be rechecked on the row itself.
+    pub exact: RowSet,
 }
 
-impl Found {
-    /// These rows and no others.
-    pub fn exactly(rows: RowSet) -> Self {
+impl IndexMatches {
+    /// These rows match, and no others.
+    pub fn exact(rows: RowSet) -> Self {
         Self {
-            certain: rows.clone(),
-            rows,
+            exact: rows.clone(),
+            candidates: rows,
         }
     }
 
-    /// Some of these rows, nobody knows which.
-    pub fn perhaps(rows: RowSet) -> Self {
+    /// Some of these rows may match; each must be rechecked.
+    pub fn recheck(candidates: RowSet) -> Self {
         Self {
-            certain: RowSet::none(rows.of()),
-            rows,
+            exact: RowSet::none(candidates.of()),
+            candidates,
         }
     }
 }
@@ -177,7 +178,7 @@ impl IndexReader {
     }
 
     /// Rows that hold `value` (folded) in a column. `None`: the column is not in this index.
-    pub fn keyword(&self, column: &str, value: &str) -> io::Result<Option<Found>> {
+    pub fn keyword(&self, column: &str, value: &str) -> io::Result<Option<IndexMatches>> {
         let Some(code) = self.code(column) else { return Ok(None) };
         let mut term = String::with_capacity(value.len() + 4);
         push_keyword(&mut term, code, value);
@@ -186,19 +187,24 @@ impl IndexReader {
             self.collect(&self.keyword, &info, &mut rows)?;
         }
         Ok(Some(match term.ends_with(CLIPPED) {
-            true => Found::perhaps(rows),
-            false => Found::exactly(rows),
+            true => IndexMatches::recheck(rows),
+            false => IndexMatches::exact(rows),
         }))
     }
 
     /// Rows that may hold a value that `test` accepts in a column, of those that begin with `prefix` (folded). `None`:
     /// the column is not in this index, or too many of its values match.
-    pub fn keyword_scan(&self, column: &str, prefix: &str, test: &dyn Fn(&str) -> bool) -> io::Result<Option<Found>> {
+    pub fn keyword_scan(
+        &self,
+        column: &str,
+        prefix: &str,
+        test: &dyn Fn(&str) -> bool,
+    ) -> io::Result<Option<IndexMatches>> {
         let Some(code) = self.code(column) else { return Ok(None) };
         let code_bytes = code.len_utf8();
         let mut start = String::from(code);
         start.push_str(indexed_part(prefix));
-        let mut found = Found::exactly(RowSet::none(self.rows()));
+        let mut found = IndexMatches::exact(RowSet::none(self.rows()));
         let mut matching = 0;
         let flow = self.scan(&self.keyword, &start, &mut |term, info| {
             let value = &term[code_bytes..];
@@ -211,11 +217,15 @@ impl IndexReader {
                 return Ok(ControlFlow::Break(()));
             }
             // What was clipped may go on otherwise.
-            let rows = if clipped { &mut found.rows } else { &mut found.certain };
+            let rows = if clipped {
+                &mut found.candidates
+            } else {
+                &mut found.exact
+            };
             self.collect(&self.keyword, info, rows)?;
             Ok(ControlFlow::Continue(()))
         })?;
-        found.rows.union(&found.certain);
+        found.candidates.union(&found.exact);
         Ok(flow.is_continue().then_some(found))
     }
 

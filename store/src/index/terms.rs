@@ -18,9 +18,9 @@ pub(super) const SEPARATOR: char = '\u{1f}';
 pub(super) const CLIPPED: char = '\u{1e}';
 
 /// The character that a column's terms begin with.
-pub(super) fn column_code(place: usize) -> char {
-    // From `!` on: above the separators. Places are few; beyond the last character nothing would be indexed.
-    u32::try_from(place)
+pub(super) fn column_code(position: usize) -> char {
+    // From `!` on: above the separators. Columns are few; beyond the last character nothing would be indexed.
+    u32::try_from(position)
         .ok()
         .and_then(|n| char::from_u32(0x21 + n))
         .unwrap_or('\u{10ffff}')

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use crate::limits::MAX_TOKEN_BYTES;
 
-/// The text of a raw record, which a search looks at.
+/// The text of a raw record, which a search tests.
 pub(crate) fn record_text(raw: &str) -> Cow<'_, str> {
     let unescaped = if raw.contains('\\') {
         Cow::Owned(unescape(raw))
@@ -42,7 +42,7 @@ pub(crate) fn fold(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.to_lowercase())
 }
 
-/// Resolves the escapes of RFC 8259 section 7; anything else behind a backslash stays as it is.
+/// Resolves the escapes of RFC 8259 section 7; anything else after a backslash stays as it is.
 fn unescape(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -136,7 +136,7 @@ pub(crate) static LETTERS: LazyLock<String> = LazyLock::new(|| {
     class
 });
 
-/// Whether two neighbouring characters are within one word.
+/// Whether two adjacent characters are within one word.
 pub(crate) fn joins(left: char, right: char) -> bool {
     class(left) == Class::Letter && class(right) == Class::Letter
 }

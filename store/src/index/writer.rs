@@ -13,12 +13,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::bundle::{BundleDirectory, pack};
 use super::event_ids::{self, EventIds};
-use super::terms::{SEPARATOR, TermTokenizer, column_code, push_keyword};
-use super::tokenizer::{clip, fold, joins, record_text, visit_terms};
-use super::{
+use super::fields::{
     IndexFields, NESTED_ESCAPES, OWN_COLUMNS, TOKENIZER, UNINDEXED, UNINDEXED_PROSE, index_schema, indexed_columns,
     is_indexed,
 };
+use super::terms::{SEPARATOR, TermTokenizer, column_code, push_keyword};
+use super::tokenizer::{clip, fold, joins, record_text, visit_terms};
 use crate::error::BoxError;
 use crate::limits::{MAX_KEY_WORDS, MAX_ROW_TOKENS};
 
@@ -44,7 +44,7 @@ pub(crate) struct IndexWriter {
     /// Where the segment is written. The index's own view of it would strip the footer from every file.
     directory: RamDirectory,
     fields: IndexFields,
-    /// The code of each normalized field, by its place in [`FieldId::ALL`].
+    /// The code of each normalized field, by its position in [`FieldId::ALL`].
     codes: Vec<Option<char>>,
     keys: KeyWords,
     ids: EventIds,
@@ -73,8 +73,8 @@ impl IndexWriter {
             .single_segment_index_writer(directory.clone(), heap_bytes)?;
         let mut codes = vec![None; FieldId::ALL.len()];
         let indexed = FieldId::ALL.iter().filter(|id| is_indexed(**id));
-        for (place, &id) in indexed.enumerate() {
-            codes[id as usize] = Some(column_code(OWN_COLUMNS.len() + place));
+        for (position, &id) in indexed.enumerate() {
+            codes[id as usize] = Some(column_code(OWN_COLUMNS.len() + position));
         }
         Ok(Self {
             writer,
@@ -178,7 +178,7 @@ impl IndexWriter {
     }
 }
 
-/// The bytes of a file of the segment, with the footer that tantivy puts behind each.
+/// The bytes of a file of the segment, with the footer that tantivy puts after each.
 fn whole_file(directory: &dyn Directory, name: &Path) -> Result<Vec<u8>, BoxError> {
     let handle = directory.get_file_handle(name)?;
     Ok(handle.read_bytes(0..handle.len())?.as_slice().to_vec())
@@ -205,6 +205,10 @@ struct KeyWords {
 
 impl KeyWords {
     /// Calls `push` with the terms of a folded record, without those of its keys.
+    ///
+    /// This is no scan of JSON ([`casebook_event::json`]): the text has its escapes resolved already, so that a quote within a
+    /// string looks like its end. What is between any two quotes and before a colon is taken for a key. Where that is wrong, a
+    /// word is listed as one of the keys, and a search for it narrows less.
     fn visit_record(&mut self, text: &str, push: &mut dyn FnMut(&str)) {
         let bytes = text.as_bytes();
         let quote = |from: usize| bytes[from..].iter().position(|&byte| byte == b'"').map(|at| from + at);

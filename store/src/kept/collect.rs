@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use casebook_event::{EventId, Position, Signal, Timestamp};
 
 /// What a match is ordered by. Rules that matched the same event have it in common.
-type Place = (Timestamp, EventId, Position);
+type EventKey = (Timestamp, EventId, Position);
 
 /// The first matches, at most so many, and up to when they are all that there are.
 pub(super) struct FirstSignals {
     max_rows: usize,
     rows: usize,
-    places: BTreeMap<Place, Vec<Signal>>,
+    by_event: BTreeMap<EventKey, Vec<Signal>>,
     complete_to: Option<Timestamp>,
 }
 
@@ -20,7 +20,7 @@ impl FirstSignals {
         Self {
             max_rows,
             rows: 0,
-            places: BTreeMap::new(),
+            by_event: BTreeMap::new(),
             complete_to: None,
         }
     }
@@ -36,8 +36,8 @@ impl FirstSignals {
             return;
         }
         let event = &signal.event;
-        let place = (event.time, event.event_id, event.position.clone());
-        let known = self.places.entry(place).or_default();
+        let key = (event.time, event.event_id, event.position.clone());
+        let known = self.by_event.entry(key).or_default();
         if known.contains(&signal) {
             return;
         }
@@ -45,11 +45,11 @@ impl FirstSignals {
         self.rows += 1;
         // Times are left out whole: whoever goes on at that time misses nothing.
         while self.rows > self.max_rows
-            && let Some(((time, ..), _)) = self.places.last_key_value()
+            && let Some(((time, ..), _)) = self.by_event.last_key_value()
         {
             let time = *time;
             self.complete_to = Some(time);
-            while let Some(last) = self.places.last_entry().filter(|last| last.key().0 == time) {
+            while let Some(last) = self.by_event.last_entry().filter(|last| last.key().0 == time) {
                 self.rows -= last.remove().len();
             }
         }
@@ -58,15 +58,15 @@ impl FirstSignals {
     /// The matches in order, and the first time of which some may be missing.
     pub fn finish(self) -> (Vec<Signal>, Option<Timestamp>) {
         let mut signals = Vec::with_capacity(self.rows);
-        for mut place in self.places.into_values() {
-            place.sort_by(|a, b| {
+        for mut of_event in self.by_event.into_values() {
+            of_event.sort_by(|a, b| {
                 let key = |signal: &Signal| (signal.rule_id.clone(), signal.matched_rule_id.clone(), signal.key());
                 key(a)
                     .cmp(&key(b))
                     .then_with(|| (&a.group, &a.value, &a.entity).cmp(&(&b.group, &b.value, &b.entity)))
                     .then_with(|| a.rule_version.cmp(&b.rule_version))
             });
-            signals.append(&mut place);
+            signals.append(&mut of_event);
         }
         (signals, self.complete_to)
     }

@@ -17,11 +17,12 @@ use fail::fail_point;
 use super::encode::{self, SignalRow, note};
 use super::order::sorted;
 use crate::commit::app_id;
+use crate::data_file::{DataFileWriter, date_text, file_name, put_file};
 use crate::limits::{MAX_KEPT_FILE_BYTES, MAX_KEPT_FILE_ROWS};
 use crate::schema::TableSchema;
-use crate::table::{Add, DataFileWriter, Proposal, Snapshot, StatsBuilder, Txn, file_name};
-use crate::write::{date_text, put_file};
-use crate::{CommitError, Store, StoreError, TableName};
+use crate::table::{Add, Proposal, Snapshot, StatsBuilder, Txn};
+use crate::tables::Tables;
+use crate::{CommitError, StoreError, TableName};
 
 /// What one correlate worker has to keep.
 #[derive(Debug)]
@@ -46,107 +47,106 @@ pub struct KeptCommitted {
 }
 
 /// How far the table has each partition, by the group's own offsets in it.
-type Standing = BTreeMap<Partition, Option<i64>>;
+type CommittedOffsets = BTreeMap<Partition, Option<i64>>;
 
 /// The batches of new data files, by date.
 type Batches = Vec<(String, RecordBatch)>;
 
-impl Store {
-    /// Keeps matches, windows and bindings: they are in their tables when this returns. Rows at offsets that a table has
-    /// already came with an earlier attempt, and are left out; windows of a repair have the offset `i64::MAX` and are always
-    /// written. A table that there is nothing new for gets no commit.
-    ///
-    /// Whoever writes is not fenced: rows that a worker writes which was overtaken are equal to those of the one that overtook
-    /// it, and equal rows count once.
-    ///
-    /// # Errors
-    /// A table cannot be read or written. What was written before stays, and is left out by the next attempt.
-    pub async fn commit_kept(&self, commit: KeptCommit<'_>) -> Result<KeptCommitted, CommitError> {
-        let mut done = KeptCommitted::default();
-        if self.commit_kept_table(TableName::Bindings, &commit, &mut done).await? {
-            fail_point!("store.bindings-committed");
-        }
-        if self.commit_kept_table(TableName::Signals, &commit, &mut done).await? {
-            fail_point!("store.signals-committed");
-        }
-        Ok(done)
+/// Keeps matches, windows and bindings: they are in their tables when this returns. Rows at offsets that a table has
+/// already came with an earlier attempt, and are left out; windows of a repair have the offset `i64::MAX` and are always
+/// written. A table that there is nothing new for gets no commit.
+///
+/// Whoever writes is not fenced: rows that a fenced worker writes are equal to those of the one that took over, and equal rows count once.
+///
+/// # Errors
+/// A table cannot be read or written. What was written before stays, and is left out by the next attempt.
+pub(crate) async fn commit_kept(tables: &Tables, commit: KeptCommit<'_>) -> Result<KeptCommitted, CommitError> {
+    let mut done = KeptCommitted::default();
+    if commit_kept_table(tables, TableName::Bindings, &commit, &mut done).await? {
+        fail_point!("store.bindings-committed");
     }
-
-    /// Puts what a table does not have yet into it; `false` where that is nothing.
-    async fn commit_kept_table(
-        &self,
-        name: TableName,
-        commit: &KeptCommit<'_>,
-        done: &mut KeptCommitted,
-    ) -> Result<bool, CommitError> {
-        let table = self.table(name);
-        loop {
-            let snapshot = table.snapshot().await?;
-            let standing = standing(&snapshot, commit);
-            let batches = match name {
-                TableName::Bindings => binding_batches(commit, &standing)?,
-                _ => signal_batches(commit, &standing)?,
-            };
-            if batches.is_empty() {
-                return Ok(false);
-            }
-            let (adds, rows) = self.write_kept(name, batches, commit.now).await?;
-            let written: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
-            let stored_bytes: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
-            let proposal = Proposal {
-                adds,
-                removes: Vec::new(),
-                txns: txns_forward(commit, &standing),
-                domains: Vec::new(),
-                now: commit.now,
-            };
-            let begun = Instant::now();
-            let landed = table
-                .commit(proposal, &|snapshot| unmoved(snapshot, commit, &standing))
-                .await;
-            done.log_time += begun.elapsed();
-            match landed {
-                Ok(_) => {
-                    done.rows += rows;
-                    done.stored_bytes += stored_bytes;
-                    return Ok(true);
-                }
-                // Another worker has moved on meanwhile: what remains to be written is decided anew.
-                Err(CommitError::Fenced { .. }) => self.discard(table, &written).await,
-                Err(error) => return Err(error),
-            }
-        }
+    if commit_kept_table(tables, TableName::Signals, &commit, &mut done).await? {
+        fail_point!("store.signals-committed");
     }
+    Ok(done)
+}
 
-    /// Writes one data file for each batch; returns them, and how many rows they have.
-    async fn write_kept(
-        &self,
-        name: TableName,
-        batches: Batches,
-        now: Timestamp,
-    ) -> Result<(Vec<Add>, u64), StoreError> {
-        let (mut adds, mut rows) = (Vec::new(), 0);
-        for (date, batch) in batches {
-            let config = self.config.clone();
-            let encode = move || {
-                let batch = sorted(name, &batch)?;
-                let mut stats = StatsBuilder::new(TableSchema::of(name).time);
-                note(name, &batch, &mut stats);
-                let mut writer = DataFileWriter::new(name, &config, batch.num_rows())?;
-                writer.write(&batch)?;
-                Ok::<_, StoreError>((writer.finish()?, stats))
-            };
-            let encoded = tokio::task::spawn_blocking(encode).await;
-            let (encoded, stats) = encoded.map_err(|_| StoreError::Cancelled)??;
-            rows += encoded.rows as u64;
-            let path = file_name(TableSchema::of(name).partition, &date);
-            adds.push(put_file(&self.location.files, name, &path, &date, encoded, stats, now).await?);
+/// Puts what a table does not have yet into it; `false` where that is nothing.
+async fn commit_kept_table(
+    tables: &Tables,
+    name: TableName,
+    commit: &KeptCommit<'_>,
+    done: &mut KeptCommitted,
+) -> Result<bool, CommitError> {
+    let table = tables.table(name);
+    loop {
+        let snapshot = table.snapshot().await?;
+        let committed = committed_offsets(&snapshot, commit);
+        // Whoever holds it while the entry lands makes the commit copy the table's maps.
+        drop(snapshot);
+        let batches = match name {
+            TableName::Bindings => binding_batches(commit, &committed)?,
+            _ => signal_batches(commit, &committed)?,
+        };
+        if batches.is_empty() {
+            return Ok(false);
         }
-        Ok((adds, rows))
+        let (adds, rows) = write_kept(tables, name, batches, commit.now).await?;
+        let written: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
+        let stored_bytes: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
+        let proposal = Proposal {
+            adds,
+            removes: Vec::new(),
+            txns: txns_forward(commit, &committed),
+            domains: Vec::new(),
+            now: commit.now,
+        };
+        let begun = Instant::now();
+        let landed = table
+            .commit(proposal, &|snapshot| unmoved(snapshot, commit, &committed))
+            .await;
+        done.log_time += begun.elapsed();
+        match landed {
+            Ok(_) => {
+                done.rows += rows;
+                done.stored_bytes += stored_bytes;
+                return Ok(true);
+            }
+            // Another worker has moved on meanwhile: what remains to be written is decided anew.
+            Err(CommitError::Fenced { .. }) => tables.discard(name, &written).await,
+            Err(error) => return Err(error),
+        }
     }
 }
 
-fn standing(snapshot: &Snapshot, commit: &KeptCommit<'_>) -> Standing {
+/// Writes one data file for each batch; returns them, and how many rows they have.
+async fn write_kept(
+    tables: &Tables,
+    name: TableName,
+    batches: Batches,
+    now: Timestamp,
+) -> Result<(Vec<Add>, u64), StoreError> {
+    let (mut adds, mut rows) = (Vec::new(), 0);
+    for (date, batch) in batches {
+        let config = tables.config.clone();
+        let encode = move || {
+            let batch = sorted(name, &batch)?;
+            let mut stats = StatsBuilder::new(TableSchema::of(name).time);
+            note(name, &batch, &mut stats);
+            let mut writer = DataFileWriter::new(name, &config, batch.num_rows())?;
+            writer.write(&batch)?;
+            Ok::<_, StoreError>((writer.finish()?, stats))
+        };
+        let encoded = tokio::task::spawn_blocking(encode).await;
+        let (encoded, stats) = encoded.map_err(|_| StoreError::Cancelled)??;
+        rows += encoded.rows as u64;
+        let path = file_name(TableSchema::of(name).partition, &date);
+        adds.push(put_file(&tables.location.files, name, &path, &date, encoded, stats, now).await?);
+    }
+    Ok((adds, rows))
+}
+
+fn committed_offsets(snapshot: &Snapshot, commit: &KeptCommit<'_>) -> CommittedOffsets {
     let partitions = commit.parts.iter().map(|(partition, ..)| partition);
     partitions
         .map(|partition| (partition.clone(), snapshot.txn(&app_id(commit.group, partition))))
@@ -154,8 +154,8 @@ fn standing(snapshot: &Snapshot, commit: &KeptCommit<'_>) -> Standing {
 }
 
 /// Refuses a table in which a partition has been moved since.
-fn unmoved(snapshot: &Snapshot, commit: &KeptCommit<'_>, before: &Standing) -> Result<(), CommitError> {
-    let found = standing(snapshot, commit);
+fn unmoved(snapshot: &Snapshot, commit: &KeptCommit<'_>, before: &CommittedOffsets) -> Result<(), CommitError> {
+    let found = committed_offsets(snapshot, commit);
     let moved = found
         .iter()
         .find(|(partition, next)| before.get(*partition) != Some(*next));
@@ -170,11 +170,11 @@ fn unmoved(snapshot: &Snapshot, commit: &KeptCommit<'_>, before: &Standing) -> R
 }
 
 /// The actions that move every partition to its end, and none backwards.
-fn txns_forward(commit: &KeptCommit<'_>, standing: &Standing) -> Vec<Txn> {
+fn txns_forward(commit: &KeptCommit<'_>, committed: &CommittedOffsets) -> Vec<Txn> {
     let last_updated = Some(commit.now.as_nanos().div_euclid(1_000_000));
     let mut ends: BTreeMap<&Partition, i64> = BTreeMap::new();
     for (partition, _, next) in &commit.parts {
-        let stands = standing.get(partition).copied().flatten().unwrap_or(*next);
+        let stands = committed.get(partition).copied().flatten().unwrap_or(*next);
         let end = ends.entry(partition).or_insert(stands);
         *end = (*end).max(*next);
     }
@@ -188,14 +188,14 @@ fn txns_forward(commit: &KeptCommit<'_>, standing: &Standing) -> Vec<Txn> {
 }
 
 /// The rows of a part that are at offsets which the table does not have.
-fn new_rows<T>(rows: &[(i64, T)], standing: Option<i64>) -> impl Iterator<Item = &T> {
-    let is_new = move |(offset, _): &&(i64, T)| standing.is_none_or(|next| *offset >= next);
+fn new_rows<T>(rows: &[(i64, T)], committed: Option<i64>) -> impl Iterator<Item = &T> {
+    let is_new = move |(offset, _): &&(i64, T)| committed.is_none_or(|next| *offset >= next);
     rows.iter().filter(is_new).map(|(_, row)| row)
 }
 
-fn signal_batches(commit: &KeptCommit<'_>, standing: &Standing) -> Result<Batches, StoreError> {
+fn signal_batches(commit: &KeptCommit<'_>, committed: &CommittedOffsets) -> Result<Batches, StoreError> {
     let rows = commit.parts.iter().flat_map(|(partition, kept, _)| {
-        let next = standing.get(partition).copied().flatten();
+        let next = committed.get(partition).copied().flatten();
         let matches = new_rows(&kept.signals, next).map(SignalRow::Match);
         matches.chain(new_rows(&kept.windows, next).map(SignalRow::Window))
     });
@@ -205,9 +205,9 @@ fn signal_batches(commit: &KeptCommit<'_>, standing: &Standing) -> Result<Batche
         .collect()
 }
 
-fn binding_batches(commit: &KeptCommit<'_>, standing: &Standing) -> Result<Batches, StoreError> {
+fn binding_batches(commit: &KeptCommit<'_>, committed: &CommittedOffsets) -> Result<Batches, StoreError> {
     let rows = commit.parts.iter().flat_map(|(partition, kept, _)| {
-        let next = standing.get(partition).copied().flatten();
+        let next = committed.get(partition).copied().flatten();
         new_rows(&kept.bindings, next)
     });
     let bytes = |binding: &&Binding| binding.from.value.len() + binding.to.value.len();

@@ -11,8 +11,8 @@ use arrow::datatypes::Int64Type;
 use casebook_event::{Binding, DecidedWindow, Signal, Timestamp};
 
 use super::identifiers::{IdentifierBuilder, key, word};
-use super::key_column;
-use crate::record_batch::{batch, micros};
+use super::key::key_column;
+use crate::data_file::{batch, micros};
 use crate::table::StatsBuilder;
 use crate::{StoreError, TableName};
 

@@ -1,4 +1,4 @@
-//! The rows of some keys in one file: the file's end, at most its bloom filters, and the pages that may have them are read.
+//! The rows of some keys in one file: the file's footer, at most its bloom filters, and the pages that may have them are read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,16 +13,15 @@ use futures::stream::{self, Stream};
 use futures::{StreamExt as _, TryStreamExt as _};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter, RowSelection, RowSelector};
-use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::file_ends::Chunk;
-use crate::scan::{Batches, OpenFile, RowReader};
+use crate::data_file::{Batches, OpenFile, RowReader, bloom_filter, column_of};
 use crate::table::DataFile;
-use crate::{Store, StoreError, TableName};
+use crate::tables::Tables;
+use crate::{StoreError, TableName};
 
 /// Rows of a batch that is read.
 const BATCH_ROWS: usize = 1024;
@@ -136,43 +135,41 @@ pub(super) struct FileRows {
     pub batches: Batches,
 }
 
-impl Store {
-    /// The files that may have wanted rows, the earliest first, with these rows. Some are opened ahead.
-    pub(super) async fn keyed_files(
-        &self,
-        wanted: Wanted,
-        columns: &'static [&'static str],
-    ) -> Result<impl Stream<Item = Result<FileRows, StoreError>> + Send + Unpin + use<>, StoreError> {
-        let snapshot = self.table(wanted.table).snapshot().await?;
-        let files = snapshot.files.values().map(|file| (file.clone(), wanted.keys_in(file)));
-        let mut files: Vec<(Arc<DataFile>, Keys)> = files.filter(|(_, keys)| !keys.is_empty()).collect();
-        files.sort_by(|(a, _), (b, _)| (a.stats.min_time, &a.path).cmp(&(b.stats.min_time, &b.path)));
-        let wanted = Arc::new(wanted);
-        let (store, at_once) = (self.clone(), self.config.search_files.max(1));
-        let opened = stream::iter(files).map(move |(file, keys)| {
-            let (store, wanted) = (store.clone(), wanted.clone());
-            async move {
-                let batches = open(&store, &wanted, &file, &keys, columns).await?;
-                Ok(batches.map(|batches| FileRows { file, batches }))
-            }
-        });
-        Ok(opened
-            .buffered(at_once)
-            .try_filter_map(|found| std::future::ready(Ok(found)))
-            .boxed())
-    }
+/// The files that may have wanted rows, the earliest first, with these rows. Some are opened ahead.
+pub(super) async fn keyed_files(
+    tables: &Arc<Tables>,
+    wanted: Wanted,
+    columns: &'static [&'static str],
+) -> Result<impl Stream<Item = Result<FileRows, StoreError>> + Send + Unpin + use<>, StoreError> {
+    let snapshot = tables.table(wanted.table).snapshot().await?;
+    let files = snapshot.files.values().map(|file| (file.clone(), wanted.keys_in(file)));
+    let mut files: Vec<(Arc<DataFile>, Keys)> = files.filter(|(_, keys)| !keys.is_empty()).collect();
+    files.sort_by(|(a, _), (b, _)| (a.stats.min_time, &a.path).cmp(&(b.stats.min_time, &b.path)));
+    let wanted = Arc::new(wanted);
+    let (tables, at_once) = (tables.clone(), tables.config.search_files.max(1));
+    let opened = stream::iter(files).map(move |(file, keys)| {
+        let (tables, wanted) = (tables.clone(), wanted.clone());
+        async move {
+            let batches = open(&tables, &wanted, &file, &keys, columns).await?;
+            Ok(batches.map(|batches| FileRows { file, batches }))
+        }
+    });
+    Ok(opened
+        .buffered(at_once)
+        .try_filter_map(|found| std::future::ready(Ok(found)))
+        .boxed())
 }
 
 /// Begins to read the wanted rows of a file; `None` where it certainly has none.
 async fn open(
-    store: &Store,
+    tables: &Tables,
     wanted: &Arc<Wanted>,
     file: &DataFile,
     keys: &[i64],
     columns: &[&str],
 ) -> Result<Option<Batches>, StoreError> {
     let bytes_read = wanted.bytes_read.clone();
-    let opened = OpenFile::open_kept(store, wanted.table, file, bytes_read).await?;
+    let opened = OpenFile::open_cached(tables.files(), &tables.footers, wanted.table, file, bytes_read).await?;
     let mut reader = opened.into_builder();
     let metadata = reader.builder.metadata().clone();
     let (mut groups, mut selectors): (Vec<usize>, Vec<RowSelector>) = (Vec::new(), Vec::new());
@@ -185,7 +182,7 @@ async fn open(
             let mut keys = group_keys(&metadata, group, column, keys).to_vec();
             if !keys.is_empty()
                 && keys.len() <= MAX_BLOOM_KEYS
-                && let Some(filter) = bloom_filter(store, &mut reader, (group, column)).await?
+                && let Some(filter) = bloom_filter(&tables.footers, &mut reader, (group, column)).await?
             {
                 keys.retain(|key| filter.check(key));
             }
@@ -225,51 +222,6 @@ async fn open(
     Ok(Some(stream.map_err(move |error| failed(error)).boxed()))
 }
 
-/// The bloom filter of a column of a row group, if it has one.
-async fn bloom_filter(store: &Store, reader: &mut RowReader, chunk: Chunk) -> Result<Option<Arc<Sbbf>>, StoreError> {
-    if let Some(known) = store.kept_ends.filter(&reader.path, chunk) {
-        return Ok(Some(known));
-    }
-    let (group, column) = chunk;
-    let found = reader.builder.get_row_group_column_bloom_filter(group, column).await;
-    let Some(filter) = found.map_err(|error| (reader.failed)(error))?.map(Arc::new) else {
-        return Ok(None);
-    };
-    let column = reader.builder.metadata().row_group(group).column(column);
-    let bytes = usize::try_from(column.bloom_filter_length().unwrap_or(0)).unwrap_or(0);
-    store.kept_ends.put_filter(&reader.path, chunk, &filter, bytes);
-    Ok(Some(filter))
-}
-
-/// Whether a row of a file may have one of the texts in a column, by its bloom filters.
-pub(crate) async fn may_have_text(
-    store: &Store,
-    table: TableName,
-    file: &DataFile,
-    name: &str,
-    texts: &[&str],
-) -> Result<bool, StoreError> {
-    let mut reader = OpenFile::open_kept(store, table, file, Arc::default())
-        .await?
-        .into_builder();
-    let metadata = reader.builder.metadata().clone();
-    let Some(column) = column_of(&metadata, name) else {
-        return Ok(true);
-    };
-    for group in 0..metadata.num_row_groups() {
-        match bloom_filter(store, &mut reader, (group, column)).await? {
-            Some(filter) if !texts.iter().any(|text| filter.check(*text)) => {}
-            _ => return Ok(true),
-        }
-    }
-    Ok(false)
-}
-
-fn column_of(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
-    let columns = metadata.file_metadata().schema_descr().columns();
-    columns.iter().position(|column| column.name() == name)
-}
-
 /// The keys, which are in order, that may be in a row group, by its bounds.
 fn group_keys<'a>(metadata: &ParquetMetaData, group: usize, column: usize, keys: &'a [i64]) -> &'a [i64] {
     let Some(Statistics::Int64(bounds)) = metadata.row_group(group).column(column).statistics() else {
@@ -288,16 +240,18 @@ fn page_rows(metadata: &ParquetMetaData, group: usize, column: usize, keys: &[i6
     let total = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
     let all = || RowSelection::from(vec![RowSelector::select(total)]);
     let bounds = metadata.column_index().and_then(|index| index.get(group)?.get(column));
-    let places = metadata.offset_index().and_then(|index| index.get(group)?.get(column));
-    let (Some(ColumnIndexMetaData::INT64(bounds)), Some(places)) = (bounds, places) else {
+    let offsets = metadata.offset_index().and_then(|index| index.get(group)?.get(column));
+    let (Some(ColumnIndexMetaData::INT64(bounds)), Some(offsets)) = (bounds, offsets) else {
         return all();
     };
     let first_row = |page: usize| {
-        let place = places.page_locations().get(page);
-        place.map_or(total, |place| usize::try_from(place.first_row_index).unwrap_or(total))
+        let location = offsets.page_locations().get(page);
+        location.map_or(total, |location| {
+            usize::try_from(location.first_row_index).unwrap_or(total)
+        })
     };
     let mut selectors = Vec::new();
-    for page in 0..places.page_locations().len() {
+    for page in 0..offsets.page_locations().len() {
         let (Some(min), Some(max)) = (bounds.min_value(page), bounds.max_value(page)) else {
             return all();
         };

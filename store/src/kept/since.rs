@@ -4,7 +4,8 @@
 use casebook_event::Timestamp;
 
 use crate::table::{Snapshot, Txn};
-use crate::{Store, StoreError, TableName};
+use crate::tables::Tables;
+use crate::{StoreError, TableName};
 
 /// The application id under which a table says so. It is no group's: theirs begin otherwise.
 const APP_ID: &str = "casebook-kept-since";
@@ -26,19 +27,17 @@ pub(crate) fn since_txn(snapshot: &Snapshot, date: &str, now: Timestamp) -> Opti
     })
 }
 
-impl Store {
-    /// From when on all that correlation was told is kept, as far as an expiry took anything: the later one of both tables. The
-    /// beginning of time where none did.
-    ///
-    /// # Errors
-    /// A table cannot be read.
-    pub async fn kept_since(&self) -> Result<Timestamp, StoreError> {
-        let mut since = Timestamp::MIN;
-        for &table in TableName::KEPT {
-            let millis = self.table(table).snapshot().await?.txn(APP_ID);
-            let of_table = millis.map(|millis| Timestamp::from_nanos(millis.saturating_mul(NANOS_PER_MILLI)));
-            since = since.max(of_table.unwrap_or(Timestamp::MIN));
-        }
-        Ok(since)
+/// From when on all that was reported to correlation is kept, as far as an expiry took anything: the later one of both tables. The
+/// beginning of time where none did.
+///
+/// # Errors
+/// A table cannot be read.
+pub(crate) async fn kept_since(tables: &Tables) -> Result<Timestamp, StoreError> {
+    let mut since = Timestamp::MIN;
+    for &table in TableName::KEPT {
+        let millis = tables.table(table).snapshot().await?.txn(APP_ID);
+        let of_table = millis.map(|millis| Timestamp::from_nanos(millis.saturating_mul(NANOS_PER_MILLI)));
+        since = since.max(of_table.unwrap_or(Timestamp::MIN));
     }
+    Ok(since)
 }

@@ -1,11 +1,13 @@
 //! A query, parsed and resolved.
 
-use casebook_event::{FieldId, Timestamp, ip_address};
+use casebook_event::{Timestamp, ip_address};
 use ipnet::IpNet;
 use regex::Regex;
 
+use super::phrase::holds_phrase;
 use super::range::Range;
 use super::wildcard::Wildcard;
+use crate::data_file::Column;
 
 /// A query.
 #[derive(Debug, Clone)]
@@ -35,43 +37,6 @@ pub(crate) enum TextTest {
     Wildcard(Wildcard),
     /// It holds what this expression finds.
     Regex(Regex),
-}
-
-/// A column that a query can ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Column {
-    /// A normalized field.
-    Field(FieldId),
-    /// The source's name.
-    Source,
-    /// The event's identity.
-    EventId,
-    /// The Kafka topic.
-    Topic,
-    /// The Kafka partition.
-    Partition,
-    /// The Kafka offset.
-    Offset,
-}
-
-impl Column {
-    /// The column of those of its values that a client only claims. Where a name stands for several columns (`ip`), they do not
-    /// count: who looks for an address looks for who had it.
-    pub fn claims(self) -> Option<Self> {
-        (self == Self::Field(FieldId::RelatedIps)).then_some(Self::Field(FieldId::ClaimedIps))
-    }
-
-    /// Its name in the events table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Field(id) => id.info().column,
-            Self::Source => "source",
-            Self::EventId => "event_id",
-            Self::Topic => "kafka_topic",
-            Self::Partition => "kafka_partition",
-            Self::Offset => "kafka_offset",
-        }
-    }
 }
 
 /// What a query's field name stands for.
@@ -110,7 +75,7 @@ impl ValueTest {
         match self {
             Self::Exists => true,
             Self::Equals(wanted) => value == wanted,
-            Self::Phrase(phrase) => super::matches::holds_phrase(value, phrase),
+            Self::Phrase(phrase) => holds_phrase(value, phrase),
             Self::Wildcard(wildcard) => wildcard.is_whole(value),
             Self::Regex(regex) => regex.is_match(value),
             Self::Range(range) => range.holds(value),

@@ -1,55 +1,58 @@
-//! Asking a file's index which rows may match a query. The rows found hold every match; those of
-//! them that certainly match are said, and the others are looked at.
+//! Asking a file's index which rows may match a query: the candidates hold every match. Which of them are exact is said too; the
+//! others are rechecked on the row itself.
 
 use std::io;
 
-use super::RowSet;
-use super::ast::{Column, Query, Target, TextTest, ValueTest};
+use super::ast::{Query, Target, TextTest, ValueTest};
 use super::wildcard::{Piece, Wildcard};
+use crate::data_file::Column;
 use crate::index::tokenizer::{
     TextTerm, UUID_BYTES, clip, is_letter, may_be_clipped, may_be_in_uuid, visit_terms, words,
 };
-use crate::index::{Found, IndexReader, NESTED_ESCAPES, is_in_text, is_indexed};
+use crate::index::{IndexMatches, IndexReader, NESTED_ESCAPES, is_in_text, is_indexed};
+use crate::row_set::RowSet;
 
 /// The rows of a file that may match.
 ///
 /// # Errors
 /// The index is broken.
-pub(crate) fn candidates(query: &Query, index: &IndexReader) -> io::Result<Found> {
+pub(crate) fn candidates(query: &Query, index: &IndexReader) -> io::Result<IndexMatches> {
     let every = || RowSet::all(index.rows());
     Ok(match query {
-        Query::All => Found::exactly(every()),
-        Query::Time(_, _) => Found::perhaps(every()),
+        Query::All => IndexMatches::exact(every()),
+        Query::Time(_, _) => IndexMatches::recheck(every()),
         Query::And(parts) => {
-            let mut all = Found::exactly(every());
+            let mut all = IndexMatches::exact(every());
             for part in parts {
                 let found = candidates(part, index)?;
-                all.rows.intersect(&found.rows);
-                all.certain.intersect(&found.certain);
-                if all.rows.is_empty() {
+                all.candidates.intersect(&found.candidates);
+                all.exact.intersect(&found.exact);
+                if all.candidates.is_empty() {
                     break;
                 }
             }
             all
         }
         Query::Or(parts) => {
-            let mut any = Found::exactly(RowSet::none(index.rows()));
+            let mut any = IndexMatches::exact(RowSet::none(index.rows()));
             for part in parts {
                 let found = candidates(part, index)?;
-                any.rows.union(&found.rows);
-                any.certain.union(&found.certain);
+                any.candidates.union(&found.candidates);
+                any.exact.union(&found.exact);
             }
             any
         }
         Query::Not(part) => {
             let found = candidates(part, index)?;
-            Found {
-                rows: found.certain.complement(),
-                certain: found.rows.complement(),
+            IndexMatches {
+                candidates: found.exact.complement(),
+                exact: found.candidates.complement(),
             }
         }
-        Query::Text(test) => Found::perhaps(text_rows(test, index)?.unwrap_or_else(every)),
-        Query::Field(target, test) => field_rows(target, test, index)?.unwrap_or_else(|| Found::perhaps(every())),
+        Query::Text(test) => IndexMatches::recheck(text_rows(test, index)?.unwrap_or_else(every)),
+        Query::Field(target, test) => {
+            field_rows(target, test, index)?.unwrap_or_else(|| IndexMatches::recheck(every()))
+        }
     })
 }
 
@@ -151,11 +154,11 @@ fn part_rows(part: &str, index: &IndexReader) -> io::Result<Option<RowSet>> {
     index.text_scan("", &|held| held.contains(part) || may_be_clipped(held))
 }
 
-fn field_rows(target: &Target, test: &ValueTest, index: &IndexReader) -> io::Result<Option<Found>> {
+fn field_rows(target: &Target, test: &ValueTest, index: &IndexReader) -> io::Result<Option<IndexMatches>> {
     match target {
-        Target::Native(_) => Ok(native_rows(test, index)?.map(Found::perhaps)),
+        Target::Native(_) => Ok(native_rows(test, index)?.map(IndexMatches::recheck)),
         Target::First(columns) | Target::Any(columns) => {
-            let mut any: Option<Found> = None;
+            let mut any: Option<IndexMatches> = None;
             for &column in columns {
                 let Some(found) = column_rows(column, test, index)? else {
                     return Ok(None);
@@ -163,10 +166,10 @@ fn field_rows(target: &Target, test: &ValueTest, index: &IndexReader) -> io::Res
                 match any.as_mut() {
                     None => any = Some(found),
                     Some(any) => {
-                        any.rows.union(&found.rows);
+                        any.candidates.union(&found.candidates);
                         // Of the first column that is set, a later one's value does not count; nor does a claim.
                         if matches!(target, Target::Any(_)) && column.claims().is_none() {
-                            any.certain.union(&found.certain);
+                            any.exact.union(&found.exact);
                         }
                     }
                 }
@@ -176,7 +179,7 @@ fn field_rows(target: &Target, test: &ValueTest, index: &IndexReader) -> io::Res
     }
 }
 
-fn column_rows(column: Column, test: &ValueTest, index: &IndexReader) -> io::Result<Option<Found>> {
+fn column_rows(column: Column, test: &ValueTest, index: &IndexReader) -> io::Result<Option<IndexMatches>> {
     let name = match column {
         Column::Field(id) if is_indexed(id) => id.info().column,
         Column::Field(id) => {
@@ -185,14 +188,14 @@ fn column_rows(column: Column, test: &ValueTest, index: &IndexReader) -> io::Res
                 ValueTest::Equals(text) if is_in_text(id) => phrase_rows(text, index)?,
                 _ => None,
             };
-            return Ok(rows.map(Found::perhaps));
+            return Ok(rows.map(IndexMatches::recheck));
         }
         Column::Source => "source",
         Column::EventId => {
             return Ok(match test.prefix() {
                 // Nothing is known of it but that it has an id.
                 "" => None,
-                prefix => Some(Found::perhaps(index.event_ids(prefix)?)),
+                prefix => Some(IndexMatches::recheck(index.event_ids(prefix)?)),
             });
         }
         Column::Topic | Column::Partition | Column::Offset => return Ok(None),

@@ -2,7 +2,8 @@
 
 use casebook_event::{FieldId, FieldRef};
 
-use super::ast::{Column, Target};
+use super::ast::Target;
+use crate::data_file::Column;
 
 /// A short name for fields that queries often name.
 #[derive(Debug, Clone, Copy)]

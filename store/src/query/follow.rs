@@ -3,40 +3,48 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::answer::{SearchAnswer, SearchRequest};
 use super::plan::Plan;
-use super::search::{SearchAnswer, SearchRequest};
-use crate::{Store, StoreError};
+use super::search::search_files;
+use crate::StoreError;
+use crate::tables::Tables;
 
-/// A search that goes on. Each look gives the events that were committed since the one before, the oldest first.
+/// A search that goes on. Each poll gives the events that were committed since the one before, the oldest first.
 #[derive(Debug)]
 pub struct Follow {
+    tables: Arc<Tables>,
     request: SearchRequest,
     plan: Arc<Plan>,
-    /// The files that were there at the last look.
+    /// The files that were there at the last poll.
     seen: BTreeSet<String>,
 }
 
 impl Follow {
-    /// Begins behind what the table holds now. The limit of `request` is that of one look.
+    /// Begins after what the table holds now. The limit of `request` is that of one poll.
     ///
     /// # Errors
     /// The query is not understood, or the table cannot be read.
-    pub async fn begin(store: &Store, request: SearchRequest) -> Result<Self, StoreError> {
+    pub(crate) async fn begin(tables: Arc<Tables>, request: SearchRequest) -> Result<Self, StoreError> {
         let request = SearchRequest {
             newest_first: false,
             ..request
         };
         let plan = Arc::new(Plan::new(&request)?);
-        let seen = store.events.snapshot().await?.files.keys().cloned().collect();
-        Ok(Self { request, plan, seen })
+        let seen = tables.events.snapshot().await?.files.keys().cloned().collect();
+        Ok(Self {
+            tables,
+            request,
+            plan,
+            seen,
+        })
     }
 
-    /// The events that have come since the last look.
+    /// The events that have come since the last poll.
     ///
     /// # Errors
-    /// As [`Store::search`].
-    pub async fn look(&mut self, store: &Store) -> Result<SearchAnswer, StoreError> {
-        let snapshot = store.events.snapshot().await?;
+    /// As `Store::search`.
+    pub async fn poll(&mut self) -> Result<SearchAnswer, StoreError> {
+        let snapshot = self.tables.events.snapshot().await?;
         let new = snapshot
             .files
             .values()
@@ -45,9 +53,14 @@ impl Follow {
         let answer = match files.is_empty() {
             true => return Ok(SearchAnswer::default()),
             false => {
-                store
-                    .search_files(&self.request, self.plan.clone(), files, Default::default())
-                    .await?
+                search_files(
+                    &self.tables,
+                    &self.request,
+                    self.plan.clone(),
+                    files,
+                    Default::default(),
+                )
+                .await?
             }
         };
         self.seen = snapshot.files.keys().cloned().collect();

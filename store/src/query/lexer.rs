@@ -1,4 +1,4 @@
-//! A query's text, cut into tokens with their places.
+//! A query's text, cut into tokens with their offsets.
 
 use super::wildcard::Piece;
 use crate::QueryError;
@@ -57,7 +57,7 @@ pub(super) type Spanned = (usize, Token);
 /// Cuts a query into tokens.
 ///
 /// # Errors
-/// A quotation mark, slash or bracket without its partner, or an escape with nothing behind it.
+/// A quotation mark, slash or bracket without its partner, or an escape with nothing after it.
 pub(super) fn tokens(text: &str) -> Result<Vec<Spanned>, QueryError> {
     let mut lexer = Lexer {
         text,
@@ -99,7 +99,7 @@ impl<'a> Lexer<'a> {
             match c {
                 _ if c.is_whitespace() => {
                     if self.after_field() {
-                        return Err(QueryError::new(start, "a value is expected right behind the colon"));
+                        return Err(QueryError::new(start, "a value is expected right after the colon"));
                     }
                     self.at += c.len_utf8();
                 }
@@ -230,7 +230,7 @@ impl<'a> Lexer<'a> {
             value
         };
         if value.is_empty() {
-            return Err(QueryError::new(self.at, "a value is expected behind the comparison"));
+            return Err(QueryError::new(self.at, "a value is expected after the comparison"));
         }
         self.push(start, Token::Compare { less, inclusive, value });
         Ok(())
@@ -269,7 +269,7 @@ impl<'a> Lexer<'a> {
                         self.at = start + n + 1;
                         self.push(start, Token::Field(word.text));
                         if self.rest().is_empty() {
-                            return Err(QueryError::new(self.at, "a value is expected behind the colon"));
+                            return Err(QueryError::new(self.at, "a value is expected after the colon"));
                         }
                         return Ok(());
                     }
@@ -308,7 +308,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Whether a name before a colon names a field. A known one always does. Of the others, `system:serviceaccount:x`,
-    /// `fe80::1`, `12:30` and `https://x` are words: a second colon, a slash behind it, or no letter in the name say so.
+    /// `fe80::1`, `12:30` and `https://x` are words: a second colon, a slash after it, or no letter in the name say so.
     fn is_field(&self, name: &str, rest: &str) -> bool {
         use super::field::{Named, resolve};
         if !matches!(resolve(name), Named::Unknown) {

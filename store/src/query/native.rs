@@ -5,7 +5,7 @@ use casebook_event::{Value, ValueRef};
 /// Fields that carry a whole record as text: docker's json-file, journald and common shippers.
 const ENVELOPES: &[&str] = &["log", "message", "MESSAGE"];
 
-/// The record in a raw text: JSON, or JSON behind a prefix (CRI: time, stream and tag). `Null` where there is none.
+/// The record in a raw text: JSON, or JSON after a prefix (CRI: time, stream and tag). `Null` where there is none.
 pub(crate) fn parse(raw: &str) -> Value {
     let Some(start) = raw.find('{') else { return Value::Null };
     serde_json::from_str(&raw[start..]).unwrap_or(Value::Null)

@@ -10,12 +10,13 @@ use compact_str::CompactString;
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
-use super::ast::{Column, Query, Target, TextTest, ValueTest};
+use super::ast::{Query, Target, TextTest, ValueTest};
 use super::field::{Named, resolve};
 use super::lexer::{Spanned, Token, Word, tokens};
 use super::range::{Bound, Range, parse_time};
 use super::wildcard::{Piece, Wildcard};
 use crate::QueryError;
+use crate::data_file::Column;
 use crate::index::is_prose;
 use crate::index::tokenizer::fold;
 use crate::limits::{
@@ -173,7 +174,7 @@ impl<'a> Parser<'a> {
                 let field = (CompactString::from(name.as_str()), meaning);
                 match self.peek() {
                     Some(Token::Open) => self.group(Some(&field)),
-                    Some(Token::Field(_)) | None => Err(self.error("a value is expected behind the colon")),
+                    Some(Token::Field(_)) | None => Err(self.error("a value is expected after the colon")),
                     Some(value) => {
                         let at = self.offset();
                         self.at += 1;
@@ -263,7 +264,7 @@ fn field_query(field: &(CompactString, Option<Meaning>), value: &Token, offset: 
                 .iter()
                 .all(|column| matches!(column, Column::Field(id) if is_prose(*id)));
             let test = value_test(value, prose, offset)?;
-            // An address may be written in more than one way; logs are told in one.
+            // An address may be written in more than one way; logs use one.
             let address = match &test {
                 ValueTest::Equals(text) if text.contains(':') && columns.iter().all(|column| is_address(*column)) => {
                     ip_address(text)
@@ -485,7 +486,7 @@ mod tests {
         check("a) b", 1, "partner");
         check("a AND", 5, "expected");
         check("OR a", 0, "before this operator");
-        check("user: x", 5, "right behind");
+        check("user: x", 5, "right after");
         check("user:", 5, "value");
         check("user:(a b:c)", 8, "within");
         check("status:>", 8, "value");

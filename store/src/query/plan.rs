@@ -1,13 +1,14 @@
-//! A query made ready: which files it leaves out, which columns it looks at.
+//! A query made ready: which files it leaves out, which columns it reads.
 
 use std::collections::BTreeSet;
 
 use casebook_event::{Source, Timestamp};
 
-use super::ast::{Column, Query, Target, ValueTest};
+use super::answer::SearchRequest;
+use super::ast::{Query, Target, ValueTest};
 use super::parser::parse;
-use super::search::SearchRequest;
 use crate::StoreError;
+use crate::data_file::Column;
 use crate::table::DataFile;
 
 /// A query with what was taken out of it to leave files out.
@@ -17,7 +18,7 @@ pub(crate) struct Plan {
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
     pub sources: Vec<Source>,
-    /// Columns that the query looks at.
+    /// Columns that the query reads.
     pub columns: Vec<&'static str>,
 }
 
@@ -76,7 +77,7 @@ impl Plan {
     }
 }
 
-/// The columns of the events table that a query looks at.
+/// The columns of the events table that a query reads.
 fn add_columns(query: &Query, out: &mut BTreeSet<&'static str>) {
     match query {
         Query::All => {}

@@ -5,8 +5,8 @@ use std::cell::OnceCell;
 
 use casebook_event::{Event, Value};
 
-use super::ast::Column;
 use super::native;
+use crate::data_file::Column;
 use crate::index::tokenizer::record_text;
 
 /// An event with what is derived from it, once.

@@ -24,7 +24,7 @@ pub(crate) struct Wildcard {
     pieces: Arc<[Piece]>,
     /// For a whole value.
     whole: Regex,
-    /// For a place in a text, where a wildcard stays within what has no space or quotation mark.
+    /// For a position in a text, where a wildcard stays within what has no space or quotation mark.
     within: Regex,
 }
 

@@ -19,7 +19,7 @@ pub struct SqlLimits {
     /// Rows of its answer.
     pub rows: usize,
     /// Memory, in bytes: half of it for what it sorts, joins and groups, a quarter for its answer; and no more in all, as far as
-    /// the operating system tells (Linux).
+    /// the operating system says so (Linux).
     pub memory_bytes: usize,
     /// Time.
     pub time: Duration,
@@ -46,7 +46,7 @@ impl SqlLimits {
     }
 }
 
-/// How often the memory is looked at: at some gigabytes a second, some ten megabytes are taken in between.
+/// How often the memory is measured: at some gigabytes a second, some ten megabytes are taken in between.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Threads that are left alone when it is dropped, wherever that is: a function that does not end cannot be stopped.
@@ -101,14 +101,14 @@ fn reason(error: tokio::task::JoinError) -> String {
         .to_owned()
 }
 
-/// Waits until the process holds more memory than that; for ever where the operating system does not tell.
+/// Waits until the process holds more memory than that; for ever where the operating system does not say.
 async fn memory_beyond(bytes: u64) {
     while resident_bytes().is_none_or(|held| held <= bytes) {
         sleep(LOOK_EVERY).await;
     }
 }
 
-/// Bytes of memory that the process holds, where the operating system tells (Linux).
+/// Bytes of memory that the process holds, where the operating system says so (Linux).
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,7 @@
-//! SQL over the tables, by DataFusion.
+//! Here is a statement, give me its rows.
+//!
+//! Owns what DataFusion sees of the tables, the functions that the query language adds to SQL, and the bounds of a statement. Never
+//! writes anything.
 
 mod bounded;
 mod functions;
@@ -20,7 +23,8 @@ use crate::limits::{MAX_ANSWER_ROWS, MAX_SQL_BYTES, MAX_SQL_SPILL_BYTES};
 use crate::sql::bounded::{Bounded, MULTIPLIERS};
 use crate::sql::functions::{bind_matches, functions};
 use crate::sql::provider::TableFiles;
-use crate::{Store, StoreError, TableName};
+use crate::tables::Tables;
+use crate::{StoreError, TableName};
 
 pub use guard::{SqlLimits, resident_bytes};
 
@@ -36,95 +40,85 @@ pub struct SqlAnswer {
     pub rows: Vec<Vec<Value>>,
 }
 
-impl Store {
-    /// Answers a statement within the usual limits: see [`Store::sql_within`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn sql(&self, sql: &str, limit: usize) -> Result<SqlAnswer, StoreError> {
-        self.sql_within(sql, SqlLimits::rows(limit)).await
+/// Answers one `SELECT` (or `EXPLAIN`, `SHOW COLUMNS FROM …`) over the tables, as they were
+/// when the question came.
+///
+/// # Errors
+/// [`StoreError::Sql`] where the statement is not understood or would change something, [`StoreError::SqlLimit`] where it
+/// needs more than the limits allow; else a table could not be read.
+pub(crate) async fn sql_within(tables: &Arc<Tables>, sql: &str, limits: SqlLimits) -> Result<SqlAnswer, StoreError> {
+    if sql.len() > MAX_SQL_BYTES {
+        return Err(StoreError::Sql(format!(
+            "{} bytes are more than {MAX_SQL_BYTES}",
+            sql.len()
+        )));
     }
+    let (tables, sql) = (tables.clone(), sql.to_owned());
+    guard::run(limits, async move { answer(&tables, &sql, limits).await }).await
+}
 
-    /// Answers one `SELECT` (or `EXPLAIN`, `SHOW COLUMNS FROM …`) over the tables, as they were
-    /// when the question came.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`] where the statement is not understood or would change something, [`StoreError::SqlLimit`] where it
-    /// needs more than the limits allow; else a table could not be read.
-    pub async fn sql_within(&self, sql: &str, limits: SqlLimits) -> Result<SqlAnswer, StoreError> {
-        if sql.len() > MAX_SQL_BYTES {
-            return Err(StoreError::Sql(format!(
-                "{} bytes are more than {MAX_SQL_BYTES}",
-                sql.len()
-            )));
-        }
-        let (store, sql) = (self.clone(), sql.to_owned());
-        guard::run(limits, async move { store.answer(&sql, limits).await }).await
-    }
-
-    async fn answer(&self, sql: &str, limits: SqlLimits) -> Result<SqlAnswer, StoreError> {
-        let context = self.sql_context(limits).await?;
-        let read_only = SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false);
-        let frame = plan(&context, sql, read_only).await.map_err(|error| failed(&error))?;
-        let columns = frame
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect();
-        let stream = frame
-            .limit(0, Some(limits.rows.min(MAX_ANSWER_ROWS)))
-            .map_err(|error| failed(&error))?
-            .execute_stream();
-        let mut batches = stream.await.map_err(|error| failed(&error))?;
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(|error| failed(&error))?;
-            for row in 0..batch.num_rows() {
-                let row: Vec<Value> = batch.columns().iter().map(|column| value::at(column, row)).collect();
-                bytes += row.iter().map(value::held_bytes).sum::<usize>();
-                if bytes > limits.answer_bytes() {
-                    let message = format!("its answer has more than {} bytes", limits.answer_bytes());
-                    return Err(StoreError::SqlLimit(message));
-                }
-                rows.push(row);
+async fn answer(tables: &Arc<Tables>, sql: &str, limits: SqlLimits) -> Result<SqlAnswer, StoreError> {
+    let context = sql_context(tables, limits).await?;
+    let read_only = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    let frame = plan(&context, sql, read_only).await.map_err(|error| failed(&error))?;
+    let columns = frame
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    let stream = frame
+        .limit(0, Some(limits.rows.min(MAX_ANSWER_ROWS)))
+        .map_err(|error| failed(&error))?
+        .execute_stream();
+    let mut batches = stream.await.map_err(|error| failed(&error))?;
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(|error| failed(&error))?;
+        for row in 0..batch.num_rows() {
+            let row: Vec<Value> = batch.columns().iter().map(|column| value::at(column, row)).collect();
+            bytes += row.iter().map(value::held_bytes).sum::<usize>();
+            if bytes > limits.answer_bytes() {
+                let message = format!("its answer has more than {} bytes", limits.answer_bytes());
+                return Err(StoreError::SqlLimit(message));
             }
+            rows.push(row);
         }
-        Ok(SqlAnswer { columns, rows })
     }
+    Ok(SqlAnswer { columns, rows })
+}
 
-    async fn sql_context(&self, limits: SqlLimits) -> Result<SessionContext, StoreError> {
-        let config = SessionConfig::new()
-            .with_information_schema(true)
-            .set_bool("datafusion.execution.parquet.pushdown_filters", true);
-        let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new()
-            .with_memory_limit(limits.pool_bytes(), 1.0)
-            .with_max_temp_directory_size(MAX_SQL_SPILL_BYTES)
-            .build_arc()
-            .map_err(|error| failed(&error))?;
-        let context = SessionContext::new_with_config_rt(config, runtime);
-        let url = ObjectStoreUrl::parse(FILES_URL).map_err(|error| failed(&error))?;
-        context.register_object_store(url.as_ref(), self.location.files.clone());
-        functions()
-            .into_iter()
-            .for_each(|function| context.register_udf(function));
-        for &(name, reckoning) in MULTIPLIERS {
-            let inner = context.udf(name).map_err(|error| failed(&error))?;
-            let bounded = Bounded::new(inner, reckoning, limits.answer_bytes());
-            context.register_udf(ScalarUDF::new_from_impl(bounded));
-        }
-        for &name in TableName::ALL {
-            let snapshot = self.table(name).snapshot().await?;
-            let table = TableFiles::new(self.clone(), name, url.clone(), snapshot);
-            context
-                .register_table(name.name(), Arc::new(table))
-                .map_err(|error| failed(&error))?;
-        }
-        Ok(context)
+async fn sql_context(tables: &Arc<Tables>, limits: SqlLimits) -> Result<SessionContext, StoreError> {
+    let config = SessionConfig::new()
+        .with_information_schema(true)
+        .set_bool("datafusion.execution.parquet.pushdown_filters", true);
+    let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new()
+        .with_memory_limit(limits.pool_bytes(), 1.0)
+        .with_max_temp_directory_size(MAX_SQL_SPILL_BYTES)
+        .build_arc()
+        .map_err(|error| failed(&error))?;
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    let url = ObjectStoreUrl::parse(FILES_URL).map_err(|error| failed(&error))?;
+    context.register_object_store(url.as_ref(), tables.files().clone());
+    functions()
+        .into_iter()
+        .for_each(|function| context.register_udf(function));
+    for &(name, reckoning) in MULTIPLIERS {
+        let inner = context.udf(name).map_err(|error| failed(&error))?;
+        let bounded = Bounded::new(inner, reckoning, limits.answer_bytes());
+        context.register_udf(ScalarUDF::new_from_impl(bounded));
     }
+    for &name in TableName::ALL {
+        let snapshot = tables.table(name).snapshot().await?;
+        let table = TableFiles::new(tables.clone(), name, url.clone(), snapshot);
+        context
+            .register_table(name.name(), Arc::new(table))
+            .map_err(|error| failed(&error))?;
+    }
+    Ok(context)
 }
 
 async fn plan(context: &SessionContext, sql: &str, allowed: SQLOptions) -> Result<DataFrame, DataFusionError> {
@@ -141,7 +135,7 @@ async fn plan(context: &SessionContext, sql: &str, allowed: SQLOptions) -> Resul
 fn failed(error: &DataFusionError) -> StoreError {
     let root = error.find_root();
     match root {
-        // Behind its first line, it lists what its operators hold.
+        // After its first line, it lists what its operators hold.
         DataFusionError::ResourcesExhausted(_) => {
             let text = root.strip_backtrace();
             let first = text.lines().next().unwrap_or_default();

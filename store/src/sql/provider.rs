@@ -18,23 +18,25 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::functions::matches_query;
-use crate::scan::select_of;
+use crate::data_file::select_of;
+use crate::query::rows_that_match;
 use crate::schema::TableSchema;
 use crate::table::{DataFile, Snapshot};
-use crate::{Store, StoreError, TableName};
+use crate::tables::Tables;
+use crate::{StoreError, TableName};
 
 #[derive(Debug)]
 pub(super) struct TableFiles {
-    store: Store,
+    tables: Arc<Tables>,
     name: TableName,
     url: ObjectStoreUrl,
     snapshot: Arc<Snapshot>,
-    /// The columns of the files, and behind them the partition column.
+    /// The columns of the files, and after them the partition column.
     scan: ScanSchema,
 }
 
 impl TableFiles {
-    pub(super) fn new(store: Store, name: TableName, url: ObjectStoreUrl, snapshot: Arc<Snapshot>) -> Self {
+    pub(super) fn new(tables: Arc<Tables>, name: TableName, url: ObjectStoreUrl, snapshot: Arc<Snapshot>) -> Self {
         let schema = TableSchema::of(name);
         let date: Vec<_> = schema
             .full
@@ -54,7 +56,7 @@ impl TableFiles {
             .with_table_partition_cols(date)
             .build();
         Self {
-            store,
+            tables,
             name,
             url,
             snapshot,
@@ -73,9 +75,7 @@ impl TableFiles {
                 .collect();
         }
         let external = |error: StoreError| DataFusionError::External(Box::new(error));
-        let found = self
-            .store
-            .rows_that_match(&self.snapshot, queries)
+        let found = rows_that_match(&self.tables, &self.snapshot, queries)
             .await
             .map_err(external)?;
         found
@@ -119,7 +119,7 @@ impl TableProvider for TableFiles {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // The index answers some conditions. The others prune row groups and pages here, and are applied once more behind
+        // The index answers some conditions. The others prune row groups and pages here, and are applied once more after
         // the scan.
         let support = |filter: &&Expr| match matches_query(filter) {
             Some(_) if self.name == TableName::Events => TableProviderFilterPushDown::Exact,

@@ -182,80 +182,100 @@ fn failed(log: &Log, action: &'static str, path: &Path, source: impl Into<BoxErr
 
 /// The schema of a checkpoint, as the protocol gives it, without what tables of this store never have.
 fn schema() -> Schema {
-    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
-    let long = |name: &str, nullable| Field::new(name, DataType::Int64, nullable);
-    let int = |name: &str| Field::new(name, DataType::Int32, false);
-    let flag = |name: &str| Field::new(name, DataType::Boolean, false);
-    let texts = |name: &str, nullable| Field::new_list(name, Field::new("element", DataType::Utf8, true), nullable);
-    let map = |name: &str, value_nullable, nullable| {
-        let entries = Fields::from(vec![text("key", false), text("value", value_nullable)]);
-        Field::new_map(
-            name,
-            "key_value",
-            entries[0].clone(),
-            entries[1].clone(),
-            false,
-            nullable,
-        )
-    };
     let action = |name: &str, fields: Vec<Field>| Field::new_struct(name, fields, true);
     Schema::new(vec![
         action(
             "txn",
             vec![text("appId", false), long("version", false), long("lastUpdated", true)],
         ),
-        action(
-            "add",
-            vec![
-                text("path", false),
-                map("partitionValues", true, false),
-                long("size", false),
-                long("modificationTime", false),
-                flag("dataChange"),
-                text("stats", true),
-                map("tags", true, true),
-            ],
-        ),
-        action(
-            "remove",
-            vec![
-                text("path", false),
-                long("deletionTimestamp", true),
-                flag("dataChange"),
-                Field::new("extendedFileMetadata", DataType::Boolean, true),
-                map("partitionValues", true, true),
-                long("size", true),
-            ],
-        ),
-        action(
-            "metaData",
-            vec![
-                text("id", false),
-                text("name", true),
-                text("description", true),
-                Field::new_struct(
-                    "format",
-                    vec![text("provider", false), map("options", true, false)],
-                    false,
-                ),
-                text("schemaString", false),
-                texts("partitionColumns", false),
-                map("configuration", true, false),
-                long("createdTime", true),
-            ],
-        ),
-        action(
-            "protocol",
-            vec![
-                int("minReaderVersion"),
-                int("minWriterVersion"),
-                texts("readerFeatures", true),
-                texts("writerFeatures", true),
-            ],
-        ),
+        action("add", add_fields()),
+        action("remove", remove_fields()),
+        action("metaData", meta_data_fields()),
+        action("protocol", protocol_fields()),
         action(
             "domainMetadata",
             vec![text("domain", false), text("configuration", false), flag("removed")],
         ),
     ])
+}
+
+fn add_fields() -> Vec<Field> {
+    vec![
+        text("path", false),
+        map("partitionValues", true, false),
+        long("size", false),
+        long("modificationTime", false),
+        flag("dataChange"),
+        text("stats", true),
+        map("tags", true, true),
+    ]
+}
+
+fn remove_fields() -> Vec<Field> {
+    vec![
+        text("path", false),
+        long("deletionTimestamp", true),
+        flag("dataChange"),
+        Field::new("extendedFileMetadata", DataType::Boolean, true),
+        map("partitionValues", true, true),
+        long("size", true),
+    ]
+}
+
+fn meta_data_fields() -> Vec<Field> {
+    vec![
+        text("id", false),
+        text("name", true),
+        text("description", true),
+        Field::new_struct(
+            "format",
+            vec![text("provider", false), map("options", true, false)],
+            false,
+        ),
+        text("schemaString", false),
+        texts("partitionColumns", false),
+        map("configuration", true, false),
+        long("createdTime", true),
+    ]
+}
+
+fn protocol_fields() -> Vec<Field> {
+    vec![
+        int("minReaderVersion"),
+        int("minWriterVersion"),
+        texts("readerFeatures", true),
+        texts("writerFeatures", true),
+    ]
+}
+
+fn text(name: &str, nullable: bool) -> Field {
+    Field::new(name, DataType::Utf8, nullable)
+}
+
+fn texts(name: &str, nullable: bool) -> Field {
+    Field::new_list(name, Field::new("element", DataType::Utf8, true), nullable)
+}
+
+fn long(name: &str, nullable: bool) -> Field {
+    Field::new(name, DataType::Int64, nullable)
+}
+
+fn int(name: &str) -> Field {
+    Field::new(name, DataType::Int32, false)
+}
+
+fn flag(name: &str) -> Field {
+    Field::new(name, DataType::Boolean, false)
+}
+
+fn map(name: &str, value_nullable: bool, nullable: bool) -> Field {
+    let entries = Fields::from(vec![text("key", false), text("value", value_nullable)]);
+    Field::new_map(
+        name,
+        "key_value",
+        entries[0].clone(),
+        entries[1].clone(),
+        false,
+        nullable,
+    )
 }

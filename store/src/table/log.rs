@@ -1,4 +1,4 @@
-//! The log of one Delta table: entries `_delta_log/<version>.json`, each put only if absent, and checkpoints.
+//! The files of one Delta log: entries `_delta_log/<version>.json`, each put only if absent, and the names of checkpoints.
 
 use std::sync::Arc;
 
@@ -9,11 +9,9 @@ use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use super::action::Action;
-use super::snapshot::Snapshot;
-use super::{TableName, checkpoint};
-use crate::StoreError;
+use crate::fault::injected_write_failure;
 use crate::limits::MAX_LOG_ENTRY_BYTES;
-use crate::write::injected;
+use crate::{StoreError, TableName};
 
 /// The log of one table.
 #[derive(Debug, Clone)]
@@ -23,7 +21,7 @@ pub(crate) struct Log {
 }
 
 /// What the log's folder holds of one version.
-enum Kind {
+pub(super) enum LogFile {
     Entry,
     Checkpoint { part: u32, parts: u32 },
 }
@@ -55,7 +53,7 @@ impl Log {
         }
     }
 
-    fn broken(&self, version: u64, reason: impl Into<String>) -> StoreError {
+    pub fn broken(&self, version: u64, reason: impl Into<String>) -> StoreError {
         StoreError::Log {
             table: self.table.name(),
             version,
@@ -87,7 +85,7 @@ impl Log {
     /// Writes the entry of `version`; `false` if that version already exists.
     pub async fn put(&self, version: u64, entry: Bytes) -> Result<bool, StoreError> {
         let path = self.entry_path(version);
-        fail_point!("store.log", |reason| Err(injected(
+        fail_point!("store.log", |reason| Err(injected_write_failure(
             self.table.name(),
             path.as_ref(),
             reason
@@ -130,61 +128,8 @@ impl Log {
         Ok(Some(actions))
     }
 
-    /// The table at its latest version: the newest checkpoint and the entries after it.
-    ///
-    /// # Errors
-    /// There is no log, it has a gap, or it asks for something unsupported.
-    pub async fn load(&self) -> Result<Snapshot, StoreError> {
-        let hint = checkpoint::read_hint(self).await?;
-        let found = self.list(hint).await?;
-        let mut snapshot = Snapshot::default();
-        let start = match newest_checkpoint(&found) {
-            Some((version, parts)) => {
-                for part in parts {
-                    let actions = checkpoint::read(self, &part).await?;
-                    snapshot
-                        .apply(version, actions)
-                        .map_err(|reason| self.broken(version, reason))?;
-                }
-                version + 1
-            }
-            None => match found.iter().find(|(_, kind, _)| matches!(kind, Kind::Entry)) {
-                Some((0, _, _)) => 0,
-                Some((version, _, _)) => {
-                    return Err(self.broken(
-                        *version,
-                        "the log begins here, without a checkpoint: earlier entries are lost",
-                    ));
-                }
-                None => return Err(self.broken(0, "the log is empty")),
-            },
-        };
-        self.follow(&mut snapshot, start).await?;
-        if let Some((last, _, _)) = found.last()
-            && *last > snapshot.version
-        {
-            return Err(self.broken(
-                snapshot.version + 1,
-                format!("this entry is missing, while version {last} exists"),
-            ));
-        }
-        Ok(snapshot)
-    }
-
-    /// Applies every entry from `next` on; returns how many there were.
-    pub async fn follow(&self, snapshot: &mut Snapshot, mut next: u64) -> Result<u64, StoreError> {
-        let first = next;
-        while let Some(actions) = self.entry(next).await? {
-            snapshot
-                .apply(next, actions)
-                .map_err(|reason| self.broken(next, reason))?;
-            next += 1;
-        }
-        Ok(next - first)
-    }
-
     /// Entries and checkpoints from the hinted version on, in order of version.
-    async fn list(&self, hint: Option<u64>) -> Result<Vec<(u64, Kind, Path)>, StoreError> {
+    pub async fn list(&self, hint: Option<u64>) -> Result<Vec<(u64, LogFile, Path)>, StoreError> {
         let folder = self.folder();
         let listing = match hint {
             // Names sort by version, and every name of the hinted version is greater than its bare number.
@@ -236,7 +181,7 @@ impl Log {
             .unwrap_or(u64::MAX);
         let keep_from = parsed
             .iter()
-            .filter(|(version, kind, ..)| *version <= needed && matches!(kind, Kind::Checkpoint { parts: 1, .. }))
+            .filter(|(version, kind, ..)| *version <= needed && matches!(kind, LogFile::Checkpoint { parts: 1, .. }))
             .map(|(version, ..)| *version)
             .max();
         let Some(keep_from) = keep_from else { return Ok(0) };
@@ -254,44 +199,25 @@ impl Log {
 }
 
 /// `<version>.json`, `<version>.checkpoint.parquet`, `<version>.checkpoint.<part>.<parts>.parquet`.
-fn parse_name(name: &str) -> Option<(u64, Kind)> {
+fn parse_name(name: &str) -> Option<(u64, LogFile)> {
     let (version, rest) = name.split_at_checked(20)?;
     let version = version
         .bytes()
         .all(|b| b.is_ascii_digit())
         .then(|| version.parse().ok())??;
     let kind = match rest {
-        ".json" => Kind::Entry,
-        ".checkpoint.parquet" => Kind::Checkpoint { part: 1, parts: 1 },
+        ".json" => LogFile::Entry,
+        ".checkpoint.parquet" => LogFile::Checkpoint { part: 1, parts: 1 },
         _ => {
             let (part, parts) = rest
                 .strip_prefix(".checkpoint.")?
                 .strip_suffix(".parquet")?
                 .split_once('.')?;
-            Kind::Checkpoint {
+            LogFile::Checkpoint {
                 part: part.parse().ok()?,
                 parts: parts.parse().ok()?,
             }
         }
     };
     Some((version, kind))
-}
-
-/// The newest checkpoint of which every part is there.
-fn newest_checkpoint(found: &[(u64, Kind, Path)]) -> Option<(u64, Vec<Path>)> {
-    let mut versions: Vec<u64> = found.iter().map(|(version, ..)| *version).collect();
-    versions.dedup();
-    versions.into_iter().rev().find_map(|version| {
-        let of_version = || found.iter().filter(move |(v, ..)| *v == version);
-        of_version().find_map(|(_, kind, _)| {
-            let Kind::Checkpoint { parts, .. } = kind else {
-                return None;
-            };
-            let paths: Vec<Path> = of_version()
-                .filter(|(_, kind, _)| matches!(kind, Kind::Checkpoint { parts: p, part } if p == parts && part <= p))
-                .map(|(_, _, path)| path.clone())
-                .collect();
-            (paths.len() == *parts as usize).then_some((version, paths))
-        })
-    })
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::action::{Action, Add, DomainMetadata, MetaData, Protocol, Remove, Txn, decode_path};
 use super::stats::FileStats;
+use crate::TableName;
+use crate::schema::TableSchema;
 
 /// How long a table remembers what was removed, in milliseconds: a week, as `delta.deletedFileRetentionDuration`.
 pub(crate) const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -20,7 +22,24 @@ pub(crate) struct DataFile {
     pub stats: FileStats,
 }
 
-/// A table at one version. Cheap to share: a commit copies the maps only while a reader holds the version before.
+impl DataFile {
+    /// The date of the file's partition; empty where the log does not say it.
+    pub fn date(&self, table: TableName) -> &str {
+        self.add
+            .partition_values
+            .get(TableSchema::of(table).partition)
+            .and_then(Option::as_deref)
+            .unwrap_or_default()
+    }
+
+    /// The size of the file, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.add.size.unsigned_abs()
+    }
+}
+
+/// A table at one version. Cheap to share: a commit copies the maps only while a reader holds the version before
+/// ([`Table`](super::Table)).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
     pub version: u64,
@@ -36,15 +55,15 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes the actions of `version`, which follows this one (or is a checkpoint that begins it).
+    /// Takes the actions of `version`, which follows this one (or is a checkpoint that begins it): all of them, or none.
     ///
     /// # Errors
     /// The table asks for something that this version of the store does not support.
-    pub fn apply(&mut self, version: u64, actions: impl IntoIterator<Item = Action>) -> Result<(), String> {
+    pub fn apply(&mut self, version: u64, actions: Vec<Action>) -> Result<(), String> {
+        actions.iter().try_for_each(check)?;
         let mut newest_removal = None;
         for action in actions {
             if let Some(protocol) = action.protocol {
-                protocol.check()?;
                 self.protocol = protocol;
             }
             if let Some(meta_data) = action.meta_data {
@@ -67,12 +86,6 @@ impl Snapshot {
                 Arc::make_mut(&mut self.tombstones).insert(path, remove);
             }
             if let Some(add) = action.add {
-                if add.deletion_vector.is_some() {
-                    return Err(format!(
-                        "{} has a deletion vector, which this version does not support",
-                        add.path
-                    ));
-                }
                 let path = decode_path(&add.path);
                 if self.tombstones.contains_key(&path) {
                     Arc::make_mut(&mut self.tombstones).remove(&path);
@@ -102,6 +115,20 @@ impl Snapshot {
     }
 }
 
+/// Refuses what this version of the store does not support.
+fn check(action: &Action) -> Result<(), String> {
+    if let Some(protocol) = &action.protocol {
+        protocol.check()?;
+    }
+    match &action.add {
+        Some(add) if add.deletion_vector.is_some() => Err(format!(
+            "{} has a deletion vector, which this version does not support",
+            add.path
+        )),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,11 +150,13 @@ mod tests {
     #[test]
     fn what_was_removed_is_remembered_for_a_week() {
         let mut snapshot = Snapshot::default();
-        snapshot.apply(1, [removed("a", 0), removed("b", 1)]).unwrap();
+        snapshot.apply(1, vec![removed("a", 0), removed("b", 1)]).unwrap();
         let before = snapshot.clone();
-        snapshot.apply(2, [removed("c", TOMBSTONE_RETENTION_MS)]).unwrap();
+        snapshot.apply(2, vec![removed("c", TOMBSTONE_RETENTION_MS)]).unwrap();
         assert_eq!(snapshot.tombstones.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
-        snapshot.apply(3, [removed("d", TOMBSTONE_RETENTION_MS + 1)]).unwrap();
+        snapshot
+            .apply(3, vec![removed("d", TOMBSTONE_RETENTION_MS + 1)])
+            .unwrap();
         assert_eq!(snapshot.tombstones.keys().collect::<Vec<_>>(), ["b", "c", "d"]);
         assert_eq!(before.tombstones.len(), 2, "an older version stays as it was");
     }

@@ -21,7 +21,7 @@ const TIME_COLUMNS: &[&str] = &["time", "ingested"];
 /// The numbers that files are pruned by.
 const NUMBER_COLUMNS: &[&str] = &["key", "to_key", "window_to"];
 
-/// What the log says of a file's rows. An absent bound is unknown, so that the file must be looked at.
+/// What the log says of a file's rows. An absent bound is unknown, so that the file must be read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct FileStats {
     pub rows: Option<u64>,

@@ -5,7 +5,7 @@ use crate::support;
 use std::collections::BTreeMap;
 
 use casebook_event::{
-    Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, Checkpoint, Level, Partition, StartOffset, Timestamp,
+    Alert, AlertHead, AlertRule, AlertStatus, AlertWindow, CheckpointDelta, Level, Partition, StartOffset, Timestamp,
 };
 use casebook_store::{AlertFilter, AlertsCommit, CommitError, StatePart, Store, StoreConfig, StoreError, TableName};
 use support::{at, files, open, range};
@@ -190,7 +190,7 @@ async fn the_state_is_that_of_the_offsets() {
         "the state that was replaced is gone"
     );
 
-    // A worker that was overtaken changes nothing.
+    // A worker that is fenced changes nothing.
     let commit = AlertsCommit {
         group: "c",
         alerts: &[],
@@ -221,7 +221,7 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
     let written = states(&store, &[(&p0, &["one"])]).await;
     put(&store, &[], 0, 5, written).await;
     let mut checkpoint = range(0, 5, 9);
-    checkpoint.half_read(&p0, Some(5));
+    checkpoint.note_partial(&p0, Some(5));
     let commit = |checkpoint, states| AlertsCommit {
         group: "c",
         alerts: &[],
@@ -233,10 +233,10 @@ async fn a_commit_without_a_state_says_from_where_to_read_again() {
     let start = StartOffset { next: 9, resume: 5 };
     assert_eq!(store.signal_offsets("c").await.unwrap(), [(p0.clone(), start)].into());
     assert_eq!(state(&store, "c", &p0).await, Some(vec!["one".to_owned()]));
-    // Who believes that the state stands where the offsets do was overtaken.
+    // Who believes that the state stands where the offsets do is fenced.
     let stale = store.commit_alerts(commit(range(0, 9, 10), Vec::new())).await;
     assert!(matches!(stale, Err(CommitError::Fenced { .. })));
-    let mut checkpoint = Checkpoint::new();
+    let mut checkpoint = CheckpointDelta::new();
     checkpoint.begin(&p0, start);
     checkpoint.record(&p0, 9, 11);
     let written = states(&store, &[(&p0, &["two"])]).await;
@@ -275,7 +275,7 @@ async fn alerts_are_found_by_their_ids() {
     for compacted in [false, true] {
         if compacted {
             // The three of one date become one file.
-            crate::care::compact(&store, TableName::Alerts).await;
+            crate::maintenance::compact(&store, TableName::Alerts).await;
         }
         assert_eq!(find(&[(1, 100)]).await, [revision(1, 3)]);
         assert_eq!(find(&[(1, 100 + year)]).await, [revision(1, 3)]);

@@ -1,15 +1,13 @@
 //! Whatever is compacted or expired, a search and a reading of everything find what they found before.
 
-use crate::care::{compact, everything, problems};
+use crate::maintenance::{compact, everything, problems};
 use crate::search::{arbitrary_event, query};
 use crate::support;
 
 use std::time::Duration;
 
 use casebook_event::{Event, EventId, Source};
-use casebook_store::{
-    ExpireRequest, Follow, SearchRequest, Store, StoreConfig, StoreError, TableName, TallyBy, query_matches,
-};
+use casebook_store::{ExpireRequest, SearchRequest, Store, StoreConfig, StoreError, TableName, TallyBy, query_matches};
 use proptest::prelude::*;
 use support::{as_stored, at, commit, event, files, open, plain, range};
 
@@ -154,7 +152,7 @@ proptest! {
 async fn a_file_that_is_cut_or_gone_is_named_and_the_others_answer() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let mut follow = Follow::begin(&store, SearchRequest::default()).await.unwrap();
+    let mut follow = store.follow(SearchRequest::default()).await.unwrap();
     for n in 0..4 {
         store
             .commit_events(commit(vec![plain(n)], vec![], range(0, n, n + 1)))
@@ -199,7 +197,7 @@ async fn a_file_that_is_cut_or_gone_is_named_and_the_others_answer() {
     assert_eq!((tally.matched, tally.rows[0].count), (2, 2));
     named(tally.unreadable.into_iter().map(|file| file.path).collect());
 
-    let looked = follow.look(&store).await.unwrap();
+    let looked = follow.poll().await.unwrap();
     assert_eq!(looked.rows.len(), 2);
     named(looked.unreadable.into_iter().map(|file| file.path).collect());
 

@@ -60,11 +60,7 @@ async fn a_batch_that_does_not_begin_where_the_table_stands_is_fenced() {
     }
     assert_eq!(store.table_status(TableName::Events).await.unwrap().rows, 1);
     assert_eq!(store.table_status(TableName::DeadLetters).await.unwrap().rows, 0);
-    assert_eq!(
-        files(dir.path(), ".parquet").len(),
-        1,
-        "a fenced batch leaves no file behind"
-    );
+    assert_eq!(files(dir.path(), ".parquet").len(), 1, "a fenced batch leaves no file");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! What correlation keeps: matches, windows and bindings come back as they were, each once, by key and time.
 
-use crate::care::{compact, problems};
+use crate::maintenance::{compact, problems};
 use crate::support::{self, at, open};
 
 use std::collections::BTreeSet;
@@ -313,7 +313,7 @@ async fn two_workers_with_the_same_partition_keep_each_row_once() {
 async fn what_is_kept_is_put_together_verified_and_freed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    // Each partition is told each binding: they are equal.
+    // Each partition gets each binding: they are equal.
     for number in 0..3 {
         for n in 0..4 {
             let kept = Kept {
@@ -378,10 +378,10 @@ async fn what_is_kept_is_put_together_verified_and_freed() {
     let middle = bytes.len() / 4;
     bytes[middle..middle + 64].fill(0xff);
     std::fs::write(&path, bytes).unwrap();
-    let told = problems(&store).await;
+    let reported = problems(&store).await;
     assert!(
-        told.len() == 1 && told[0].path.starts_with("signals/signal_date="),
-        "{told:?}"
+        reported.len() == 1 && reported[0].path.starts_with("signals/signal_date="),
+        "{reported:?}"
     );
     assert_eq!(store.kept_since().await.unwrap(), Timestamp::MIN);
     let gone = store.expire_kept((at(86_400), at(86_400)), at(86_400)).await.unwrap();

@@ -1,7 +1,7 @@
 //! What correlation keeps, in random stores: a lookup is a filter over everything that was kept.
 
-use crate::care::{compact, problems};
 use crate::kept::{ALL, entities, in_order, keep, rows};
+use crate::maintenance::{compact, problems};
 use crate::support::{at, open};
 
 use std::collections::BTreeSet;

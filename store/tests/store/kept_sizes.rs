@@ -1,7 +1,7 @@
 //! What it costs to keep matches, and to find those of one group again.
 
-use crate::care::{compact, problems};
 use crate::kept::{entities, keep, span};
+use crate::maintenance::{compact, problems};
 use crate::support::at;
 
 use casebook_event::{

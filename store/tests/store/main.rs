@@ -9,11 +9,13 @@
 
 mod alerts;
 mod answers;
-mod care;
+
 mod commit;
+mod delta_reader;
 mod kept;
 mod kept_laws;
 mod kept_sizes;
+mod maintenance;
 mod old;
 mod read_to_end;
 mod search;

@@ -6,8 +6,8 @@ use std::path::Path;
 use casebook_event::{FieldId, Kept, Source, Timestamp, Value};
 use casebook_store::{AlertFilter, KeptSignals, SearchRequest, Store, StoreConfig, TableName, TallyBy};
 
-use crate::care::{compact, everything, problems};
 use crate::kept::{keep, signal, span};
+use crate::maintenance::{compact, everything, problems};
 use crate::support::{commit, event, range};
 
 /// The store as it is, without what a newer version would create.
@@ -141,10 +141,10 @@ async fn a_store_of_an_older_version_answers_and_is_brought_up_to_date() {
     check(&store, 2).await;
     assert_eq!(offsets(&store, "process.name:curl").await.0, [4]);
 
-    let told = problems(&store).await;
+    let reported = problems(&store).await;
     assert!(
-        !told.is_empty() && told.iter().all(|problem| problem.path.ends_with(".idx")),
-        "{told:?}"
+        !reported.is_empty() && reported.iter().all(|problem| problem.path.ends_with(".idx")),
+        "{reported:?}"
     );
     // The two files of the first day become one of this version; the other day's gets an index of this form.
     compact(&store, TableName::Events).await;

@@ -33,11 +33,11 @@ async fn a_quiet_topic_is_known_as_far_as_it_is_read() {
     assert!(found.last >= at(2));
     assert_eq!(found.read_to_end, Some(at(100)));
 
-    // Nothing comes, and the table is told that it is read all the same: no offset moves, and no row.
+    // Nothing comes, and the table says that it is read all the same: no offset moves, and no row.
     let before = store.offsets("g").await.unwrap();
     let idle = |ends: Vec<ReadToEnd>| EventsCommit {
         read_to_end: ends,
-        ..commit(vec![], vec![], casebook_event::Checkpoint::new())
+        ..commit(vec![], vec![], casebook_event::CheckpointDelta::new())
     };
     store.commit_events(idle(vec![end(0, 3, Some(4_000))])).await.unwrap();
     assert_eq!(source(&store).await.read_to_end, Some(at(4_000)));

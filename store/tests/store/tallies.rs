@@ -101,16 +101,16 @@ pub async fn check(store: &Store, query: &str, events: &[Event]) {
                 ..by.clone()
             };
             let some = store.tally(ask(query), by).await.unwrap();
-            let told = if span.is_some() { usize::MAX } else { most };
+            let reported = if span.is_some() { usize::MAX } else { most };
             assert_eq!(
                 some.rows,
-                tally.rows[..told.min(tally.rows.len())],
+                tally.rows[..reported.min(tally.rows.len())],
                 "{query} by {fields:?}, {most}"
             );
             assert_eq!((some.groups, some.matched), (tally.rows.len() as u64, tally.matched));
         }
         assert_eq!(
-            (tally.matched, tally.untold),
+            (tally.matched, tally.other_count),
             (events.len() as u64, 0),
             "{query} by {fields:?}"
         );
@@ -161,7 +161,7 @@ async fn sql_joins_what_the_index_finds_with_other_conditions() {
     let joined = store
         .sql(
             "SELECT count(*) FROM events a JOIN events b ON a.kafka_offset = b.kafka_offset + 1 \
-             WHERE matches(a.id, 'row17') AND matches(b.id, 'row16')",
+             WHERE matches(a.event_id, 'row17') AND matches(b.event_id, 'row16')",
             10,
         )
         .await

@@ -1,6 +1,6 @@
-//! What is wrong with a store is told, file by file, and an index is mended.
+//! What is wrong with a store is reported, file by file, and an index is rebuilt.
 
-use crate::care::{compact, everything, of_group, problems};
+use crate::maintenance::{compact, everything, of_group, problems};
 use crate::support;
 
 use std::path::Path;
@@ -29,7 +29,7 @@ async fn three_days(dir: &Path) -> Store {
     store
 }
 
-fn told(problems: &[Problem]) -> Vec<(&str, &str)> {
+fn reported(problems: &[Problem]) -> Vec<(&str, &str)> {
     problems.iter().map(|p| (p.path.as_str(), p.problem.as_str())).collect()
 }
 
@@ -47,7 +47,7 @@ async fn a_sound_store_has_no_problem() {
 }
 
 #[tokio::test]
-async fn data_files_that_are_missing_cut_or_changed_are_told() {
+async fn data_files_that_are_missing_cut_or_changed_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let store = three_days(dir.path()).await;
     let names = files(&dir.path().join("events"), ".parquet");
@@ -80,16 +80,16 @@ async fn data_files_that_are_missing_cut_or_changed_are_told() {
     };
     assert_eq!(store.search(day(86_400, 2 * 86_400)).await.unwrap().matched, 5);
     let lacking = store.search(day(0, 86_400)).await.unwrap();
-    let told = lacking.unreadable[0].to_string();
+    let reason = lacking.unreadable[0].to_string();
     assert!(
         lacking.matched == 0 && names[0].ends_with(&lacking.unreadable[0].path),
-        "{told}"
+        "{reason}"
     );
-    assert!(told.contains("not found"), "{told}");
+    assert!(reason.contains("not found"), "{reason}");
 }
 
 #[tokio::test]
-async fn indexes_that_are_missing_or_changed_are_told_and_mended() {
+async fn indexes_that_are_missing_or_changed_are_reported_and_rebuilt() {
     let dir = tempfile::tempdir().unwrap();
     let store = three_days(dir.path()).await;
     let indexes = files(dir.path(), ".idx");
@@ -152,7 +152,7 @@ async fn an_index_of_a_broken_file_cannot_be_built() {
     std::fs::remove_file(dir.path().join(&name)).unwrap();
     let rebuilt = store.rebuild_indexes(true, &mut |_| ()).await.unwrap();
     assert_eq!(rebuilt.built, 2);
-    assert_eq!(told(&rebuilt.problems)[0].0, name);
+    assert_eq!(reported(&rebuilt.problems)[0].0, name);
 }
 
 /// Changes the log entry of a version.
@@ -201,7 +201,7 @@ async fn what_the_log_says_of_the_rows_is_compared() {
 }
 
 #[tokio::test]
-async fn rows_that_are_there_twice_are_told() {
+async fn rows_that_are_there_twice_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     store

@@ -11,6 +11,7 @@ const INVESTIGATE: &str = "casebook-investigate";
 const PIPELINE: &str = "casebook-pipeline";
 const CLI: &str = "casebook-cli";
 const CORPUS: &str = "casebook-corpus";
+const BENCHES: &str = "casebook-benches";
 const XTASK: &str = "xtask";
 
 /// What a crate may name of the workspace.
@@ -61,8 +62,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: CORPUS,
-        normal: &[EVENT, INGEST, CORRELATE, STORE],
-        dev: &[PIPELINE, CLI],
+        normal: &[EVENT],
+        dev: &[INGEST, CORRELATE, STORE, PIPELINE, CLI],
+    },
+    Layer {
+        package: BENCHES,
+        normal: &[],
+        dev: &[EVENT, INGEST, CORRELATE, STORE, PIPELINE, CORPUS],
     },
     Layer {
         package: XTASK,
@@ -89,27 +95,27 @@ const CONFINED: &[Confined] = &[
     Confined {
         family: "arrow",
         normal: &[STORE],
-        dev: &[CORPUS],
+        dev: &[BENCHES],
     },
     Confined {
         family: "parquet",
         normal: &[STORE],
-        dev: &[CORPUS],
+        dev: &[BENCHES],
     },
     Confined {
         family: "deltalake",
         normal: &[STORE],
-        dev: &[CORPUS],
+        dev: &[BENCHES],
     },
     Confined {
         family: "datafusion",
         normal: &[STORE],
-        dev: &[CORPUS],
+        dev: &[BENCHES],
     },
     Confined {
         family: "tantivy",
         normal: &[STORE],
-        dev: &[CORPUS],
+        dev: &[BENCHES],
     },
     Confined {
         family: "clap",
@@ -120,7 +126,7 @@ const CONFINED: &[Confined] = &[
     Confined {
         family: "tokio",
         normal: &[INGEST, STORE, PIPELINE, INVESTIGATE, CLI],
-        dev: &[CORPUS],
+        dev: &[BENCHES],
     },
 ];
 
@@ -196,7 +202,9 @@ mod tests {
             (CLI, "dependencies", CORPUS),
             (CLI, "dependencies", "clap"),
             (CORPUS, "dev-dependencies", CLI),
-            (CORPUS, "dev-dependencies", "arrow"),
+            (CORPUS, "dev-dependencies", CORRELATE),
+            (BENCHES, "dev-dependencies", STORE),
+            (BENCHES, "dev-dependencies", "arrow"),
             (INGEST, "dependencies", "rdkafka"),
             (INGEST, "dependencies", "kafka"),
             (STORE, "dependencies", "deltalake-core"),
@@ -224,7 +232,9 @@ mod tests {
             (INVESTIGATE, "dependencies", "clap"),
             (PIPELINE, "dependencies", INVESTIGATE),
             (CORPUS, "dependencies", PIPELINE),
-            (CORPUS, "dependencies", "arrow"),
+            (CORPUS, "dependencies", INGEST),
+            (CORPUS, "dev-dependencies", "arrow"),
+            (BENCHES, "dependencies", CORPUS),
             (XTASK, "dependencies", EVENT),
             (STORE, "dependencies", "rdkafka"),
             (STORE, "build-dependencies", "kafka"),

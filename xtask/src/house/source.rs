@@ -8,19 +8,18 @@ pub struct SourceFile {
 
 impl SourceFile {
     /// Whether all of it is test or bench code, which nobody ships.
-    fn is_test_file(&self) -> bool {
+    pub fn is_test_file(&self) -> bool {
         let in_test_folder = self
             .path
             .split('/')
             .rev()
             .skip(1)
             .any(|part| part == "tests" || part == "benches");
-        // The corpus crate lives in the folder `benches`, and its own sources are no bench. Neither are the programs that run
-        // beside others: the clock is what they measure by.
-        let programs = ["benches/src/", "benches/vs/", "benches/floor/"];
-        let in_corpus = programs.iter().any(|folder| self.path.starts_with(folder));
+        // The programs that run beside others are no bench: the clock is what they measure by.
+        let programs = ["benches/vs/", "benches/floor/"];
+        let is_program = programs.iter().any(|folder| self.path.starts_with(folder));
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        (in_test_folder && !in_corpus) || name == "tests.rs" || name.ends_with("_tests.rs")
+        (in_test_folder && !is_program) || name == "tests.rs" || name.ends_with("_tests.rs")
     }
 
     /// How many lines come before the tests: all of them where there are none.
@@ -66,9 +65,8 @@ mod tests {
             ("store/tests/support/mod.rs", "fn a() {}\n", 0),
             ("store/src/query/tests.rs", "fn a() {}\n", 0),
             ("store/src/query/parser_tests.rs", "fn a() {}\n", 0),
-            ("benches/benches/a.rs", "fn a() {}\n", 0),
-            ("benches/src/a.rs", "fn a() {}\n", 1),
-            ("benches/tests/a.rs", "fn a() {}\n", 0),
+            ("benches/a.rs", "fn a() {}\n", 0),
+            ("benches/vs/src/a.rs", "fn a() {}\n", 1),
         ];
         for (path, text, expected) in cases {
             let file = SourceFile {

@@ -27,7 +27,7 @@ pub fn run(brokers: &str, prefix: &str, group: &str, command: &[String]) -> Resu
     }
     let committed = running.begin.elapsed().as_secs_f64();
 
-    // Where nothing is to be told, the positions in the signals are committed every five seconds: this comes up to that late.
+    // Where nothing is to be reported, the positions in the signals are committed every five seconds: this comes up to that late.
     let signal_ends = topics::ends(&signals, &[format!("{group}.signals")])?;
     let since = Instant::now();
     while !reached(&signals, &signal_ends)? {

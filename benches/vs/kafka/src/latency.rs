@@ -111,7 +111,7 @@ pub fn run(brokers: &str, prefix: &str, file: &Path, rate: f64, seconds: u64, co
     let end = WARM_UP + Duration::from_secs(seconds);
     let cpu = running.cpu_seconds()?;
     let (mut bytes, mut records, mut next_mark, mut counted) = (0u64, 0u64, Duration::ZERO, Vec::new());
-    let mut behind = Duration::ZERO;
+    let mut lag = Duration::ZERO;
     loop {
         let now = begin.elapsed();
         if now >= end {
@@ -139,7 +139,7 @@ pub fn run(brokers: &str, prefix: &str, file: &Path, rate: f64, seconds: u64, co
             }
             next_mark += MARK_EVERY;
         }
-        behind = behind.max(begin.elapsed() - now);
+        lag = lag.max(begin.elapsed() - now);
         std::thread::sleep(PORTION);
     }
     let paced = begin.elapsed().as_secs_f64();
@@ -175,7 +175,7 @@ pub fn run(brokers: &str, prefix: &str, file: &Path, rate: f64, seconds: u64, co
             "marks": counted.len(), "lost": counted.len() - took.len(), "alerts": marks.alerts,
             "p50": at(0.5), "p99": at(0.99), "max": took.last(),
             "bytes_per_second": bytes as f64 / paced, "records_per_second": records as f64 / paced,
-            "producer_behind": behind.as_secs_f64(), "cores": cpu / paced, "peak_mib": peak_mib,
+            "producer_lag_seconds": lag.as_secs_f64(), "cores": cpu / paced, "peak_mib": peak_mib,
         })
     );
     Ok(())

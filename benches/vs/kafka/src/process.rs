@@ -36,7 +36,7 @@ impl Running {
     pub fn cpu_seconds(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-        // Behind the name in parentheses.
+        // After the name in parentheses.
         let ticks = |at: usize| {
             fields
                 .get(at)

@@ -107,7 +107,7 @@ pub fn feed(brokers: &str, prefix: &str, file: &Path, limit: u64) -> Result<()> 
         }
     }
     producer.flush(TIMEOUT * 10)?;
-    // A delivery that failed is told to nobody here, so the brokers are asked what they have.
+    // A delivery that failed is reported to nobody here, so the brokers are asked what they have.
     let consumer: BaseConsumer = client(brokers).create()?;
     let held: i64 = ends(&consumer, &log_topics(prefix))?
         .elements()
@@ -125,7 +125,7 @@ pub fn feed(brokers: &str, prefix: &str, file: &Path, limit: u64) -> Result<()> 
     Ok(())
 }
 
-/// The offset behind the last record of every partition.
+/// The offset after the last record of every partition.
 pub fn ends(consumer: &BaseConsumer, topics: &[String]) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for topic in topics {

@@ -1,17 +1,19 @@
 //! One thread of correlation: matches a second for each type, and what a live group takes in memory.
 //!
-//! `casebook-correlation lines RULES FILE` says how long JSON lines take, from the text to the alerts, with a watermark behind
+//! `casebook-correlation lines RULES FILE` says how long JSON lines take, from the text to the alerts, with a watermark after
 //! every thousand: `benches/vs/correlate` sets it beside rsigma.
 //!
 //! `casebook-correlation [GROUPS] [MATCHES]`, 100000 groups and 2000000 matches unless said. Each type has a process of its
 //! own, so that what one leaves behind is not taken for another's. The matches come in order of
-//! time, spread over all groups, with a watermark behind every thousand; no condition is ever met, which is the usual
+//! time, spread over all groups, with a watermark after every thousand; no condition is ever met, which is the usual
 //! case and the one that keeps everything. A window has about ten matches of its group.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleFile, RuleSet};
+use casebook_correlate::{
+    CorrelationConfig, CorrelationEngine, Detector, Restoring, RuleFile, RuleSet, SnapshotParts,
+};
 use casebook_event::{Entities, EventBatch, EventId, EventRef, Partition, Position, RawRecord, Signal, SignalMessage, Source, Timestamp, Watermark};
 use casebook_ingest::{Decoder, SourceKind};
 
@@ -166,11 +168,11 @@ fn measure(name: &str, rules: &RuleSet, groups: u64, matches: u64) {
     let stats = engine.stats();
     let held = resident_bytes().saturating_sub(before) as f64;
     let begin = Instant::now();
-    let mut snapshot = engine.snapshot();
+    let mut snapshot = SnapshotParts::of(&engine);
     let parts: Vec<Vec<u8>> = std::iter::from_fn(|| snapshot.next_part().unwrap()).collect();
     let written = begin.elapsed();
     let begin = Instant::now();
-    let mut restoring = CorrelationEngine::new(rules, CorrelationConfig::default()).restoring();
+    let mut restoring = Restoring::new(CorrelationEngine::new(rules, CorrelationConfig::default()));
     parts.iter().for_each(|part| restoring.take(part).unwrap());
     let restored = restoring.finish();
     let read = begin.elapsed();

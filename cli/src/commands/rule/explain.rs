@@ -125,11 +125,11 @@ fn explain_groups(
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         if json {
-            let asked = group.asked.iter().map(|asked| {
+            let required = group.requirements.iter().map(|required| {
                 map([
-                    ("what", Value::str(&asked.what)),
-                    ("has", Value::str(&asked.has)),
-                    ("holds", Value::Bool(asked.holds)),
+                    ("what", Value::str(&required.what)),
+                    ("has", Value::str(&required.has)),
+                    ("holds", Value::Bool(required.holds)),
                 ])
             });
             let entries = [
@@ -139,7 +139,7 @@ fn explain_groups(
                 ("to", Value::from(group.to.to_string())),
                 ("events", Value::Int(i64::try_from(group.events)?)),
                 ("holds", Value::Bool(group.holds)),
-                ("asked", Value::List(asked.collect())),
+                ("asked", Value::List(required.collect())),
             ];
             output::write_json(&map(entries), out)?;
             continue;
@@ -154,9 +154,9 @@ fn explain_groups(
             group.to,
             counted(group.events, "event"),
         )?;
-        for asked in &group.asked {
-            let mark = if asked.holds { "yes" } else { "no " };
-            writeln!(out, "  {mark} {}: {}", escape(&asked.what), escape(&asked.has))?;
+        for required in &group.requirements {
+            let mark = if required.holds { "yes" } else { "no " };
+            writeln!(out, "  {mark} {}: {}", escape(&required.what), escape(&required.has))?;
         }
     }
     if !json {

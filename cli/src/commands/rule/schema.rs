@@ -160,7 +160,7 @@ fn detection() -> Value {
 }
 
 fn correlation() -> Value {
-    let types = RuleKind::CORRELATIONS.into_iter().filter(|kind| !kind.is_house());
+    let types = RuleKind::CORRELATIONS.into_iter().filter(|kind| !kind.is_extension());
     let types: Vec<&str> = types.map(RuleKind::name).collect();
     json!({
         "type": "object",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use casebook_event::{Event, EventId};
-use casebook_store::{Follow, SearchRequest, Store};
+use casebook_store::{SearchRequest, Store};
 
 use crate::args::{SearchArgs, SearchFormat};
 use crate::exit_code::{self, usage};
@@ -34,14 +34,12 @@ pub async fn run(args: &SearchArgs, store: &Store, request: SearchRequest) -> Re
         SearchFormat::Table | SearchFormat::Json | SearchFormat::Csv => {}
     }
     // It is to begin before the first search, so that nothing falls between the two; what is found twice is printed once.
-    let mut following = Follow::begin(
-        store,
-        SearchRequest {
+    let mut following = store
+        .follow(SearchRequest {
             limit: usize::MAX,
             ..request.clone()
-        },
-    )
-    .await?;
+        })
+        .await?;
     let answer = store.search(request).await?;
     unreadable::report(&answer.unreadable);
     let mut rows = answer.rows;
@@ -56,7 +54,7 @@ pub async fn run(args: &SearchArgs, store: &Store, request: SearchRequest) -> Re
             _ = &mut interrupted => return Ok(exit_code::OK),
             () = tokio::time::sleep(FOLLOW_EVERY) => {}
         }
-        let answer = following.look(store).await?;
+        let answer = following.poll().await?;
         unreadable::report(&answer.unreadable);
         let mut new = answer.rows;
         new.retain(|row| !last.contains(&row.id));

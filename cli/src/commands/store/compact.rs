@@ -61,11 +61,11 @@ pub async fn run(args: CompactArgs) -> Result<ExitCode> {
                 done.files_made,
             );
         }
-        if done.overtaken > 0 {
+        if done.conflicts > 0 {
             notice!(
                 "casebook: {}: {} groups of files were left to other maintenance that was first",
                 table.name(),
-                done.overtaken
+                done.conflicts
             );
         }
         found.extend(done.problems);

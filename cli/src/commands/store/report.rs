@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use casebook_event::Value;
-use casebook_store::{CareProgress, Problem};
+use casebook_store::{MaintenanceProgress, Problem};
 use indicatif::ProgressBar;
 
 use crate::exit_code;
@@ -12,10 +12,10 @@ use crate::output::{self, OutputFormat, Rows, notice};
 use crate::progress_bar;
 
 /// A bar, and what moves it.
-pub fn progress(what: &str) -> (ProgressBar, impl FnMut(CareProgress) + Send + 'static) {
+pub fn progress(what: &str) -> (ProgressBar, impl FnMut(MaintenanceProgress) + Send + 'static) {
     let bar = progress_bar::bytes(0, what);
     let moved = bar.clone();
-    (bar, move |progress: CareProgress| {
+    (bar, move |progress: MaintenanceProgress| {
         moved.set_length(progress.total_bytes);
         moved.set_position(progress.done_bytes);
     })

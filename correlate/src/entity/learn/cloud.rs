@@ -1,13 +1,14 @@
-//! What Google's and Azure's logs tell of the machines under a cluster.
+//! What Google's and Azure's logs report the machines under a cluster.
 
 use casebook_event::Event;
 
-use super::{Told, node};
+use super::node;
+use super::sink::BindingSink;
 use crate::entity::{Confidence, How, Identifier, IdentifierKind};
 
 /// GKE's nodes have their machine's name; the log calls the machine by its number and by its name.
-pub(super) fn learn_gcp(event: &Event, told: &mut Told<'_>) {
-    let mut told = told.by(How::CloudInstance);
+pub(super) fn learn_gcp(event: &Event, sink: &mut BindingSink<'_>) {
+    let mut sink = sink.by(How::CloudInstance);
     let native = event.native();
     let number = native
         .str_at(&["resource", "labels", "instance_id"])
@@ -19,13 +20,13 @@ pub(super) fn learn_gcp(event: &Event, told: &mut Told<'_>) {
         .filter(|name| name.starts_with("gke-") && !name.contains('/'));
     let machine = name.and_then(|name| Identifier::new(IdentifierKind::InstanceId, name));
     let node = name.and_then(|name| Identifier::new(IdentifierKind::NodeName, name));
-    told.bind(number.as_ref(), node.as_ref(), Confidence::Likely);
-    told.bind(machine.as_ref(), node.as_ref(), Confidence::Likely);
+    sink.bind(number.as_ref(), node.as_ref(), Confidence::Likely);
+    sink.bind(machine.as_ref(), node.as_ref(), Confidence::Likely);
 }
 
 /// A machine's own identity (`xms_mirid`) says which machine it is that acts.
-pub(super) fn learn_azure(event: &Event, told: &mut Told<'_>) {
-    let mut told = told.by(How::CloudInstance);
+pub(super) fn learn_azure(event: &Event, sink: &mut BindingSink<'_>) {
+    let mut sink = sink.by(How::CloudInstance);
     let native = event.native();
     let claim = |key: &str| {
         native
@@ -34,5 +35,5 @@ pub(super) fn learn_azure(event: &Event, told: &mut Told<'_>) {
     };
     let machine = claim("xms_mirid").and_then(node::azure_instance);
     let session = claim("appid").and_then(|app| Identifier::new(IdentifierKind::RoleSession, app));
-    told.bind(session.as_ref(), machine.as_ref(), Confidence::Certain);
+    sink.bind(session.as_ref(), machine.as_ref(), Confidence::Certain);
 }

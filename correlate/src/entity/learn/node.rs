@@ -2,14 +2,14 @@
 
 use casebook_event::ValueRef;
 
-use super::Told;
+use super::sink::BindingSink;
 use crate::entity::{Confidence, Identifier, IdentifierKind};
 
 /// GKE's annotation with the machine's number, by which Google's audit log calls it.
 const GKE_INSTANCE: &str = "container.googleapis.com/instance_id";
 
-/// Tells what a node's object says.
-pub(super) fn learn(object: ValueRef<'_>, requested_name: Option<&str>, told: &mut Told<'_>) {
+/// Reports what a node's object says.
+pub(super) fn learn(object: ValueRef<'_>, requested_name: Option<&str>, sink: &mut BindingSink<'_>) {
     let node = object
         .str_at(&["metadata", "name"])
         .or(requested_name)
@@ -19,16 +19,16 @@ pub(super) fn learn(object: ValueRef<'_>, requested_name: Option<&str>, told: &m
         .str_at(&["metadata", "annotations", GKE_INSTANCE])
         .and_then(|id| Identifier::new(IdentifierKind::InstanceId, id));
     for instance in [&provider, &number] {
-        told.bind(instance.as_ref(), node.as_ref(), Confidence::Certain);
+        sink.bind(instance.as_ref(), node.as_ref(), Confidence::Certain);
     }
-    told.bind(node.as_ref(), provider.as_ref(), Confidence::Certain);
+    sink.bind(node.as_ref(), provider.as_ref(), Confidence::Certain);
     let addresses = object.at(&["status", "addresses"]).and_then(ValueRef::as_list);
     for address in addresses.into_iter().flatten() {
         if matches!(address.str_at(&["type"]), Some("InternalIP" | "ExternalIP")) {
             let ip = address
                 .str_at(&["address"])
                 .and_then(|ip| Identifier::new(IdentifierKind::NodeIp, ip));
-            told.bind(ip.as_ref(), node.as_ref(), Confidence::Certain);
+            sink.bind(ip.as_ref(), node.as_ref(), Confidence::Certain);
         }
     }
 }

@@ -3,7 +3,8 @@
 use casebook_event::{Timestamp, ValueRef};
 use compact_str::CompactString;
 
-use super::{PodNames, Told};
+use super::pod_names::PodNames;
+use super::sink::BindingSink;
 use crate::entity::limits::{MAX_REACH_NANOS, REACH_GRAIN_NANOS};
 use crate::entity::{Confidence, How, Identifier, IdentifierKind, name_form};
 
@@ -26,8 +27,13 @@ pub(super) struct Requested<'a> {
     pub(super) whole: bool,
 }
 
-/// Tells what a pod's object says, a patch being an object with less in it; of its status, with that confidence, if at all.
-pub(super) fn learn(object: ValueRef<'_>, requested: Requested<'_>, status: Option<Confidence>, told: &mut Told<'_>) {
+/// Reports what a pod's object says, a patch being an object with less in it; of its status, with that confidence, if at all.
+pub(super) fn learn(
+    object: ValueRef<'_>,
+    requested: Requested<'_>,
+    status: Option<Confidence>,
+    sink: &mut BindingSink<'_>,
+) {
     let metadata = |key: &str| object.str_at(&["metadata", key]);
     let pod = PodNames::new(
         metadata("uid").or(requested.uid),
@@ -37,17 +43,17 @@ pub(super) fn learn(object: ValueRef<'_>, requested: Requested<'_>, status: Opti
     if pod.subject().is_none() {
         return;
     }
-    pod.tell(Confidence::Certain, told);
-    learn_spec(object, &pod, told);
-    learn_owner(object, &pod, requested.whole, told);
+    pod.report(Confidence::Certain, sink);
+    learn_spec(object, &pod, sink);
+    learn_owner(object, &pod, requested.whole, sink);
     if let Some(confidence) = status {
-        learn_status(object, &pod, confidence, &mut told.by(How::AuditPodStatus));
+        learn_status(object, &pod, confidence, &mut sink.by(How::AuditPodStatus));
     }
 }
 
-/// Tells since when a pod is called so and acts as whom: what of it never changes. Only of an answer, in which the API server wrote
-/// the time. Of one that is older than a binding reaches back, it is told as of a day within that time, once a day.
-pub(super) fn learn_creation(object: ValueRef<'_>, requested: Requested<'_>, told: &mut Told<'_>) {
+/// Reports since when a pod is called so and acts as whom: what of it never changes. Only of an answer, in which the API server wrote
+/// the time. Of one that is older than a binding reaches back, it is reported as of a day within that time, once a day.
+pub(super) fn learn_creation(object: ValueRef<'_>, requested: Requested<'_>, sink: &mut BindingSink<'_>) {
     let metadata = |key: &str| object.str_at(&["metadata", key]);
     let Some(created) = metadata("creationTimestamp").and_then(Timestamp::parse_rfc3339) else {
         return;
@@ -57,46 +63,46 @@ pub(super) fn learn_creation(object: ValueRef<'_>, requested: Requested<'_>, tol
         metadata("namespace").or(requested.namespace),
         metadata("name").or(requested.name),
     );
-    if pod.uid.is_none() || created >= told.time {
+    if pod.uid.is_none() || created >= sink.time {
         return;
     }
-    let now = told.time.as_nanos();
+    let now = sink.time.as_nanos();
     let reach = now
         .saturating_sub(now.rem_euclid(REACH_GRAIN_NANOS))
         .saturating_sub(MAX_REACH_NANOS - REACH_GRAIN_NANOS);
-    let mut told = match Timestamp::from_nanos(reach) {
-        oldest if created < oldest => told.as_of(How::AuditExisted, oldest),
-        _ => told.as_of(How::AuditCreated, created),
+    let mut sink = match Timestamp::from_nanos(reach) {
+        oldest if created < oldest => sink.as_of(How::AuditExisted, oldest),
+        _ => sink.as_of(How::AuditCreated, created),
     };
-    pod.tell(Confidence::Certain, &mut told);
-    learn_account(object, &pod, &mut told);
-    learn_owner(object, &pod, true, &mut told);
+    pod.report(Confidence::Certain, &mut sink);
+    learn_account(object, &pod, &mut sink);
+    learn_owner(object, &pod, true, &mut sink);
 }
 
-fn learn_account(object: ValueRef<'_>, pod: &PodNames, told: &mut Told<'_>) {
+fn learn_account(object: ValueRef<'_>, pod: &PodNames, sink: &mut BindingSink<'_>) {
     let account = object
         .str_at(&["spec", "serviceAccountName"])
         .and_then(|name| Identifier::namespaced(IdentifierKind::ServiceAccount, &pod.namespace, name));
-    told.bind(pod.subject(), account.as_ref(), Confidence::Certain);
+    sink.bind(pod.subject(), account.as_ref(), Confidence::Certain);
 }
 
-fn learn_spec(object: ValueRef<'_>, pod: &PodNames, told: &mut Told<'_>) {
+fn learn_spec(object: ValueRef<'_>, pod: &PodNames, sink: &mut BindingSink<'_>) {
     let Some(spec) = object.get("spec") else { return };
     let node = spec
         .str_at(&["nodeName"])
         .and_then(|node| Identifier::new(IdentifierKind::NodeName, node));
-    told.bind(pod.subject(), node.as_ref(), Confidence::Certain);
-    learn_account(object, pod, told);
+    sink.bind(pod.subject(), node.as_ref(), Confidence::Certain);
+    learn_account(object, pod, sink);
     for container in CONTAINERS.iter().filter_map(|key| spec.get(key)?.as_list()).flatten() {
         let image = container
             .str_at(&["image"])
             .and_then(|image| Identifier::new(IdentifierKind::Image, image));
-        told.bind(pod.subject(), image.as_ref(), Confidence::Certain);
+        sink.bind(pod.subject(), image.as_ref(), Confidence::Certain);
     }
 }
 
 /// The controller among the owners; a whole pod without an owner is its own workload.
-fn learn_owner(object: ValueRef<'_>, pod: &PodNames, whole: bool, told: &mut Told<'_>) {
+fn learn_owner(object: ValueRef<'_>, pod: &PodNames, whole: bool, sink: &mut BindingSink<'_>) {
     let owner = controller_of(object).filter(|(kind, _)| *kind != "Node");
     let Some((kind, name)) = owner else {
         let whole = whole && object.at(&["spec", "containers"]).is_some();
@@ -104,23 +110,23 @@ fn learn_owner(object: ValueRef<'_>, pod: &PodNames, whole: bool, told: &mut Tol
             .bare_name()
             .filter(|_| whole)
             .and_then(|name| Identifier::workload(&pod.namespace, "Pod", name));
-        told.bind(pod.subject(), itself.as_ref(), Confidence::Certain);
+        sink.bind(pod.subject(), itself.as_ref(), Confidence::Certain);
         return;
     };
     let workload = Identifier::workload(&pod.namespace, kind, name);
-    told.bind(pod.subject(), workload.as_ref(), Confidence::Certain);
+    sink.bind(pod.subject(), workload.as_ref(), Confidence::Certain);
     let hash = object.str_at(&["metadata", "labels", "pod-template-hash"]);
-    learn_deployment(workload.as_ref(), name, hash, told);
+    learn_deployment(workload.as_ref(), name, hash, sink);
 }
 
 /// A ReplicaSet that is named by the hash of its template is a Deployment's.
-pub(super) fn learn_deployment(set: Option<&Identifier>, name: &str, hash: Option<&str>, told: &mut Told<'_>) {
+pub(super) fn learn_deployment(set: Option<&Identifier>, name: &str, hash: Option<&str>, sink: &mut BindingSink<'_>) {
     let deployment = hash.and_then(|hash| name.strip_suffix(hash)?.strip_suffix('-'));
     let above = deployment.and_then(|name| {
         let (namespace, _) = set?.parts()?;
         Identifier::workload(namespace, "Deployment", name)
     });
-    told.bind(set, above.as_ref(), Confidence::Likely);
+    sink.bind(set, above.as_ref(), Confidence::Likely);
 }
 
 /// Kind and name of the controller that an object has for an owner.
@@ -133,7 +139,7 @@ pub(super) fn controller_of(object: ValueRef<'_>) -> Option<(&str, &str)> {
         .find_map(|owner| Some((owner.str_at(&["kind"])?, owner.str_at(&["name"])?)))
 }
 
-fn learn_status(object: ValueRef<'_>, pod: &PodNames, confidence: Confidence, told: &mut Told<'_>) {
+fn learn_status(object: ValueRef<'_>, pod: &PodNames, confidence: Confidence, sink: &mut BindingSink<'_>) {
     let Some(status) = object.get("status") else { return };
     let host = status
         .str_at(&["hostIP"])
@@ -141,7 +147,7 @@ fn learn_status(object: ValueRef<'_>, pod: &PodNames, confidence: Confidence, to
     let node = object
         .str_at(&["spec", "nodeName"])
         .and_then(|node| Identifier::new(IdentifierKind::NodeName, node));
-    told.bind(host.as_ref(), node.as_ref(), confidence);
+    sink.bind(host.as_ref(), node.as_ref(), confidence);
     let in_network_of_node = object.at(&["spec", "hostNetwork"]).is_some_and(ValueRef::is_true);
     // A pod that is through keeps the address in its status, though another may have it by now.
     let through = matches!(status.str_at(&["phase"]), Some("Succeeded" | "Failed"));
@@ -157,7 +163,7 @@ fn learn_status(object: ValueRef<'_>, pod: &PodNames, confidence: Confidence, to
                 .as_ref()
                 .is_some_and(|host| ip.as_ref().is_some_and(|ip| ip.value == host.value));
             if !of_node {
-                told.bind(ip.as_ref(), pod.subject(), confidence);
+                sink.bind(ip.as_ref(), pod.subject(), confidence);
             }
         }
     }
@@ -172,14 +178,14 @@ fn learn_status(object: ValueRef<'_>, pod: &PodNames, confidence: Confidence, to
             .filter_map(|state| container.str_at(&[state, "terminated", "containerID"]));
         for id in current.into_iter().chain(former) {
             let id = Identifier::new(IdentifierKind::ContainerId, id);
-            told.bind(id.as_ref(), pod.subject(), confidence);
-            told.bind(id.as_ref(), image.as_ref(), confidence);
+            sink.bind(id.as_ref(), pod.subject(), confidence);
+            sink.bind(id.as_ref(), image.as_ref(), confidence);
         }
     }
 }
 
-/// The workload that labels tell of, with the name of the pod: what controllers put on the pods they make.
-pub(super) fn learn_labels(labels: ValueRef<'_>, pod: &PodNames, told: &mut Told<'_>) {
+/// The workload that labels report, with the name of the pod: what controllers put on the pods they make.
+pub(super) fn learn_labels(labels: ValueRef<'_>, pod: &PodNames, sink: &mut BindingSink<'_>) {
     let Some(name) = pod.bare_name() else { return };
     let label = |key: &str| labels.str_at(&[key]);
     let base = name_form::without_pod_suffix(name);
@@ -196,8 +202,8 @@ pub(super) fn learn_labels(labels: ValueRef<'_>, pod: &PodNames, told: &mut Told
     };
     let Some((kind, name)) = found else { return };
     let workload = Identifier::workload(&pod.namespace, kind, &name);
-    told.bind(pod.subject(), workload.as_ref(), Confidence::Likely);
+    sink.bind(pod.subject(), workload.as_ref(), Confidence::Likely);
     if kind == "ReplicaSet" {
-        learn_deployment(workload.as_ref(), &name, label("pod-template-hash"), told);
+        learn_deployment(workload.as_ref(), &name, label("pod-template-hash"), sink);
     }
 }

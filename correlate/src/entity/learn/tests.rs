@@ -1,22 +1,22 @@
-//! What each source tells, case by case.
+//! What each source reports, case by case.
 
 use casebook_event::{Event, FieldId, Source, Timestamp, Value};
 use proptest::prelude::*;
 
 use super::bindings_of;
-use crate::entity::bindings::relation;
-use crate::entity::samples::{ABOUT_WEB, audit, event};
+use crate::entity::relation::relation;
+use crate::entity::tests::samples::{ABOUT_WEB, audit, event};
 use crate::entity::{Binding, EntityKind, identifiers_of};
 
-/// What is told is of some known relation: else it would be told for nothing.
+/// What is reported is of some known relation: else it would be reported for nothing.
 fn assert_learnable(bindings: &[Binding]) {
     for binding in bindings {
         assert!(relation(&binding.from, &binding.to).is_some(), "{binding:?}");
     }
 }
 
-/// What an event tells, a line each; `!` stands before an end, with its time.
-fn told(event: &Event) -> Vec<String> {
+/// What an event reports, a line each; `!` stands before an end, with its time.
+fn reported(event: &Event) -> Vec<String> {
     let mut bindings = Vec::new();
     bindings_of(event, &mut bindings);
     assert_learnable(&bindings);
@@ -29,14 +29,14 @@ fn told(event: &Event) -> Vec<String> {
         .collect()
 }
 
-/// Checks that an event tells these, and with `only`, nothing else.
+/// Checks that an event reports these, and with `only`, nothing else.
 fn check(event: &Event, want: &[&str]) {
-    let found = told(event);
+    let found = reported(event);
     assert_eq!(found, want, "{}", event.raw);
 }
 
 fn check_among(event: &Event, want: &[&str]) {
-    let found = told(event);
+    let found = reported(event);
     for want in want {
         assert!(found.iter().any(|found| found == want), "{want} is not in {found:#?}");
     }
@@ -96,7 +96,7 @@ fn what_changes_pods() {
         &of("patch", "pods/status", "mallory", patch),
         &["PodIp 10.244.0.5 > PodUid u1 (AuditPodStatus Likely)"],
     );
-    let found = told(&of("update", "pods", "mallory", patch));
+    let found = reported(&of("update", "pods", "mallory", patch));
     assert!(!found.iter().any(|line| line.starts_with("PodIp")), "{found:?}");
     // Pods in their node's network, and pods that are through, have no address of their own.
     for native in [
@@ -104,14 +104,14 @@ fn what_changes_pods() {
         r#"{"responseObject":{"metadata":{"uid":"u1"},"status":{"podIP":"10.0.0.1","hostIP":"10.0.0.1"}}}"#,
         r#"{"responseObject":{"metadata":{"uid":"u1"},"status":{"phase":"Succeeded","podIP":"10.244.0.5"}}}"#,
     ] {
-        let found = told(&of("get", "pods", "x", native));
+        let found = reported(&of("get", "pods", "x", native));
         assert!(!found.iter().any(|line| line.starts_with("PodIp")), "{found:?}");
     }
     // What is applied to a pod says nothing of its owner; a pod that is answered without one has none.
     let applied = r#"{"kind":"Pod","metadata":{"name":"web-1","uid":"u1"},"spec":{"containers":[{"image":"web:1"}]}}"#;
     let itself = "PodUid u1 > Workload shop/Pod/web-1 (AuditPod Certain)";
     for (body, has) in [("requestObject", false), ("responseObject", true)] {
-        let found = told(&of("patch", "pods", "alice", &format!(r#"{{"{body}":{applied}}}"#)));
+        let found = reported(&of("patch", "pods", "alice", &format!(r#"{{"{body}":{applied}}}"#)));
         assert_eq!(found.iter().any(|line| line == itself), has, "{found:?}");
     }
     // The scheduler's choice.
@@ -130,7 +130,7 @@ fn what_changes_pods() {
     );
     // Ends: of a uid after its time of grace; of a name only if at once.
     let ends = |verb: &str, user: &str, native: &str| {
-        let found = told(&of(verb, "pods", user, native));
+        let found = reported(&of(verb, "pods", user, native));
         found
             .into_iter()
             .filter(|line| line.starts_with('!'))
@@ -208,19 +208,19 @@ fn who_asks_in_the_audit_log() {
         "authentication.kubernetes.io/pod-name":["web-1"],"authentication.kubernetes.io/pod-uid":["u1"],
         "authentication.kubernetes.io/node-name":["n1"]}}}"#;
     // The token's use is refused, and comes from anywhere: what it says of its pod holds, and nothing of the address.
-    let mut asked = audit(1, "list", "secrets", &[(FieldId::SourceIp, "203.0.113.9")], claims);
-    asked.fields.set(FieldId::EventOutcome, "failure");
-    asked.fields.set(FieldId::HttpResponseStatusCode, 403);
+    let mut request = audit(1, "list", "secrets", &[(FieldId::SourceIp, "203.0.113.9")], claims);
+    request.fields.set(FieldId::EventOutcome, "failure");
+    request.fields.set(FieldId::HttpResponseStatusCode, 403);
     let want = [
         "PodName shop/web-1 > PodUid u1 (AuditTokenClaims Certain)",
         "PodUid u1 > PodName shop/web-1 (AuditTokenClaims Certain)",
         "PodUid u1 > ServiceAccount shop/web (AuditTokenClaims Certain)",
         "PodUid u1 > NodeName n1 (AuditTokenClaims Certain)",
     ];
-    check(&asked, &want);
+    check(&request, &want);
     // A token that was not accepted says nothing.
-    asked.fields.set(FieldId::HttpResponseStatusCode, 401);
-    check(&asked, &[]);
+    request.fields.set(FieldId::HttpResponseStatusCode, 401);
+    check(&request, &[]);
     let person = r#"{"user":{"username":"alice@shop","extra":{"accessKeyId":["ASIA1"],"arn":["arn:aws:sts::1:assumed-role/dev/alice"]}}}"#;
     check(
         &audit(1, "list", "pods", &[], person),
@@ -266,12 +266,16 @@ fn nodes_and_runtimes() {
         (Source::Tetragon, "Tetragon"),
         (Source::ContainerStats, "ContainerStats"),
     ] {
-        assert_eq!(told(&event(source, 1, &pod, "{}")), of_pod(how, "Certain"), "{source}");
+        assert_eq!(
+            reported(&event(source, 1, &pod, "{}")),
+            of_pod(how, "Certain"),
+            "{source}"
+        );
     }
     let mut of_event = pod.to_vec();
     of_event.push((FieldId::OrchestratorResourceType, "pods"));
     assert_eq!(
-        told(&event(Source::KubernetesEvent, 1, &of_event, "{}")),
+        reported(&event(Source::KubernetesEvent, 1, &of_event, "{}")),
         of_pod("KubernetesEvent", "Likely")
     );
     // containerd names the pod with the sandbox, and the container with the sandbox.
@@ -308,7 +312,7 @@ fn workloads_by_labels_and_events() {
         (FieldId::Message, "hello"),
     ];
     let workload = |source: Source, fields: &[(FieldId, &str)], native: &str| {
-        let found = told(&event(source, 1, fields, native));
+        let found = reported(&event(source, 1, fields, native));
         found
             .into_iter()
             .filter(|line| line.contains("Workload"))
@@ -350,7 +354,7 @@ fn workloads_by_labels_and_events() {
             (FieldId::OrchestratorResourceName, name),
             (FieldId::Message, message),
         ];
-        told(&event(Source::KubernetesEvent, 1, &fields, "{}"))
+        reported(&event(Source::KubernetesEvent, 1, &fields, "{}"))
     };
     assert_eq!(
         of("replicasets", "web-7d4b9c6f5", "Created pod: web-7d4b9c6f5-x2x9z"),

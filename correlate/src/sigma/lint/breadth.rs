@@ -13,8 +13,8 @@ pub(super) fn is_narrow(detection: &Detection) -> bool {
     detection.conditions.iter().all(|one| condition(one, detection))
 }
 
-fn condition(asked: &Condition, detection: &Detection) -> bool {
-    match asked {
+fn condition(narrowing: &Condition, detection: &Detection) -> bool {
+    match narrowing {
         Condition::Selection(at) => query(&detection.selections[*at].query),
         Condition::All(parts) => parts.iter().any(|part| condition(part, detection)),
         Condition::Any(parts) => parts.iter().all(|part| condition(part, detection)),
@@ -22,8 +22,8 @@ fn condition(asked: &Condition, detection: &Detection) -> bool {
     }
 }
 
-fn query(asked: &Query) -> bool {
-    match asked {
+fn query(narrowing: &Query) -> bool {
+    match narrowing {
         Query::All(parts) => parts.iter().any(query),
         Query::Any(parts) => parts.iter().all(query),
         Query::Item(one) => item(one),

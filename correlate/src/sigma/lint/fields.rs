@@ -2,9 +2,8 @@
 
 use casebook_event::{FieldId, FieldRef, Source, TAXONOMY};
 
-use super::items;
 use crate::diagnostic::{Report, code};
-use crate::sigma::detection::Detection;
+use crate::sigma::detection::{Detection, Item, Query};
 use crate::sigma::logsource::RuleLogsource;
 use crate::sigma::rule::is_near;
 
@@ -12,18 +11,18 @@ use crate::sigma::rule::is_near;
 const MIN_NEAR_CHARS: usize = 5;
 
 /// Reports each unknown field of the rule once.
-pub(super) fn lint(logsource: &RuleLogsource, detection: &Detection, report: &mut Report<'_>) {
+pub(super) fn unknown_fields(logsource: &RuleLogsource, detection: &Detection, report: &mut Report<'_>) {
     let sources: Vec<Source> = logsource.sources().collect();
     if sources.is_empty() {
         return;
     }
-    let mut told: Vec<&str> = Vec::new();
+    let mut reported: Vec<&str> = Vec::new();
     for item in items(detection) {
         let Some(name) = item.field.as_deref() else { continue };
-        if told.contains(&name) || is_known(name, logsource, &sources) {
+        if reported.contains(&name) || is_known(name, logsource, &sources) {
             continue;
         }
-        told.push(name);
+        reported.push(name);
         let near = nearest(name, &sources);
         let message = format!("no event of {} has the field `{name}`", names(&sources));
         match near {
@@ -79,4 +78,19 @@ fn nearest(name: &str, sources: &[Source]) -> Option<&'static str> {
 fn names(sources: &[Source]) -> String {
     let names: Vec<&str> = sources.iter().map(|source| source.name()).collect();
     names.join(", ")
+}
+
+/// Every question about a field, in the order of the rule.
+fn items(detection: &Detection) -> Vec<&Item> {
+    fn collect<'a>(query: &'a Query, items: &mut Vec<&'a Item>) {
+        match query {
+            Query::All(parts) | Query::Any(parts) => parts.iter().for_each(|part| collect(part, items)),
+            Query::Item(item) => items.push(item),
+        }
+    }
+    let mut items = Vec::new();
+    for selection in &detection.selections {
+        collect(&selection.query, &mut items);
+    }
+    items
 }

@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* Short enough for "-correlate" and the suffixes of pods to fit behind it. */ -}}
+{{- /* Short enough for "-correlate" and the suffixes of pods to fit after it. */ -}}
 {{- define "casebook.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}

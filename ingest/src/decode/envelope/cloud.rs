@@ -4,10 +4,10 @@
 use base64::Engine as _;
 use casebook_event::{FieldId, Source, Timestamp, Value};
 
-use super::super::SourceKind;
-use super::super::reject::{self, Reject};
-use super::{Envelope, Inner, Opened};
-use crate::normalize::epoch;
+use super::opened::{Envelope, Inner, Opened};
+use crate::format::epoch;
+use crate::format::reject::{self, Reject};
+use crate::source_kind::SourceKind;
 
 /// Opens what clouds and queues put around one record.
 ///

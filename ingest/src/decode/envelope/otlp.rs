@@ -3,10 +3,12 @@
 use casebook_event::{FieldId, Timestamp, Value};
 use compact_str::CompactString;
 
-use super::super::{Members, detect, json};
+use super::opened::{Envelope, Inner};
 use super::shipper::is_container_file;
-use super::{Envelope, Inner};
+use crate::decode::marks;
+use crate::format::json;
 use crate::limits::MAX_OTLP_DEPTH;
+use casebook_event::json::Members;
 
 /// The log records of a request, each with what its resource says.
 pub(super) fn members(text: &str) -> Vec<(&str, Option<Envelope>)> {
@@ -112,7 +114,7 @@ pub(super) fn record(value: Value, hidden: bool) -> (Inner, Envelope) {
                 record.extend(entries);
                 Inner::Value(Value::Map(record))
             }
-            Value::Str(text) if !hidden && detect::detect_text(&text).is_some() => Inner::Text(text.into_string()),
+            Value::Str(text) if !hidden && marks::detect_text(&text).is_some() => Inner::Text(text.into_string()),
             body => {
                 push("message", Some(Value::str(body.to_text())));
                 push("severity", level);

@@ -4,9 +4,11 @@
 use casebook_event::{FieldId, Source, Value};
 use compact_str::CompactString;
 
-use super::super::{SourceKind, detect};
-use super::{Envelope, Inner, Opened, wants_inner};
-use crate::normalize::{self, epoch};
+use super::opened::{Envelope, Inner, Opened, wants_inner};
+use crate::decode::marks;
+use crate::format::epoch;
+use crate::normalize;
+use crate::source_kind::SourceKind;
 
 /// Where shippers put the line, best first.
 const TEXT_KEYS: &[&str] = &["message", "log", "MESSAGE", "line", "event.original"];
@@ -49,7 +51,7 @@ pub(super) fn open(value: Value, kind: SourceKind, outer: &Envelope) -> Opened {
                     .iter()
                     .any(|(_, recognize)| recognize(&value).is_some())
             };
-            !container && marked && !own() && detect::detect_text(text).is_some_and(|source| allows(kind, source))
+            !container && marked && !own() && marks::detect_text(text).is_some_and(|source| allows(kind, source))
         }
     };
     if !open {
@@ -106,7 +108,7 @@ fn file(value: &Value) -> Option<&str> {
         .or_else(|| value.str_at(&["log.file.path"]))
 }
 
-/// Where in its file a line stood: Filebeat says it always, Vector and Fluent Bit where they are told to (`offset_key`,
+/// Where in its file a line stood: Filebeat says it always, Vector and Fluent Bit where they are configured to (`offset_key`,
 /// `Offset_Key`).
 fn offset(value: &Value) -> Option<i64> {
     value
@@ -119,7 +121,7 @@ fn offset(value: &Value) -> Option<i64> {
 /// What the object says of the place.
 fn envelope(value: &Value) -> Envelope {
     let metadata = match value {
-        Value::Map(entries) => normalize::kubernetes_metadata::among(entries),
+        Value::Map(entries) => normalize::pod_metadata::among(entries),
         _ => None,
     };
     let mut envelope = Envelope {

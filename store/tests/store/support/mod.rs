@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use casebook_event::{
-    Checkpoint, DeadLetter, Event, EventId, FieldId, Fields, Native, Partition, Position, Source, Timestamp, Value,
+    CheckpointDelta, DeadLetter, Event, EventId, FieldId, Fields, Native, Partition, Position, Source, Timestamp, Value,
 };
 use casebook_store::{EventsCommit, Store, StoreConfig};
 
@@ -66,17 +66,17 @@ pub fn as_stored(event: &Event) -> Event {
     }
 }
 
-pub fn range(partition: i32, start: i64, end: i64) -> Checkpoint {
-    let mut checkpoint = Checkpoint::new();
+pub fn range(partition: i32, start: i64, end: i64) -> CheckpointDelta {
+    let mut checkpoint = CheckpointDelta::new();
     checkpoint.record(&Partition::new("logs", partition), start, end - 1);
     checkpoint
 }
 
-pub fn commit(events: Vec<Event>, dead_letters: Vec<DeadLetter>, checkpoint: Checkpoint) -> EventsCommit<'static> {
+pub fn commit(events: Vec<Event>, dead_letters: Vec<DeadLetter>, checkpoint: CheckpointDelta) -> EventsCommit<'static> {
     EventsCommit {
         group: "g",
         events,
-        staged: Vec::new(),
+        prepared: Vec::new(),
         dead_letters,
         checkpoint,
         read_to_end: Vec::new(),
