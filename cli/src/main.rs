@@ -7,14 +7,15 @@ mod args;
 mod commands;
 mod exit_code;
 mod failpoints;
-mod investigate;
+mod failure;
+mod hints;
+
 mod kafka_feed;
 mod logging;
+mod missing;
 mod output;
 mod progress_bar;
-mod rules;
-mod stores;
-mod time_range;
+mod resolve;
 mod unreadable;
 
 use std::process::ExitCode;
@@ -29,10 +30,10 @@ use crate::output::notice;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(told_of_a_panic));
+    std::panic::set_hook(Box::new(report_panic));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return exit_code::report_arguments(&error),
+        Err(error) => return failure::report_arguments(&error),
     };
     match run(cli) {
         Ok(code) if unreadable::count() == 0 => code,
@@ -43,12 +44,12 @@ fn main() -> ExitCode {
             );
             exit_code::FAILED.into()
         }
-        Err(error) => exit_code::report(&error),
+        Err(error) => failure::report(&error),
     }
 }
 
 /// A bug. What it says may cite what was read, so it is escaped as all else is.
-fn told_of_a_panic(panic: &std::panic::PanicHookInfo<'_>) {
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let reason = panic.payload_as_str().unwrap_or("no reason given");
     notice!("casebook: a bug at {place}: {reason}");
@@ -61,7 +62,7 @@ fn told_of_a_panic(panic: &std::panic::PanicHookInfo<'_>) {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let traces = match &cli.command {
-        // A configuration that cannot be read is told of by the command.
+        // A configuration that cannot be read is reported by the command.
         Command::Run(args) => Config::read(&args.config).ok().and_then(|config| config.traces),
         _ => None,
     };

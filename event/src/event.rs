@@ -139,6 +139,17 @@ impl Fields {
     }
 }
 
+impl FromIterator<(FieldId, Value)> for Fields {
+    /// By [`Fields::set`], one after the other.
+    fn from_iter<Entries: IntoIterator<Item = (FieldId, Value)>>(entries: Entries) -> Self {
+        let mut fields = Self::new();
+        for (id, value) in entries {
+            fields.set(id, value);
+        }
+        fields
+    }
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -154,7 +165,8 @@ pub struct Event {
     pub position: Position,
     /// The normalized fields.
     pub fields: Fields,
-    /// The source's own record, for native field names.
+    /// The source's own record, for native field names. None in an event that comes out of a store: it is decoded again from
+    /// `raw` by whoever needs it.
     pub native: Native,
     /// The record as it was read: one event's part of it where it held several.
     pub raw: CompactString,

@@ -52,7 +52,7 @@ pub use alerts::{AlertFilter, AlertsCommit, StatePart};
 pub use commit::{Committed, EventsCommit, PreparedFiles, ReadToEnd, TopicCoverage};
 pub use config::*;
 pub use coverage::{Coverage, DeadLetterCount, SourceCoverage};
-pub use data_file::{FoundEvent, to_parquet};
+pub use data_file::to_parquet;
 pub use error::{CommitError, QueryError, StoreError};
 pub use index::index_terms;
 pub use kept::{KeptCommit, KeptCommitted, KeptSignals, KeySpan};

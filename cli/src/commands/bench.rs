@@ -20,7 +20,8 @@ use rdkafka::client::DefaultClientContext;
 use crate::args::BenchArgs;
 use crate::kafka_feed::{Feed, reached};
 use crate::output::{self, Rows};
-use crate::{exit_code, progress_bar, rules};
+use crate::resolve::rules;
+use crate::{exit_code, progress_bar};
 
 /// Longest time a measurement may take.
 const DEADLINE: Duration = Duration::from_secs(3600);

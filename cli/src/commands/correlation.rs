@@ -10,7 +10,7 @@ use casebook_event::{Timestamp, Value};
 use crate::args::{CorrelationCommand, CorrelationStateArgs};
 use crate::exit_code::{self, usage};
 use crate::output::{self, Rows, counted, notice};
-use crate::{rules, stores};
+use crate::resolve::{rules, stores};
 
 pub async fn run(command: CorrelationCommand) -> Result<ExitCode> {
     match command {
@@ -64,12 +64,12 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
     if total > found.len() {
         notice!("casebook: {} of {total} groups; --limit shows more", found.len());
     }
-    let behind: i64 = partitions.iter().map(|of| of.start.next - of.start.resume).sum();
+    let unread: i64 = partitions.iter().map(|of| of.start.next - of.start.resume).sum();
     let missing = partitions.iter().filter(|of| !of.written).count();
-    if behind > 0 || missing > 0 {
+    if unread > 0 || missing > 0 {
         notice!(
             "casebook: the state was written before the last {}",
-            counted(usize::try_from(behind).unwrap_or_default(), "signal")
+            counted(usize::try_from(unread).unwrap_or_default(), "signal")
         );
     }
     let repairing: usize = partitions.iter().map(|of| of.repairing).sum();

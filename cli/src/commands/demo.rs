@@ -8,17 +8,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use casebook_event::{Alert, AlertStatus};
 use casebook_ingest::SourceKind;
+use casebook_investigate::alerts::graver_first;
 use casebook_pipeline::{
     CommitConfig, Config, ConfigDuration, KafkaConfig, LatenessConfig, Pipeline, Role, TopicConfig,
 };
 use casebook_store::{AlertFilter, SearchRequest, Store, StoreConfig};
 use rdkafka::mocking::MockCluster;
 
-use crate::args::{DemoArgs, OutputFormat};
-use crate::commands::alert;
+use crate::args::DemoArgs;
 use crate::kafka_feed::{Feed, reached};
+use crate::output::OutputFormat;
+use crate::output::answers::alert::list_rows;
 use crate::output::notice;
-use crate::{exit_code, output, rules};
+use crate::resolve::rules;
+use crate::{exit_code, output};
 
 /// How long ago the demo's half hour began: everything in it is over, so its alerts are final.
 const STORY_AGE: Duration = Duration::from_secs(75 * 60);
@@ -39,7 +42,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
         .map(|alert| alert.alert.id.to_string())
         .collect();
 
-    // The ids of alerts follow from the story: one that is told again would only repeat what the store has.
+    // The ids of alerts follow from the story: one that is raised again would only repeat what the store has.
     let fresh = if before.is_empty() {
         1
     } else {
@@ -101,7 +104,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
 
     let mut alerts: Vec<Alert> = all_alerts(&store).await?;
     alerts.retain(|alert| !before.iter().any(|id| alert.alert.id == *id));
-    alert::sort(&mut alerts);
+    alerts.sort_by(graver_first);
     let total = alerts.len();
     alerts.truncate(MAX_ALERTS);
     notice!(
@@ -111,7 +114,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
         started.elapsed().as_secs_f64()
     );
     notice!("");
-    output::print(&alert::rows(&alerts), OutputFormat::Table)?;
+    output::print(&list_rows(&alerts), OutputFormat::Table)?;
     let Some(top) = alerts.first() else {
         bail!("the demo raised no alert")
     };

@@ -1,4 +1,5 @@
-//! The commands, one a file.
+//! The commands, one a file: "here are a command's arguments, do it, give me the exit code". A command resolves, calls and prints; it
+//! decides nothing that a crate below could, and knows no sibling but those below it (`subject`, `replay`).
 
 mod alert;
 mod bench;
@@ -6,16 +7,16 @@ mod completions;
 mod correlation;
 mod demo;
 mod doctor;
-pub mod entity;
-pub mod evidence;
+mod entity;
 mod normalize;
 mod replay;
 mod rule;
 mod run;
-pub mod search;
+mod search;
 mod sql;
-pub mod store;
-pub mod timeline;
+mod store;
+mod subject;
+mod timeline;
 
 use std::process::ExitCode;
 

@@ -45,7 +45,7 @@ pub fn run(args: &NormalizeArgs) -> Result<ExitCode> {
     Ok(exit_code::OK)
 }
 
-/// Prints the events of a batch, tells of its dead letters, and empties it; returns how many dead letters there were.
+/// Prints the events of a batch, reports its dead letters, and empties it; returns how many dead letters there were.
 fn print(batch: &mut EventBatch, before: usize, out: &mut impl std::io::Write) -> Result<usize> {
     for event in batch.events.drain(..) {
         output::write_json(&event.to_ecs(), out)?;

@@ -12,9 +12,10 @@ use casebook_pipeline::Replay;
 use crate::args::ReplayArgs;
 use crate::exit_code::{self, usage};
 use crate::output::notice;
-use crate::{output, progress_bar, rules};
+use crate::resolve::rules;
+use crate::{output, progress_bar};
 
-/// Dead letters that are told one by one; the others are only counted.
+/// Dead letters that are reported one by one; the others are only counted.
 const MAX_REPORTED_DEAD_LETTERS: usize = 20;
 
 pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
@@ -24,7 +25,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
         .map_err(|error| usage(format!("--source: {error}")))?;
     let settings = args.topic.settings()?;
     let rules = rules::load(&args.rules.rules, args.keep_going)?;
-    // All files are opened before the first is read: a name that is wrong is told at once.
+    // All files are opened before the first is read: a name that is wrong is reported at once.
     let files: Vec<_> = args
         .files
         .iter()
@@ -63,7 +64,7 @@ fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Tells on stderr where and why records are no events; `before` were told already. Returns how many there are.
+/// Reports on stderr where and why records are no events; `before` were reported already. Returns how many there are.
 pub fn report_dead_letters(batch: &EventBatch, before: usize) -> usize {
     for letter in batch
         .dead_letters

@@ -10,10 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use crate::args::RunArgs;
-use crate::{exit_code, rules};
+use crate::exit_code;
+use crate::resolve::rules;
 
 pub async fn run(args: RunArgs) -> Result<ExitCode> {
-    // Before all else: one that is told to stop while it starts is to say so, not to die of it.
+    // Before all else: one that is asked to stop while it starts is to say so, not to die of it.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;

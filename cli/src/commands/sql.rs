@@ -10,9 +10,10 @@ use casebook_store::limits::{MAX_ANSWER_ROWS, MAX_SQL_BYTES};
 use casebook_store::{SqlLimits, Store, StoreError, resident_bytes};
 
 use crate::args::SqlArgs;
+use crate::exit_code;
 use crate::exit_code::usage;
 use crate::output::{self, Rows, escape, notice};
-use crate::{exit_code, stores};
+use crate::resolve::stores;
 
 /// Statements that are remembered.
 const HISTORY: usize = 200;

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{Rows, escape};
+use super::escaping::escape;
+use super::rows::Rows;
 
 pub fn write(rows: &Rows, header: bool, out: &mut impl Write) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);

@@ -116,7 +116,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_terminal_is_told_nothing() {
+    fn a_terminal_obeys_nothing() {
         let check = |text: &str, want: &str| assert_eq!(escape(text), want);
         check("plain é 日本", "plain é 日本");
         check("\u{1b}[2Jgone", "\\u{1b}[2Jgone");

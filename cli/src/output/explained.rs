@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use casebook_correlate::Explained;
 
-use super::escape;
+use super::escaping::escape;
 
 /// Of more alternatives than this, only those that hold are printed, and how many others there are.
 const MAX_ALTERNATIVES: usize = 12;

@@ -22,25 +22,26 @@ pub fn write(times: impl Iterator<Item = Timestamp>, out: &mut impl Write) -> Re
     let (Some(&first), Some(&last)) = (times.iter().min(), times.iter().max()) else {
         return Ok(());
     };
-    let bars = |unit: i64| last.div_euclid(unit) - first.div_euclid(unit);
+    let span = |unit: i64| last.div_euclid(unit) - first.div_euclid(unit);
     let unit = UNITS
         .into_iter()
-        .find(|unit| bars(*unit) < MAX_BARS)
+        .find(|unit| span(*unit) < MAX_BARS)
         .unwrap_or(i64::MAX);
     let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
     for time in times {
         *counts.entry(time.div_euclid(unit)).or_default() += 1;
     }
-    write_counts(&counts, unit, out)
+    out.write_all(bars(&counts, unit).as_bytes())?;
+    Ok(())
 }
 
-/// Draws counts by the number of their unit of so many nanoseconds, with those between them of which there are none.
-pub fn write_counts(counts: &BTreeMap<i64, u64>, unit: i64, out: &mut impl Write) -> Result<()> {
+/// Counts by the number of their unit of so many nanoseconds, a line each, with those between them of which there are none.
+pub fn bars(counts: &BTreeMap<i64, u64>, unit: i64) -> String {
     let (Some((&first, _)), Some((&last, _))) = (counts.first_key_value(), counts.last_key_value()) else {
-        return Ok(());
+        return String::new();
     };
     let highest = counts.values().max().copied().unwrap_or(1);
-    for bar in first..=last {
+    let lines = (first..=last).map(|bar| {
         let count = counts.get(&bar).copied().unwrap_or(0);
         let start = Timestamp::from_nanos(bar.saturating_mul(unit)).to_string();
         let label = match unit {
@@ -48,9 +49,9 @@ pub fn write_counts(counts: &BTreeMap<i64, u64>, unit: i64, out: &mut impl Write
             unit if unit % MINUTE == 0 => &start[..16],
             _ => start.as_str(),
         };
-        writeln!(out, "  {label} {count:>8} {}", blocks(count, highest))?;
-    }
-    Ok(())
+        format!("  {label} {count:>8} {}\n", blocks(count, highest))
+    });
+    lines.collect()
 }
 
 /// A bar, to an eighth of a character; never nothing for something.

@@ -5,9 +5,10 @@ use std::io::Write;
 use anyhow::Result;
 use casebook_event::Value;
 
-use super::{Rows, escape_json};
+use super::escaping::escape_json;
+use super::rows::Rows;
 
-pub fn write_rows(rows: &Rows, out: &mut impl Write) -> Result<()> {
+pub fn write_rows(rows: &Rows, out: &mut (impl Write + ?Sized)) -> Result<()> {
     for row in &rows.rows {
         let object = Value::Map(
             rows.columns
@@ -22,7 +23,7 @@ pub fn write_rows(rows: &Rows, out: &mut impl Write) -> Result<()> {
 }
 
 /// One value, escaped as [`escape_json`] says.
-pub fn write_line(value: &impl serde::Serialize, out: &mut impl Write) -> Result<()> {
+pub fn write_line(value: &impl serde::Serialize, out: &mut (impl Write + ?Sized)) -> Result<()> {
     writeln!(out, "{}", escape_json(&serde_json::to_string(value)?))?;
     Ok(())
 }

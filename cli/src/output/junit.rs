@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::Result;
 use casebook_pipeline::TestOutcome;
 
-use super::is_dangerous;
+use super::escaping::is_dangerous;
 
 /// Writes a suite for each rule file; `why` is the text of a failure.
 pub fn write(outcomes: &[TestOutcome], why: &dyn Fn(&TestOutcome) -> String, out: &mut impl Write) -> Result<()> {
@@ -80,7 +80,7 @@ mod tests {
     use casebook_pipeline::TestFailure;
 
     #[test]
-    fn a_failure_is_told_with_its_reason() {
+    fn a_failure_is_reported_with_its_reason() {
         let outcome = |name: &str, failure: Option<TestFailure>| TestOutcome {
             file: "rules/a.yml".into(),
             rule_id: "1".into(),

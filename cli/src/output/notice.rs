@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::escape;
+use super::escaping::escape;
 
 /// Says one line on stderr, escaped whole. Where nobody listens any more (`2>&1 | head`), it is not said: that must not end
 /// a command.

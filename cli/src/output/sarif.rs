@@ -6,7 +6,7 @@ use anyhow::Result;
 use casebook_correlate::{Diagnostic, LINTS, Severity};
 use serde_json::{Value, json};
 
-use super::escape_json;
+use super::escaping::escape_json;
 
 /// Writes one run with all the findings.
 pub fn write(diagnostics: &[Diagnostic], out: &mut impl Write) -> Result<()> {

@@ -5,7 +5,8 @@ use std::io::{IsTerminal as _, Write};
 use anyhow::Result;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{Rows, escape};
+use super::escaping::escape;
+use super::rows::Rows;
 
 /// Widest cell on a terminal; elsewhere nothing is cut.
 const MAX_CELL_COLUMNS: usize = 60;

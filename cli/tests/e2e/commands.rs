@@ -134,7 +134,7 @@ fn normalize_reads_standard_input() {
 }
 
 #[test]
-fn mistakes_are_told_with_the_right_exit_code() {
+fn mistakes_are_reported_with_the_right_exit_code() {
     let files = Files::new(&[
         ("broken.yml", "title: x\nid: [\n"),
         (

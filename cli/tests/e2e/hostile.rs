@@ -421,7 +421,7 @@ async fn sql_is_bounded_in_memory_and_time() {
 }
 
 #[test]
-fn what_a_new_user_does_wrong_is_told() {
+fn what_a_new_user_does_wrong_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("file"), "no store").unwrap();

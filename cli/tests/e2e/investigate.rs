@@ -42,7 +42,7 @@ fn an_incident_is_followed_from_name_to_name() {
     let demo = Demo::new();
     let pod = format!("pod:{POD}");
 
-    // The attack's steps, in order, each by what tells it.
+    // The attack's steps, in order, each by what shows it.
     let story = demo.json(&["timeline", &pod]);
     let steps: [(&str, &str); 9] = [
         ("detail", "$ /bin/sh"),
@@ -59,7 +59,7 @@ fn an_incident_is_followed_from_name_to_name() {
     for (field, part) in steps {
         assert!(
             lines.any(|line| text(line, field).contains(part)),
-            "{field} with {part}, behind the step before, in {story:#?}"
+            "{field} with {part}, after the step before, in {story:#?}"
         );
     }
     let times: Vec<&str> = story.iter().map(|line| text(line, "time")).collect();
@@ -120,11 +120,11 @@ fn an_incident_is_followed_from_name_to_name() {
     );
     let bindings = shown["bindings"].as_array().unwrap();
     for kind in ["pod_ip", "node_name", "image", "service_account", "workload"] {
-        let told = |binding: &Value| text(&binding["from"], "kind") == kind || text(&binding["to"], "kind") == kind;
-        assert!(bindings.iter().any(told), "no binding of {kind}: {bindings:#?}");
+        let is_of = |binding: &Value| text(&binding["from"], "kind") == kind || text(&binding["to"], "kind") == kind;
+        assert!(bindings.iter().any(is_of), "no binding of {kind}: {bindings:#?}");
     }
-    let neighbours = shown["neighbours"].as_array().unwrap();
-    let address = neighbours.iter().find(|one| text(one, "name") == ATTACKER).unwrap();
+    let neighbors = shown["neighbours"].as_array().unwrap();
+    let address = neighbors.iter().find(|one| text(one, "name") == ATTACKER).unwrap();
     let of_address = demo.json(&["timeline", text(address, "entity")]);
     let sources: std::collections::BTreeSet<&str> = of_address.iter().map(|line| text(line, "source")).collect();
     assert!(sources.len() >= 4, "{sources:?}");
@@ -159,8 +159,8 @@ fn an_incident_is_followed_from_name_to_name() {
             .all(|event| !text(&event["event"], "original").is_empty())
     );
     let around = demo.json(&["timeline", &format!("alert:{id}"), "--all"]);
-    let told = |id: &&str| around.iter().any(|line| text(line, "id") == *id);
-    assert!(want.iter().all(told), "all that the alert cites is in its story");
+    let is_there = |id: &&str| around.iter().any(|line| text(line, "id") == *id);
+    assert!(want.iter().all(is_there), "all that the alert cites is in its story");
     let around = demo.json(&["timeline", &format!("event:{}", &want[0][..12])]);
     assert!(
         around
@@ -178,4 +178,73 @@ fn an_incident_is_followed_from_name_to_name() {
     assert_eq!(code(&["timeline", "ip:web"]), Some(2));
     assert_eq!(code(&["entity", "show", "alert:ff"]), Some(2));
     assert_eq!(code(&["timeline", &pod, "--source", "nothing"]), Some(2));
+}
+
+/// Every answer in its envelope: the same data, graded statements, and how far each source is known.
+#[test]
+fn an_envelope_has_the_data_its_grades_and_its_coverage() {
+    let demo = Demo::new();
+    let pod = format!("pod:{POD}");
+    let envelope = |args: &[&str]| {
+        let lines = json_lines(&demo.run(&[args, &["--output", "envelope"]].concat()));
+        let [one] = lines.as_slice() else {
+            panic!("{args:?}: {} lines", lines.len())
+        };
+        let sources = one["coverage"]["sources"].as_array().unwrap();
+        assert!(sources.len() >= 4, "{args:?}: {sources:?}");
+        for source in sources {
+            assert!(source["events"].is_u64() && source["late"].is_u64(), "{source}");
+        }
+        assert_eq!(one["coverage"]["unreadable_files"], serde_json::json!([]), "{args:?}");
+        one.clone()
+    };
+
+    let story = envelope(&["timeline", &pod]);
+    assert_eq!(story["data"]["lines"], Value::Array(demo.json(&["timeline", &pod])));
+    assert_eq!(text(&story["data"], "entity"), pod);
+
+    let shown = envelope(&["entity", "show", &pod]);
+    assert_eq!(shown["data"], demo.json(&["entity", "show", &pod])[0]);
+    let graded = |statements: &Value, grade: &str| {
+        let statements = statements.as_array().unwrap();
+        statements.iter().filter(|one| text(one, "grade") == grade).count()
+    };
+    assert!(graded(&shown["statements"], "certain") > 0, "{shown}");
+    assert!(graded(&shown["data"]["bindings"], "certain") > 0, "{shown}");
+
+    let guessed = envelope(&["timeline", "deploy"]);
+    let statement = &guessed["statements"][0];
+    assert_eq!(
+        (text(statement, "about"), text(statement, "is")),
+        ("deploy", "user:deploy")
+    );
+    assert!(
+        ["inferred", "ambiguous"].contains(&text(statement, "grade")),
+        "{statement}"
+    );
+
+    let list = envelope(&["alert", "list"]);
+    let alerts = demo.json(&["alert", "list"]);
+    assert_eq!(list["data"]["alerts"], Value::Array(alerts.clone()));
+    let id = &text(&alerts[0]["alert"], "id")[..12];
+    assert_eq!(envelope(&["alert", "show", id])["data"], alerts[0]);
+    let cited = envelope(&["alert", "evidence", id]);
+    assert_eq!(
+        cited["data"]["events"],
+        Value::Array(demo.json(&["alert", "evidence", id]))
+    );
+
+    let found = envelope(&["search", "subresource:exec"]);
+    assert_eq!(
+        found["data"]["events"],
+        Value::Array(demo.json(&["search", "subresource:exec"]))
+    );
+    assert!(
+        found["coverage"]["gaps"].is_array() && found["coverage"]["asked"].is_string(),
+        "{found}"
+    );
+    let counted = envelope(&["search", "--top", "source"]);
+    assert!(counted["data"]["groups"].as_array().unwrap().len() >= 4, "{counted}");
+    let refused = demo.run(&["search", "--follow", "--output", "envelope"]);
+    assert_eq!(refused.status.code(), Some(2));
 }

@@ -1,12 +1,18 @@
 //! What comes long after its time had passed is correlated all the same.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::delivery::Cluster;
+use casebook_event::Source;
+
+use crate::delivery::settings;
+use crate::support::deployment::{Deployment, Settings};
 use crate::support::kafka::Producer;
-use crate::support::worker::Worker;
+use crate::support::topics::{PARTITIONS, pack};
 use crate::support::{json_lines, run};
+
+/// Longest time until the tables show something.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A guessing of passwords that succeeds in the end, an hour before `now`.
 fn guessing(now: i64) -> Vec<String> {
@@ -35,54 +41,56 @@ fn correlated(alerts: &[serde_json::Value]) -> BTreeSet<String> {
 
 #[test]
 fn an_hour_old_file_that_comes_after_idling_raises_what_a_replay_raises() {
-    let Some(cluster) = Cluster::of("late", &["auth"], 262_144) else {
+    // What the state says is what is waited for.
+    let settings = Settings {
+        state_interval: "100ms",
+        ..settings(262_144)
+    };
+    let Some(deployment) = Deployment::of_sources("late", &[Source::Auth], &settings) else {
         return;
     };
-    // What the state says is what is waited for.
-    let config = std::fs::read_to_string(&cluster.config).unwrap();
-    std::fs::write(&cluster.config, config + "correlation: { interval: 100ms }\n").unwrap();
+    let topic = deployment.topics.of(Source::Auth);
     let now = std::time::SystemTime::now();
     let now = i64::try_from(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap();
-    let producer = Producer::new(&cluster.brokers);
+    let producer = Producer::new(&deployment.topics.brokers);
     let recent = casebook_event::Timestamp::from_seconds(now).to_string();
-    for partition in 0..crate::delivery::PARTITIONS {
+    for partition in 0..PARTITIONS {
         let line =
             format!("{recent} node-{partition} sshd[1]: Failed password for alice from 203.0.113.7 port 4022 ssh2");
-        producer.write(&cluster.topics[0], partition, line.as_bytes());
+        producer.write(topic, partition, line.as_bytes());
     }
     producer.flush();
-    let mut worker = Worker::start(&cluster.config);
+    let mut worker = deployment.worker("all", "");
     // The watermark is past the hour: what is an hour old is late from now on.
     let state = |words: &str| {
         let output = run(&[
             "correlation",
             "state",
             "--store",
-            &cluster.store,
+            &deployment.store.url,
             "--group",
-            &cluster.group,
+            &deployment.group,
         ]);
         String::from_utf8_lossy(&output.stderr).contains(words)
     };
-    wait(&mut worker, "the watermark", || state("has come; what comes later"));
+    worker.wait_until("the watermark", LIMIT, |_| state("has come; what comes later"));
     let lines = guessing(now);
-    for (n, line) in lines.iter().enumerate() {
-        producer.write(
-            &cluster.topics[0],
-            n as i32 % crate::delivery::PARTITIONS,
-            line.as_bytes(),
-        );
-    }
-    producer.flush();
-    let file = cluster.directory.path().join("auth.log");
+    let write_file = || {
+        for (n, line) in lines.iter().enumerate() {
+            producer.write(topic, n as i32 % PARTITIONS, line.as_bytes());
+        }
+        producer.flush();
+    };
+    write_file();
+    let file = deployment.directory.path().join("auth.log");
     std::fs::write(&file, lines.join("\n") + "\n").unwrap();
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules");
+    let rules = pack();
     let replayed = json_lines(&run(&[
         "replay",
         "--source",
         "auth",
         "--rules",
-        rules,
+        &rules,
         file.to_str().unwrap(),
     ]));
     let wanted = correlated(&replayed);
@@ -92,49 +100,33 @@ fn an_hour_old_file_that_comes_after_idling_raises_what_a_replay_raises() {
             "alert",
             "list",
             "--store",
-            &cluster.store,
+            &deployment.store.url,
             "--output",
             "json",
             "--limit",
             "1000",
         ]))
     };
-    wait(&mut worker, "the alerts of what came late", || {
+    worker.wait_until("the alerts of what came late", LIMIT, |_| {
         wanted.is_subset(&correlated(&alerts()))
     });
     // The same file once more: duplicates repair nothing.
     let before = alerts();
-    for (n, line) in lines.iter().enumerate() {
-        producer.write(
-            &cluster.topics[0],
-            n as i32 % crate::delivery::PARTITIONS,
-            line.as_bytes(),
-        );
-    }
-    producer.flush();
+    write_file();
     let rows = || {
         run(&[
             "sql",
             "SELECT count(*) AS n FROM events",
             "--store",
-            &cluster.store,
+            &deployment.store.url,
             "--output",
             "json",
         ])
     };
-    let all = crate::delivery::PARTITIONS as i64 + 2 * lines.len() as i64;
-    wait(&mut worker, "the file again", || {
+    let all = PARTITIONS as i64 + 2 * lines.len() as i64;
+    worker.wait_until("the file again", LIMIT, |_| {
         json_lines(&rows())[0]["n"].as_i64() == Some(all)
     });
     worker.stop();
     assert_eq!(correlated(&alerts()), correlated(&before));
-}
-
-/// Waits for something that the tables are to show.
-fn wait(worker: &mut Worker, what: &str, mut is_there: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !is_there() {
-        assert!(Instant::now() < deadline, "{what} did not come\n{}", worker.log());
-        while worker.next_line(Duration::from_millis(100)).is_some() {}
-    }
 }

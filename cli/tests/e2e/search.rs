@@ -181,7 +181,7 @@ fn a_query_is_saved_and_a_search_follows_what_comes() {
         .status();
     assert!(kill.unwrap().success());
     assert!(following.wait().unwrap().success());
-    assert!(lines.next().is_none(), "nothing is told twice");
+    assert!(lines.next().is_none(), "nothing is printed twice");
 }
 
 #[test]

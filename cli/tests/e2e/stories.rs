@@ -1,5 +1,5 @@
 //! The attack stories of the pack, all of them at once: through `casebook replay`, and through a real Kafka, shuffled and
-//! doubled. Both must tell the same.
+//! doubled. Both must raise the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,14 +10,15 @@ use casebook_event::{EventBatch, Position, RawRecord, Source, Timestamp};
 use casebook_ingest::{Decoder, SourceKind};
 use serde_json::Value;
 
-use crate::delivery::{Cluster, PARTITIONS};
+use crate::delivery::settings;
+use crate::support::deployment::{Deployment, Settings};
 use crate::support::kafka::Producer;
-use crate::support::worker::Worker;
+use crate::support::topics::PARTITIONS;
 use crate::support::{json_lines, run};
 
-/// Lines of one source that belong together, and the time of what they tell.
+/// Lines of one source that belong together, and the time of their event.
 #[derive(Clone)]
-struct Told {
+struct Record {
     time: Timestamp,
     source: Source,
     lines: Vec<String>,
@@ -31,7 +32,7 @@ fn pack() -> (String, RuleSet) {
 
 /// The records of the first test that fires of every correlation over several sources, in order of time; and the ids of
 /// these correlations.
-fn stories(rules: &RuleSet) -> (Vec<Told>, BTreeSet<String>) {
+fn stories(rules: &RuleSet) -> (Vec<Record>, BTreeSet<String>) {
     let (mut all, mut ids) = (Vec::new(), BTreeSet::new());
     for rule in rules
         .rules()
@@ -48,14 +49,14 @@ fn stories(rules: &RuleSet) -> (Vec<Told>, BTreeSet<String>) {
                 panic!("the pack carries its records")
             };
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            all.push(Told {
+            all.push(Record {
                 time: time(event.source, &lines),
                 source: event.source,
                 lines,
             });
         }
     }
-    all.sort_by_key(|told| told.time);
+    all.sort_by_key(|record| record.time);
     (all, ids)
 }
 
@@ -85,7 +86,7 @@ fn time(source: Source, lines: &[String]) -> Timestamp {
         .time
 }
 
-/// What an alert says, without what tells where its records were read: by id, the rule and the events.
+/// What an alert says, without where its records were read: by id, the rule and the events.
 fn essence(alerts: &[Value]) -> BTreeMap<String, (String, Vec<String>)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let each = alerts.iter().map(|alert| {
@@ -97,20 +98,20 @@ fn essence(alerts: &[Value]) -> BTreeMap<String, (String, Vec<String>)> {
 }
 
 #[test]
-fn stories_over_several_sources_are_told_alike_by_replay_and_through_kafka() {
+fn stories_over_several_sources_raise_the_same_by_replay_and_through_kafka() {
     let (path, rules) = pack();
-    let (told, ids) = stories(&rules);
+    let (records, ids) = stories(&rules);
     assert!(ids.len() >= 15, "{} stories", ids.len());
-    let sources: BTreeSet<Source> = told.iter().map(|told| told.source).collect();
-    let names: Vec<&str> = sources.iter().map(|source| source.name()).collect();
+    let sources: BTreeSet<Source> = records.iter().map(|record| record.source).collect();
+    let sources: Vec<Source> = sources.into_iter().collect();
 
     let directory = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
     for source in &sources {
-        let lines = told
+        let lines = records
             .iter()
-            .filter(|told| told.source == *source)
-            .flat_map(|told| &told.lines);
+            .filter(|record| record.source == *source)
+            .flat_map(|record| &record.lines);
         let file = directory.path().join(format!("{source}.log"));
         let text: String = lines.map(|line| format!("{line}\n")).collect();
         std::fs::write(&file, text).unwrap();
@@ -121,43 +122,43 @@ fn stories_over_several_sources_are_told_alike_by_replay_and_through_kafka() {
     let want = essence(&json_lines(&run(&args)));
     let fired: BTreeSet<&String> = want.values().map(|(rule, _)| rule).collect();
     let silent: Vec<&String> = ids.iter().filter(|id| !fired.contains(id)).collect();
-    assert!(silent.is_empty(), "replay does not tell {silent:?}");
+    assert!(silent.is_empty(), "replay does not raise {silent:?}");
 
-    let Some(cluster) = Cluster::of("stories", &names, 65_536) else {
+    let settings = Settings {
+        late: Some("15m"),
+        ..settings(65_536)
+    };
+    let Some(deployment) = Deployment::of_sources("stories", &sources, &settings) else {
         return;
     };
-    let config = std::fs::read_to_string(&cluster.config).unwrap();
-    let patient = config.replace("lateness: { idle: 2s }", "lateness: { default: 15m, idle: 2s }");
-    assert_ne!(patient, config);
-    std::fs::write(&cluster.config, patient).unwrap();
-    let producer = Producer::new(&cluster.brokers);
+    let producer = Producer::new(&deployment.topics.brokers);
     let mut seed = 7u64;
     let mut random = |below: usize| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (seed >> 33) as usize % below.max(1)
     };
     // Within ten minutes in any order, each twice, over all partitions; what belongs together stays so.
-    let mut left: Vec<Told> = told.iter().flat_map(|told| [told.clone(), told.clone()]).collect();
-    while let Some(first) = left.first().map(|told| told.time) {
+    let mut left: Vec<Record> = records.iter().flat_map(|one| [one.clone(), one.clone()]).collect();
+    while let Some(first) = left.first().map(|one| one.time) {
         let until = first.saturating_add_nanos(600_000_000_000);
-        let near = left.iter().take_while(|told| told.time <= until).count();
+        let near = left.iter().take_while(|one| one.time <= until).count();
         let next = left.remove(random(near));
-        let topic = names.iter().position(|name| *name == next.source.name()).unwrap();
+        let topic = deployment.topics.of(next.source);
         let partition = random(PARTITIONS as usize) as i32;
         for line in &next.lines {
-            producer.write(&cluster.topics[topic], partition, line.as_bytes());
+            producer.write(topic, partition, line.as_bytes());
         }
     }
     producer.flush();
 
-    let mut worker = Worker::start(&cluster.config);
+    let mut worker = deployment.worker("all", "");
     let deadline = Instant::now() + Duration::from_secs(120);
     let found = loop {
         let args = [
             "alert",
             "list",
             "--store",
-            &cluster.store,
+            &deployment.store.url,
             "--output",
             "json",
             "--limit",
@@ -192,7 +193,14 @@ fn stories_over_several_sources_are_told_alike_by_replay_and_through_kafka() {
     // What the worker waited for when it stopped is in its state: the stories' windows are through, other groups may wait.
     let state = |more: &[&str]| {
         run(&[
-            &["correlation", "state", "--store", &cluster.store, "--output", "json"],
+            &[
+                "correlation",
+                "state",
+                "--store",
+                &deployment.store.url,
+                "--output",
+                "json",
+            ],
             more,
         ]
         .concat())
@@ -203,6 +211,5 @@ fn stories_over_several_sources_are_told_alike_by_replay_and_through_kafka() {
     assert!(pending.iter().all(has_parts), "{pending:?}");
     let unknown = state(&["--group", "nobody"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains(&cluster.group));
-    drop(cluster.directory);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains(&deployment.group));
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, write_demo};
-use crate::outcome::Outcome;
+use crate::support::deployment::{Deployment, Settings, undisturbed};
+use crate::support::outcome::Outcome;
+use crate::support::topics::{Topics, write_demo};
 use crate::support::worker::Worker;
 use crate::support::{kafka, say};
 
@@ -112,10 +112,10 @@ fn kill_at(topics: &Topics, settings: &Settings, place: &str, nth: u32, want: &O
             second.assert_killed_at(place);
             kills += 1;
         } else {
-            // It did not come by, and might when it is told to stop.
+            // It did not come by, and might when it is asked to stop.
             second.kill();
         }
-        // All may be there already: this one is to read on from it, not to be told to stop before it begins.
+        // All may be there already: this one is to read on from it, not to be asked to stop before it begins.
         let mut third = deployment.worker("all", "");
         third.wait_for("partitions assigned");
         workers.push(third);

@@ -9,11 +9,8 @@
 )]
 
 mod crash;
-mod deployment;
-mod input;
 mod object_store;
 mod operations;
-mod outcome;
 mod oversized;
 mod repair;
 mod scale;

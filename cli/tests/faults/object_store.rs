@@ -1,9 +1,9 @@
 //! A store in a bucket: several workers commit to it, one dies in a commit, and requests fail, before they are served or
 //! after.
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, write_demo};
-use crate::outcome::Place;
+use crate::support::deployment::{Deployment, Settings, undisturbed};
+use crate::support::outcome::Place;
+use crate::support::topics::{Topics, write_demo};
 use crate::support::worker::Worker;
 use crate::support::{casebook, json_lines, kafka, s3};
 

@@ -1,4 +1,4 @@
-//! What a worker tells those who run it: its health, its metrics, its spans, and that it stops in time.
+//! What a worker reports to those who run it: its health, its metrics, its spans, and that it stops in time.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use casebook_event::Source;
 
-use crate::deployment::{Deployment, Settings};
-use crate::input::{Topics, write_demo};
-use crate::outcome::try_sql;
+use crate::support::deployment::{Deployment, Settings};
+use crate::support::outcome::try_sql;
+use crate::support::topics::{Topics, write_demo};
 use crate::support::worker::Worker;
 use crate::support::{json_lines, kafka, run};
 
-/// Longest time that a test waits for what a worker tells.
+/// Longest time that a test waits for what a worker reports.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// After so long without progress a partition stalls.
@@ -80,7 +80,7 @@ fn collector() -> (SocketAddr, Receiver<(String, Vec<u8>)>) {
 }
 
 #[test]
-fn a_worker_tells_its_health_its_metrics_and_its_spans() {
+fn a_worker_reports_its_health_its_metrics_and_its_spans() {
     let Some(brokers) = kafka::brokers("operations") else {
         return;
     };
@@ -122,7 +122,7 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
         "casebook_partitions{stage=\"ingest\"} 20",
         "casebook_process_resident_memory_bytes",
     ];
-    // What the brokers tell of the ends of partitions comes once a second.
+    // What the brokers report of the ends of partitions comes once a second.
     loop {
         let (status, metrics) = get(http, "/metrics").unwrap();
         assert_eq!(status, 200);
@@ -133,7 +133,7 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
         assert!(Instant::now() < deadline, "{missing:?} is not in\n{metrics}");
         well.next_line(Duration::from_millis(200));
     }
-    wait_until_nothing_is_behind(&mut well, http);
+    wait_until_nothing_lags(&mut well, http);
     // Marks of transactions are no records: a partition that ends with one is read to its end all the same, and is neither
     // behind nor stalled when longer is gone by than makes a stall.
     let events = deployment.counts().unwrap()[0];
@@ -148,7 +148,7 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
         well.next_line(Duration::from_millis(200));
     }
     // A worker that began a moment ago does not believe yet what its consumer says of the end: until then the mark counts.
-    wait_until_nothing_is_behind(&mut well, http);
+    wait_until_nothing_lags(&mut well, http);
     well.stop();
     let (mut paths, mut bodies) = (Vec::new(), Vec::new());
     while let Ok((path, body)) = spans.try_recv() {
@@ -173,15 +173,15 @@ fn a_worker_tells_its_health_its_metrics_and_its_spans() {
     }
 }
 
-fn wait_until_nothing_is_behind(worker: &mut Worker, http: SocketAddr) {
+fn wait_until_nothing_lags(worker: &mut Worker, http: SocketAddr) {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let (_, metrics) = get(http, "/metrics").unwrap();
-        let behind = |line: &&str| line.starts_with("casebook_ingest_lag_records{") && !line.ends_with(" 0");
-        let Some(behind) = metrics.lines().find(behind) else {
+        let lags = |line: &&str| line.starts_with("casebook_ingest_lag_records{") && !line.ends_with(" 0");
+        let Some(lag) = metrics.lines().find(lags) else {
             return;
         };
-        assert!(Instant::now() < deadline, "{behind} is left in\n{metrics}");
+        assert!(Instant::now() < deadline, "{lag} is left in\n{metrics}");
         worker.next_line(Duration::from_millis(200));
     }
 }
@@ -196,7 +196,7 @@ fn sum_of(http: SocketAddr, name: &str) -> i64 {
 }
 
 /// A disk that takes nothing: the worker is not ready, and says which partition stands, and why. A restart would not help. What is
-/// read and not committed is behind all the same, and grows with what comes.
+/// read and not committed lags all the same, and grows with what comes.
 fn check_full_disk(deployment: &Deployment, http: SocketAddr) {
     let topics = &deployment.topics;
     let mut ill = deployment.worker("all", "store.file=return(no space left on device)");
@@ -313,12 +313,12 @@ fn an_outage_of_the_brokers_fails_readiness_and_not_liveness() {
     }
     // And it reads on.
     write_demo(&topics);
-    deployment.wait_until("events behind the outage", &mut [&mut busy], |counts| counts[0] > 3_000);
+    deployment.wait_until("events after the outage", &mut [&mut busy], |counts| counts[0] > 3_000);
     busy.stop();
     standby.stop();
 }
 
-/// Topics of which nothing comes: the table is told all the same that they are read to their ends, and every answer says so.
+/// Topics of which nothing comes: the table knows all the same that they are read to their ends, and every answer says so.
 #[test]
 fn idle_topics_are_known_to_be_read_to_their_ends() {
     let Some(brokers) = kafka::brokers("idle-topics") else {

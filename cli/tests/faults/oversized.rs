@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use casebook_event::{Source, sha256_hex};
 use serde_json::Value;
 
-use crate::deployment::{Deployment, Settings};
-use crate::input::{PARTITIONS, Topics, write_demo};
 use crate::operations::{free_address, get};
-use crate::outcome::try_sql;
+use crate::support::deployment::{Deployment, Settings};
 use crate::support::kafka::{self, Producer};
+use crate::support::outcome::try_sql;
+use crate::support::topics::{PARTITIONS, Topics, write_demo};
 use crate::support::worker::Worker;
 
 /// Longest time until everything is committed.
@@ -103,7 +103,7 @@ fn check(name: &str, limits: [usize; 3]) {
         producer.write(audit, *partition, payload);
     }
     producer.flush();
-    // What is behind them in the same partitions, and what those of other topics hold.
+    // What comes after them in the same partitions, and what those of other topics hold.
     write_demo(&topics);
     let want = topics_replayed_without(&topics, &large);
 
@@ -193,7 +193,7 @@ fn by_revision(alerts: impl Iterator<Item = Value>) -> Alerts {
 }
 
 /// Those in the table, and those in the topic.
-fn told(deployment: &Deployment) -> (Alerts, Alerts) {
+fn reported(deployment: &Deployment) -> (Alerts, Alerts) {
     let rows = try_sql(&deployment.store, "SELECT alert FROM alerts").unwrap();
     let rows = rows
         .iter()
@@ -214,7 +214,7 @@ fn is_least_form(alert: &Value) -> bool {
 fn wait_for_alerts(deployment: &Deployment, worker: &mut Worker, counted: impl Fn() -> u64) {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let (rows, sent) = told(deployment);
+        let (rows, sent) = reported(deployment);
         let missing: Vec<_> = rows.keys().filter(|key| !sent.contains_key(*key)).collect();
         let (least, counted) = (sent.values().filter(|alert| is_least_form(alert)).count(), counted());
         if missing.is_empty() && counted >= least as u64 {
@@ -230,7 +230,7 @@ fn wait_for_alerts(deployment: &Deployment, worker: &mut Worker, counted: impl F
 
 /// Every committed revision is in the topic; those that it takes, whole.
 fn check_alerts(deployment: &Deployment, limit: usize) {
-    let (rows, sent) = told(deployment);
+    let (rows, sent) = reported(deployment);
     let mut least = 0;
     for (key, whole) in &rows {
         let found = sent.get(key).unwrap_or_else(|| panic!("{key:?} was not sent"));

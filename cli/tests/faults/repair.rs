@@ -2,16 +2,16 @@
 //! had everything in time.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use casebook_event::{Source, Timestamp};
 use serde_json::Value;
 
-use crate::deployment::{Deployment, Settings};
-use crate::input::{PARTITIONS, Topics, web_line};
-use crate::outcome::try_sql;
+use crate::support::deployment::{Deployment, Settings};
 use crate::support::kafka::{self, Producer};
-use crate::support::worker::Worker;
+use crate::support::outcome::try_sql;
+use crate::support::topics::{PARTITIONS, Topics, web_line};
 use crate::support::{run, say};
 
 /// Every step of a repair at which a worker may die, in the order of the flow.
@@ -30,7 +30,7 @@ title: Requests of a pod\nid: many-requests\nlevel: high\n\
 correlation: { type: event_count, rules: [request], group-by: [url.path], timespan: 1m, condition: { gte: 3 } }\n\
 casebook: { group-by: { entity: pod } }\n";
 
-/// An hour ago, and so many seconds behind it.
+/// An hour ago, and so many seconds after it.
 #[derive(Clone, Copy)]
 struct HourAgo(i64);
 
@@ -39,7 +39,7 @@ impl HourAgo {
         Timestamp::from_seconds(self.0 + seconds)
     }
 
-    /// A line by which its shipper tells which pod has the address.
+    /// A line by which its shipper says which pod has the address.
     fn pod_line(self, uid: &str, seconds: i64) -> String {
         let time = self.at(seconds);
         format!(
@@ -82,7 +82,7 @@ fn alerts(deployment: &Deployment) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Those that hold, as `replay` tells them.
+/// Those that hold, as `replay` raises them.
 fn holding(alerts: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
     let holding = alerts
         .iter()
@@ -90,56 +90,95 @@ fn holding(alerts: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
     holding.map(|(id, alert)| (id.clone(), said(alert))).collect()
 }
 
-fn wait(worker: &mut Worker, what: &str, mut is_there: impl FnMut(&mut Worker) -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_there(worker) {
-        assert!(Instant::now() < deadline, "{what} did not come\n{}", worker.log());
-        while worker.next_line(Duration::from_millis(100)).is_some() {}
+/// A directory with the rules.
+fn rules() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("rules.yml"), RULES).unwrap();
+    directory
+}
+
+/// What a repair needs: a deployment with these rules over topics of these sources, and what writes to them.
+struct Late {
+    deployment: Deployment,
+    producer: Producer,
+    rules: String,
+    now: i64,
+}
+
+impl Late {
+    fn new(brokers: &str, rules: &Path, name: &str, sources: &[Source]) -> Self {
+        let topics = Topics::of_sources(brokers, &format!("late-{name}-{}", std::process::id()), sources);
+        let rules = rules.to_str().unwrap().to_owned();
+        let settings = Settings {
+            rules: rules.clone(),
+            ..Settings::default()
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        Self {
+            deployment: Deployment::new(&topics, "repairs", &settings),
+            producer: Producer::new(brokers),
+            rules,
+            now: i64::try_from(now).unwrap(),
+        }
+    }
+
+    fn topics(&self) -> &Topics {
+        &self.deployment.topics
+    }
+
+    /// Writes a line of a source.
+    fn write(&self, source: Source, partition: i32, line: &str) {
+        let topic = self.topics().of(source);
+        self.producer.write(topic, partition % PARTITIONS, line.as_bytes());
+    }
+
+    /// Writes what ends the time up to now, for every partition.
+    fn write_end(&self) {
+        self.topics()
+            .write_end(&self.producer, Timestamp::from_seconds(self.now));
+    }
+
+    /// What `replay` raises of all that was written, by id.
+    fn replayed(&self) -> BTreeMap<String, String> {
+        let alerts = self.topics().replayed_by(&self.rules);
+        let ids = alerts
+            .iter()
+            .map(|alert| alert["alert"]["id"].as_str().unwrap().to_owned());
+        ids.zip(alerts.iter().map(said)).collect()
     }
 }
 
 /// Has a worker repair what comes late, and kills it at `place`, and again, until it gets through. Returns the kills.
-fn kill_at(brokers: &str, rules: &str, place: &str) -> u32 {
+fn kill_at(brokers: &str, rules: &Path, place: &str) -> u32 {
     let sources = [Source::Auth, Source::WebAccess, Source::ContainerLog];
-    let topics = Topics::of_sources(brokers, &format!("late-{place}-{}", std::process::id()), &sources);
-    let settings = Settings {
-        rules: rules.to_owned(),
-        ..Settings::default()
-    };
-    let deployment = Deployment::new(&topics, "repairs", &settings);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let now = i64::try_from(now).unwrap();
-    let hour_ago = HourAgo(now - 3_600);
-    let producer = Producer::new(brokers);
-    let write = |source: Source, line: String| producer.write(topics.of(source), 0, line.as_bytes());
+    let late = Late::new(brokers, rules, place, &sources);
+    let deployment = &late.deployment;
+    let hour_ago = HourAgo(late.now - 3_600);
+    let write = |source: Source, line: String| late.write(source, 0, &line);
     write(Source::ContainerLog, hour_ago.pod_line("uid-a", 0));
     (10..13).for_each(|n| write(Source::WebAccess, hour_ago.request(n)));
-    topics.write_end(&producer, Timestamp::from_seconds(now));
-    producer.flush();
+    late.write_end();
+    late.producer.flush();
     let mut worker = deployment.worker("all", &format!("{place}=kill@1"));
-    wait(&mut worker, "the alert of the requests", |_| {
-        alerts(&deployment)
+    worker.wait_until("the alert of the requests", DEADLINE, |_| {
+        alerts(deployment)
             .values()
             .any(|alert| alert["alert"]["status"] == "final")
     });
-    let first = alerts(&deployment);
+    let first = alerts(deployment);
     assert_eq!(first.len(), 1, "{place}: {first:?}");
 
     // All of it is late now: who had the address, and who failed to log in.
     write(Source::ContainerLog, hour_ago.pod_line("uid-b", 5));
     (20..30).for_each(|n| write(Source::Auth, hour_ago.failed_login(n)));
-    producer.flush();
-    let want: BTreeMap<String, String> = topics
-        .replayed_by(rules)
-        .iter()
-        .map(|alert| (alert["alert"]["id"].as_str().unwrap().to_owned(), said(alert)))
-        .collect();
+    late.producer.flush();
+    let want = late.replayed();
     assert_eq!(want.len(), 2, "{place}: {want:?}");
     assert!(first.keys().all(|id| !want.contains_key(id)), "{place}: {want:?}");
     let mut kills = 0;
     for _ in 0..2 {
-        wait(&mut worker, place, |worker| {
-            worker.ended().is_some() || holding(&alerts(&deployment)) == want
+        worker.wait_until(place, DEADLINE, |worker| {
+            worker.ended().is_some() || holding(&alerts(deployment)) == want
         });
         if worker.ended().is_none() {
             break;
@@ -154,14 +193,14 @@ fn kill_at(brokers: &str, rules: &str, place: &str) -> u32 {
         worker = deployment.worker("all", &again);
     }
     assert!(kills > 0, "{place}: no worker came by");
-    wait(&mut worker, "the alerts of what came late", |_| {
-        holding(&alerts(&deployment)) == want
+    worker.wait_until("the alerts of what came late", DEADLINE, |_| {
+        holding(&alerts(deployment)) == want
     });
     match worker.ended() {
         None if kills == 1 => worker.kill(),
         _ => worker.stop(),
     }
-    let last = alerts(&deployment);
+    let last = alerts(deployment);
     assert_eq!(holding(&last), want, "{place}");
     for id in first.keys() {
         let alert = &last[id];
@@ -184,15 +223,13 @@ fn kill_at(brokers: &str, rules: &str, place: &str) -> u32 {
 }
 
 #[test]
-fn a_worker_killed_within_a_repair_tells_what_a_replay_tells() {
+fn a_worker_killed_within_a_repair_raises_what_a_replay_raises() {
     let Some(brokers) = kafka::brokers("repair") else {
         return;
     };
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("rules.yml"), RULES).unwrap();
-    let rules = directory.path().to_str().unwrap();
+    let rules = rules();
     let kills: u32 = std::thread::scope(|scope| {
-        let brokers = &brokers;
+        let (brokers, rules) = (&brokers, rules.path());
         let all: Vec<_> = PLACES
             .iter()
             .map(|place| scope.spawn(move || kill_at(brokers, rules, place)))
@@ -216,55 +253,42 @@ fn many_groups_of_what_comes_late_are_repaired() {
     let Some(brokers) = kafka::brokers("late-flood") else {
         return;
     };
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("rules.yml"), RULES).unwrap();
-    let rules = directory.path().to_str().unwrap();
-    let topics = Topics::of_sources(&brokers, &format!("late-flood-{}", std::process::id()), &[Source::Auth]);
-    let settings = Settings {
-        rules: rules.to_owned(),
-        ..Settings::default()
-    };
-    let deployment = Deployment::new(&topics, "flood", &settings);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let now = i64::try_from(now).unwrap();
-    let producer = Producer::new(&brokers);
-    topics.write_end(&producer, Timestamp::from_seconds(now));
-    let write = |partition: usize, line: &str| {
-        let partition = i32::try_from(partition).unwrap() % PARTITIONS;
-        producer.write(topics.of(Source::Auth), partition, line.as_bytes());
-    };
+    let rules = rules();
+    let late = Late::new(&brokers, rules.path(), "flood", &[Source::Auth]);
+    let deployment = &late.deployment;
+    late.write_end();
+    let write = |partition: i32, line: &str| late.write(Source::Auth, partition, line);
     let guess = |hour_ago: HourAgo, address: &str, second: i64| {
         let time = hour_ago.at(second);
         format!("{time} node-1 sshd[{second}]: Failed password for root from {address} port 4022 ssh2")
     };
     // In time: when their alert is final, the watermark has passed what comes then.
-    (0..5).for_each(|n| write(0, &guess(HourAgo(now - 600), "203.0.113.9", n)));
-    producer.flush();
+    (0..5).for_each(|n| write(0, &guess(HourAgo(late.now - 600), "203.0.113.9", n)));
+    late.producer.flush();
     let mut worker = deployment.worker("all", "");
-    wait(&mut worker, "the alert of what came in time", |_| {
-        !holding(&alerts(&deployment)).is_empty()
+    worker.wait_until("the alert of what came in time", DEADLINE, |_| {
+        !holding(&alerts(deployment)).is_empty()
     });
     let keys = late_keys();
     let addresses: Vec<String> = (0..keys).map(|n| format!("10.{}.{}.7", n / 250, n % 250)).collect();
     for second in 0..6 {
         for (n, address) in addresses.iter().enumerate() {
-            write(n + second as usize, &guess(HourAgo(now - 3_600), address, second));
+            write(
+                i32::try_from(n).unwrap() + second as i32,
+                &guess(HourAgo(late.now - 3_600), address, second),
+            );
         }
     }
-    producer.flush();
+    late.producer.flush();
     let begun = Instant::now();
-    let want: BTreeMap<String, String> = topics
-        .replayed_by(rules)
-        .iter()
-        .map(|alert| (alert["alert"]["id"].as_str().unwrap().to_owned(), said(alert)))
-        .collect();
+    let want = late.replayed();
     assert_eq!(want.len(), keys + 1);
-    wait(&mut worker, "the alerts of what came late", |_| {
-        alerts(&deployment).len() > keys
+    worker.wait_until("the alerts of what came late", DEADLINE, |_| {
+        alerts(deployment).len() > keys
     });
     let took = begun.elapsed();
     worker.stop();
-    assert_eq!(holding(&alerts(&deployment)), want);
+    assert_eq!(holding(&alerts(deployment)), want);
     say(&format!(
         "late: {keys} keys with {} matches repaired in {:.1} s",
         keys * 6,

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, write_demo};
+use crate::support::deployment::{Deployment, Settings, undisturbed};
 use crate::support::kafka;
+use crate::support::topics::{Topics, write_demo};
 use crate::support::worker::Worker;
 
 /// Longest time until one of the workers has died, or all is done.
@@ -32,7 +32,7 @@ fn any_number_of_workers_tells_the_same() {
     }
 }
 
-/// Of four workers, two die in the middle of what they do, one is told to leave, and three more come.
+/// Of four workers, two die in the middle of what they do, one is asked to leave, and three more come.
 #[test]
 fn workers_that_join_leave_and_die_change_nothing() {
     let Some(brokers) = kafka::brokers("join") else { return };

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use casebook_event::Source;
 
-use crate::deployment::{Deployment, Settings};
-use crate::input::Topics;
-use crate::outcome::try_sql;
+use crate::support::deployment::{Deployment, Settings};
 use crate::support::kafka::{self, Producer};
+use crate::support::outcome::try_sql;
+use crate::support::topics::Topics;
 
 #[path = "../../../ingest/tests/secrets/forms.rs"]
 mod forms;
@@ -61,7 +61,11 @@ fn a_secret_is_nowhere_in_what_is_written() {
     let mut records = 0;
     for (n, plant) in plants::all(PASSWORD).iter().enumerate() {
         for record in &plant.records {
-            producer.write(topics.of(plant.source), n as i32 % crate::input::PARTITIONS, record);
+            producer.write(
+                topics.of(plant.source),
+                n as i32 % crate::support::topics::PARTITIONS,
+                record,
+            );
             // What is not of the topic's source is a dead letter.
             producer.write(topics.of(Source::CloudTrail), 0, record);
             records += 2;

@@ -5,10 +5,10 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, write_demo};
+use crate::support::deployment::{Deployment, Settings, undisturbed};
 use crate::support::kafka::{self, OwnBroker};
 use crate::support::run;
+use crate::support::topics::{Topics, write_demo};
 
 /// A token as a broker takes it that trusts unsigned ones (RFC 7519, section 6).
 fn unsigned_token(subject: &str) -> String {

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use casebook_event::Timestamp;
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, attack, background, write_poison};
-use crate::outcome::Place;
+use crate::support::deployment::{Deployment, Settings, undisturbed};
 use crate::support::kafka::{OwnBroker, Producer};
+use crate::support::outcome::Place;
 use crate::support::say;
+use crate::support::topics::{Topics, attack, background, write_poison};
 use crate::support::worker::Worker;
 
 /// Most workers at a time.
@@ -125,7 +125,7 @@ fn whatever_fails_at_random_nothing_is_lost_or_doubled() {
     let settings = Settings {
         idle: "1h",
         commit_bytes: 131_072,
-        // What is held is given out by what comes after it, as far as the records' own times go: not by how long a test pauses.
+        // What is pending is emitted by what comes after it, as far as the records' own times go: not by how long a test pauses.
         more: "stall_after: 60s\njoin_wait: 10h\n".into(),
         ..Settings::default()
     };
@@ -157,7 +157,7 @@ fn whatever_fails_at_random_nothing_is_lost_or_doubled() {
     ));
 }
 
-/// Writes background, attacks and poison until told to stop; then what tells every partition that all is over.
+/// Writes background, attacks and poison until asked to stop; then what ends every partition.
 fn write(topics: &Topics, seed: u64, stop: &AtomicBool, written: &AtomicUsize) {
     let producer = Producer::new(&topics.brokers);
     let start = Timestamp::from_seconds(1_790_000_000);
@@ -250,7 +250,7 @@ fn disturb(
         }
     }
     workers.extend(paused.drain(..).inspect(Worker::resume));
-    // Those that were told to fail go; whoever ends the run is well.
+    // Those that were made to fail go; whoever ends the run is well.
     let ill = workers.len();
     workers.into_iter().for_each(Worker::kill);
     *done.entry("killed").or_default() += ill;

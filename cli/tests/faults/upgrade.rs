@@ -1,12 +1,12 @@
-//! A store of a version that kept nothing of what correlation is told: a worker that keeps it goes on from there, and is killed at every
+//! A store of a version that kept nothing of what correlation learns: a worker that keeps it goes on from there, and is killed at every
 //! step at which it begins to. The tables and alerts are those of an undisturbed run.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::deployment::{Deployment, Settings, undisturbed};
-use crate::input::{Topics, write_demo};
-use crate::outcome::Outcome;
+use crate::support::deployment::{Deployment, Settings, undisturbed};
+use crate::support::outcome::Outcome;
+use crate::support::topics::{Topics, write_demo};
 use crate::support::worker::Worker;
 use crate::support::{kafka, say};
 

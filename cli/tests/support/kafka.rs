@@ -37,9 +37,9 @@ fn start() -> Result<String, String> {
     script(&["start", "--until-exit", &std::process::id().to_string()])
 }
 
-/// As [`told`], of which the address is wanted.
+/// As [`run_script`], of which the address is wanted.
 fn script(args: &[&str]) -> Result<String, String> {
-    told(args).map(|text| value(&text, "KAFKA_BROKERS"))
+    run_script(args).map(|text| value(&text, "KAFKA_BROKERS"))
 }
 
 /// The value of a line `NAME=value`.
@@ -48,8 +48,8 @@ fn value(text: &str, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
 }
 
-/// Runs the script that keeps brokers; returns what it tells.
-fn told(args: &[&str]) -> Result<String, String> {
+/// Runs the script that keeps brokers; returns what it prints.
+fn run_script(args: &[&str]) -> Result<String, String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/dev/kafka");
     let output = Command::new(script)
         .args(args)
@@ -91,7 +91,7 @@ impl OwnBroker {
         let owner = std::process::id().to_string();
         let mut args = vec!["start", "--dir", path, "--until-exit", &owner];
         args.extend(secure.then_some("--secure"));
-        match told(&args) {
+        match run_script(&args) {
             Ok(text) => Some(Self {
                 brokers: value(&text, "KAFKA_BROKERS"),
                 secure: secure.then(|| value(&text, "CASEBOOK_KAFKA_SECURE")),
@@ -112,7 +112,7 @@ impl OwnBroker {
 
     /// Kills it with SIGKILL; [`OwnBroker::start_again`] brings it back.
     pub fn kill(&self) {
-        told(&["kill9", self.directory.path().to_str().unwrap()]).unwrap();
+        run_script(&["kill9", self.directory.path().to_str().unwrap()]).unwrap();
     }
 
     /// Starts it again on the same data and port.
@@ -131,7 +131,7 @@ impl OwnBroker {
         } else {
             &["stop", path, "--keep"]
         };
-        told(down).unwrap();
+        run_script(down).unwrap();
         let owner = std::process::id().to_string();
         assert_eq!(
             script(&["start", "--dir", path, "--until-exit", &owner]).unwrap(),
@@ -142,7 +142,7 @@ impl OwnBroker {
 
 impl Drop for OwnBroker {
     fn drop(&mut self) {
-        let _ = told(&["stop", self.directory.path().to_str().unwrap()]);
+        let _ = run_script(&["stop", self.directory.path().to_str().unwrap()]);
     }
 }
 
@@ -213,7 +213,7 @@ impl Producer {
     }
 }
 
-/// Writes a record in a transaction: behind it, the partition ends with a mark that is no record.
+/// Writes a record in a transaction: after it, the partition ends with a mark that is no record.
 pub fn write_in_transaction(brokers: &str, topic: &str, partition: i32, payload: &[u8]) {
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", brokers)

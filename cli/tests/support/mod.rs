@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod deployment;
 pub mod kafka;
+pub mod outcome;
 pub mod s3;
+pub mod topics;
 pub mod worker;
 
 use std::process::{Command, Output, Stdio};

@@ -72,6 +72,15 @@ impl Worker {
         Some(line)
     }
 
+    /// Reads its log on until something is there, and fails after `limit`.
+    pub fn wait_until(&mut self, what: &str, limit: Duration, mut is_there: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + limit;
+        while !is_there(self) {
+            assert!(Instant::now() < deadline, "{what} did not come\n{}", self.log());
+            while self.next_line(Duration::from_millis(100)).is_some() {}
+        }
+    }
+
     /// What it said so far.
     pub fn log(&self) -> String {
         self.seen.join("\n")
@@ -134,7 +143,7 @@ impl Worker {
         let status = self.terminate();
         assert!(
             status.success(),
-            "a worker ended badly when told to stop, {status}\n{}",
+            "a worker ended badly when asked to stop, {status}\n{}",
             self.log()
         );
     }

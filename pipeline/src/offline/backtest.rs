@@ -14,11 +14,9 @@ use std::time::{Duration, Instant};
 
 use casebook_correlate::{CorrelationConfig, CorrelationEngine, Detector, RuleSet};
 use casebook_event::{
-    Alert, Event, EventBatch, EventId, EventRef, FieldId, Fields, Native, RawRecord, Signal, SignalMessage, Source,
-    Timestamp,
+    Alert, Event, EventBatch, EventId, EventRef, FieldId, Native, RawRecord, Signal, SignalMessage, Source, Timestamp,
 };
 use casebook_ingest::{Decoder, SourceKind};
-use casebook_store::FoundEvent;
 
 use crate::error::PipelineError;
 
@@ -86,7 +84,7 @@ impl Backtest {
     ///
     /// # Errors
     /// Groups of a correlation that do not fit into memory cannot be kept.
-    pub fn push(&mut self, found: FoundEvent) -> Result<(), PipelineError> {
+    pub fn push(&mut self, found: Event) -> Result<(), PipelineError> {
         let Revived { event, whole, identity } = revive(found);
         let counts = &mut self.counts;
         counts.events += 1;
@@ -165,55 +163,45 @@ pub enum Identity {
 }
 
 /// The id of a stored event by today's definition, and how that is known.
-fn identity(found: &FoundEvent, record: Option<&Event>) -> (EventId, Identity) {
-    let version = |(id, value): &(FieldId, casebook_event::Value)| {
-        (*id == FieldId::IdentityVersion).then(|| value.as_i64()).flatten()
-    };
-    let stored = found.fields.iter().find_map(version).unwrap_or(1);
-    if stored >= found.source.identity_version() {
-        return (found.event_id, Identity::Stored);
+fn identity(stored: &Event, record: Option<&Event>) -> (EventId, Identity) {
+    let version = stored.fields.get(FieldId::IdentityVersion);
+    let version = version.and_then(casebook_event::Value::as_i64).unwrap_or(1);
+    if version >= stored.source.identity_version() {
+        return (stored.id, Identity::Stored);
     }
     // A record that had its time or its source from what stood around it is not the same without.
-    match record.filter(|record| record.time == found.time && record.source == found.source) {
+    match record.filter(|record| record.time == stored.time && record.source == stored.source) {
         Some(record) => (record.id, Identity::MadeAgain),
-        None => (found.event_id, Identity::Older),
+        None => (stored.id, Identity::Older),
     }
 }
 
 /// A stored event as detection saw it.
-pub fn revive(found: FoundEvent) -> Revived {
-    let record = decode(&found);
+pub fn revive(stored: Event) -> Revived {
+    let record = decode(&stored);
     let whole = record.is_some();
-    let (id, identity) = identity(&found, record.as_ref());
-    let (native, raw) = record.map_or_else(
-        || (Native::NONE, found.raw.as_str().into()),
-        |event| (event.native, event.raw),
-    );
-    let mut fields = Fields::new();
-    for (id, value) in found.fields {
-        fields.set(id, value);
-    }
+    let (id, identity) = identity(&stored, record.as_ref());
+    let (native, raw) = match record {
+        Some(record) => (record.native, record.raw),
+        None => (Native::NONE, stored.raw),
+    };
     let event = Event {
         id,
-        time: found.time,
-        ingested: found.ingested,
-        source: found.source,
-        position: found.position,
-        fields,
         native,
         raw,
+        ..stored
     };
     Revived { event, whole, identity }
 }
 
 /// The one event that the stored record gives.
-fn decode(found: &FoundEvent) -> Option<Event> {
+fn decode(found: &Event) -> Option<Event> {
     let mut decoder = Decoder::new(SourceKind::Source(found.source));
     let mut batch = EventBatch::default();
     let lines: Vec<&str> = match found.source {
         // Several lines of the audit daemon make one event.
         Source::Auditd => found.raw.lines().collect(),
-        _ => vec![&found.raw],
+        _ => vec![found.raw.as_str()],
     };
     for line in lines {
         let record = RawRecord {
@@ -275,19 +263,23 @@ correlation: { type: event_count, rules: [secret_read], group-by: [user.name], t
         batch.events.pop().unwrap()
     }
 
-    fn today(n: i64, offset: i64) -> FoundEvent {
-        FoundEvent::from(&read(n, offset))
+    fn today(n: i64, offset: i64) -> Event {
+        Event {
+            native: Native::NONE,
+            ..read(n, offset)
+        }
     }
 
     /// The same as a version wrote it whose identity was `auditID` and stage, and which had no version of it.
-    fn before(n: i64, offset: i64) -> FoundEvent {
+    fn before(n: i64, offset: i64) -> Event {
         let mut found = today(n, offset);
-        found.event_id = EventId::from_parts(Source::KubernetesAudit, &[b"one-for-all", b"ResponseComplete"]);
-        found.fields.retain(|(id, _)| *id != FieldId::IdentityVersion);
+        found.id = EventId::from_parts(Source::KubernetesAudit, &[b"one-for-all", b"ResponseComplete"]);
+        let fields = found.fields.iter().filter(|(id, _)| *id != FieldId::IdentityVersion);
+        found.fields = fields.map(|(id, value)| (id, value.clone())).collect();
         found
     }
 
-    fn backtest(rows: Vec<FoundEvent>) -> BacktestReport {
+    fn backtest(rows: Vec<Event>) -> BacktestReport {
         let file = RuleFile {
             path: "r.yml".into(),
             text: RULES.into(),
@@ -335,8 +327,9 @@ correlation: { type: event_count, rules: [secret_read], group-by: [user.name], t
         let mut cut = before(1, 1);
         cut.raw = cut
             .raw
-            .replace("2026-05-04T08:00:01.000002Z", "2026-05-04T09:00:01.000002Z");
-        let old = cut.event_id;
+            .replace("2026-05-04T08:00:01.000002Z", "2026-05-04T09:00:01.000002Z")
+            .into();
+        let old = cut.id;
         let revived = revive(cut);
         assert_eq!((revived.event.id, revived.identity), (old, Identity::Older));
         let mut broken = before(1, 1);
@@ -365,7 +358,7 @@ correlation: { type: event_count, rules: [secret_read], group-by: [user.name], t
         let mut rows = Vec::new();
         let request = casebook_store::SearchRequest::default();
         store.visit_events(&request, &mut |row| rows.push(row)).await.unwrap();
-        let ids: Vec<EventId> = rows.iter().map(|row| row.event_id).collect();
+        let ids: Vec<EventId> = rows.iter().map(|row| row.id).collect();
         assert_eq!(ids.len(), 3);
         let report = backtest(rows.clone());
         assert_eq!(report.counts.events, 3);

@@ -6,10 +6,9 @@ use arrow::array::{
     Array, AsArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use casebook_event::{Event, EventId, FieldId, FieldType, Fields, Native, Position, Source, Timestamp, Value};
+use casebook_event::{Event, EventId, FieldId, FieldType, Native, Position, Source, Timestamp, Value};
 
 use super::column::Column;
-use super::found_event::FoundEvent;
 
 /// The columns of a batch that was read, found by name once. Columns that were not read leave their part of the event
 /// empty.
@@ -97,18 +96,18 @@ impl<'a> EventColumns<'a> {
         }
     }
 
-    /// The event of a row.
+    /// The event of a row as it was when it was written, but for its native record, which is in the raw one.
     ///
     /// # Errors
     /// It has a source that this version does not know.
-    pub fn event(&self, row: usize) -> Result<FoundEvent, String> {
+    pub fn event(&self, row: usize) -> Result<Event, String> {
         let text = |column: Option<&'a StringArray>| column.filter(|c| c.is_valid(row)).map(|c| c.value(row));
         let source = match text(self.source) {
             Some(name) => name.parse::<Source>().map_err(|error| error.to_string())?,
             None => Source::Application,
         };
-        Ok(FoundEvent {
-            event_id: text(self.event_id)
+        Ok(Event {
+            id: text(self.event_id)
                 .and_then(|id| id.parse().ok())
                 .unwrap_or(EventId::from_u128(0)),
             time: self.time(row),
@@ -128,31 +127,8 @@ impl<'a> EventColumns<'a> {
                 .iter()
                 .filter_map(|(id, column)| Some((*id, column.value(row)?)))
                 .collect(),
-            raw: text(self.raw).unwrap_or_default().to_owned(),
-        })
-    }
-}
-
-impl EventColumns<'_> {
-    /// The event of a row as it was when it was written, but for its native record, which is in the raw one.
-    ///
-    /// # Errors
-    /// As [`EventColumns::event`].
-    pub fn whole_event(&self, row: usize) -> Result<Event, String> {
-        let found = self.event(row)?;
-        let mut fields = Fields::new();
-        for (id, value) in found.fields {
-            fields.set(id, value);
-        }
-        Ok(Event {
-            id: found.event_id,
-            time: found.time,
-            ingested: found.ingested,
-            source: found.source,
-            position: found.position,
-            fields,
             native: Native::NONE,
-            raw: found.raw.into(),
+            raw: text(self.raw).unwrap_or_default().into(),
         })
     }
 }

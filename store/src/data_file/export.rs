@@ -3,7 +3,6 @@
 use casebook_event::Event;
 
 use super::encode;
-use super::found_event::FoundEvent;
 use super::writer::DataFileWriter;
 use crate::{StoreConfig, StoreError, TableName};
 
@@ -14,11 +13,10 @@ const BATCH_ROWS: usize = 8 * 1024;
 ///
 /// # Errors
 /// They cannot be encoded.
-pub fn to_parquet(events: &[FoundEvent]) -> Result<Vec<u8>, StoreError> {
+pub fn to_parquet(events: &[Event]) -> Result<Vec<u8>, StoreError> {
     let mut writer = DataFileWriter::new(TableName::Events, &StoreConfig::default(), events.len())?;
     for chunk in events.chunks(BATCH_ROWS) {
-        let events: Vec<Event> = chunk.iter().map(FoundEvent::to_event).collect();
-        let events: Vec<&Event> = events.iter().collect();
+        let events: Vec<&Event> = chunk.iter().collect();
         writer.write(&encode::events(&events)?)?;
     }
     Ok(writer.finish()?.bytes)

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Event, DeadLetter ─encode─▶ RecordBatch ─writer─▶ Encoded ─put─▶ Add           events_file: all of it, for events
-//!     FoundEvent ◀──decode─── RecordBatch ◀──scan── open_file ◀─ footer (footer_cache), bloom filters, pages, selection
+//!     Event      ◀──decode─── RecordBatch ◀──scan── open_file ◀─ footer (footer_cache), bloom filters, pages, selection
 //! ```
 
 mod bloom;
@@ -15,7 +15,6 @@ mod encode;
 mod events_file;
 mod export;
 mod footer_cache;
-mod found_event;
 mod object_reader;
 mod open_file;
 mod put;
@@ -30,7 +29,6 @@ pub(crate) use encode::{batch, dead_letters, events, micros};
 pub(crate) use events_file::{EncodedEvents, EventsFile, raw_bytes};
 pub use export::to_parquet;
 pub(crate) use footer_cache::FooterCache;
-pub use found_event::FoundEvent;
 pub(crate) use open_file::{Batches, OpenFile, PageIndex, RowReader};
 pub(crate) use put::{date_text, file_name, put_file};
 pub(crate) use scan::{footer, scan, scan_rows, scan_whole};

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io;
 
+use casebook_event::Event;
 use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectStoreExt};
 
 use crate::StoreError;
-use crate::data_file::FoundEvent;
 use crate::index::tokenizer::{record_text, visit_terms};
 use crate::index::{Bundle, BundleBytes, IndexReader, bundle_path, indexed_columns};
 use crate::limits::MAX_BUNDLE_BYTES;
@@ -47,7 +47,7 @@ pub(super) async fn check_index(
     tables: &Tables,
     file: &DataFile,
     rows: Option<u64>,
-    samples: Vec<(u32, FoundEvent)>,
+    samples: Vec<(u32, Event)>,
 ) -> Result<Result<(), IndexFault>, StoreError> {
     let bytes = match index_bytes(tables, file).await {
         Ok(bytes) => bytes,
@@ -80,7 +80,7 @@ async fn index_bytes(tables: &Tables, file: &DataFile) -> Result<BundleBytes, In
     }
 }
 
-fn check(bytes: BundleBytes, rows: Option<u64>, samples: &[(u32, FoundEvent)]) -> Result<(), IndexFault> {
+fn check(bytes: BundleBytes, rows: Option<u64>, samples: &[(u32, Event)]) -> Result<(), IndexFault> {
     let bundle = Bundle::open(bytes)?;
     bundle.verify()?;
     if !indexed_columns().eq(bundle.directory.columns.iter().map(String::as_str)) {
@@ -113,12 +113,12 @@ fn check(bytes: BundleBytes, rows: Option<u64>, samples: &[(u32, FoundEvent)]) -
 }
 
 /// Queries that find an event: its id, and some of its words.
-fn questions(event: &FoundEvent) -> Vec<String> {
+fn questions(event: &Event) -> Vec<String> {
     let text = record_text(&event.raw);
     let mut words: Vec<String> = Vec::new();
     visit_terms(&text, &mut |term| words.push(term.text.to_owned()));
     let stride = words.len().div_ceil(SAMPLED_WORDS).max(1);
-    let mut questions = vec![format!("event_id:{}", event.event_id)];
+    let mut questions = vec![format!("event_id:{}", event.id)];
     questions.extend(words.iter().step_by(stride).map(|word| format!("\"{word}\"")));
     questions
 }

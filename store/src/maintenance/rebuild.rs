@@ -99,7 +99,7 @@ async fn rebuild_index(tables: &Tables, file: &DataFile) -> Result<(u64, u64), S
     while let Some(batch) = batches.try_next().await? {
         rows += batch.num_rows() as u64;
         let columns = EventColumns::new(&batch);
-        let events: Result<Vec<_>, String> = (0..batch.num_rows()).map(|row| columns.whole_event(row)).collect();
+        let events: Result<Vec<_>, String> = (0..batch.num_rows()).map(|row| columns.event(row)).collect();
         let events = events.map_err(|reason| failed("read", file.path.clone(), reason.into()))?;
         worker.give(&Arc::new(Chunk { batch, events })).await;
     }

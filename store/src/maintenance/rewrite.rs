@@ -123,8 +123,7 @@ impl Output {
         match self {
             Self::Events { file, index } => {
                 let columns = EventColumns::new(&batch);
-                let events: Result<Vec<Event>, String> =
-                    (0..batch.num_rows()).map(|row| columns.whole_event(row)).collect();
+                let events: Result<Vec<Event>, String> = (0..batch.num_rows()).map(|row| columns.event(row)).collect();
                 let events = events.map_err(|reason| match job.files.first() {
                     Some(first) => unusable(job.table, first, reason),
                     None => StoreError::Cancelled,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use casebook_event::{Alert, Timestamp};
+use casebook_event::{Alert, Event, Timestamp};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectStoreExt};
 
 use super::keys::Keys;
 use super::problem::{Problem, RESTORE};
-use crate::data_file::{EventColumns, FoundEvent, date_text, scan_whole};
+use crate::data_file::{EventColumns, date_text, scan_whole};
 use crate::schema::TableSchema;
 use crate::table::DataFile;
 use crate::tables::Tables;
@@ -37,7 +37,7 @@ pub(super) struct FileFindings {
     /// Whether every byte of the data could be read.
     pub read_whole: bool,
     /// Some of its rows, with their numbers.
-    pub samples: Vec<(u32, FoundEvent)>,
+    pub samples: Vec<(u32, Event)>,
 }
 
 /// What is reported of a file at most once, with the first row at which it was met.
@@ -164,7 +164,7 @@ fn check_events(
     first_row: u64,
     stride: u64,
     notes: &mut Notes<'_>,
-    samples: &mut Vec<(u32, FoundEvent)>,
+    samples: &mut Vec<(u32, Event)>,
 ) {
     let columns = EventColumns::new(batch);
     let ids = batch

@@ -1,9 +1,8 @@
 //! What a search is asked, and what it answers.
 
-use casebook_event::{FieldId, Source, Timestamp};
+use casebook_event::{Event, FieldId, Source, Timestamp};
 
 use crate::StoreError;
-use crate::data_file::FoundEvent;
 use crate::table::DataFile;
 
 /// What to look for. `SearchRequest::default()` asks for the hundred newest events.
@@ -44,7 +43,7 @@ impl Default for SearchRequest {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SearchAnswer {
     /// The events, in the order asked for.
-    pub rows: Vec<FoundEvent>,
+    pub rows: Vec<Event>,
     /// How many events match, of those that were tested.
     pub matched: u64,
     /// Whether every file that may hold a match was scanned, so that `matched` is the number of all matches. A search

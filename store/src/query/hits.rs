@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use casebook_event::{FieldId, Timestamp};
+use casebook_event::{Event, FieldId, Timestamp};
 use futures::TryStreamExt;
 
 use super::answer::UnreadableFile;
 use super::each_file::each_file;
 use super::scan_file::unreadable;
-use crate::data_file::{EventColumns, FoundEvent, scan_rows, select};
+use crate::data_file::{EventColumns, scan_rows, select};
 use crate::row_set::RowSet;
 use crate::schema::TableSchema;
 use crate::table::DataFile;
@@ -48,7 +48,7 @@ pub(super) async fn read_hits(
     files: &[Arc<DataFile>],
     hits: Vec<(usize, Hit)>,
     columns: Vec<&'static str>,
-) -> Result<(Vec<FoundEvent>, Vec<UnreadableFile>), StoreError> {
+) -> Result<(Vec<Event>, Vec<UnreadableFile>), StoreError> {
     let mut by_file: BTreeMap<usize, Vec<(u32, usize)>> = BTreeMap::new();
     for (position, (file, (_, row))) in hits.iter().enumerate() {
         by_file.entry(*file).or_default().push((*row, position));
@@ -68,7 +68,7 @@ pub(super) async fn read_hits(
             read_rows(&store, &file, rows, &columns).await
         }
     }));
-    let mut found: Vec<Option<FoundEvent>> = vec![None; hits.len()];
+    let mut found: Vec<Option<Event>> = vec![None; hits.len()];
     let mut not_read = Vec::new();
     for wanted in by_file.values() {
         match read.try_next().await? {
@@ -85,12 +85,7 @@ pub(super) async fn read_hits(
 }
 
 /// Reads the events of one file at these rows, which ascend.
-async fn read_rows(
-    tables: &Tables,
-    file: &DataFile,
-    rows: &[u32],
-    columns: &[&str],
-) -> Result<Vec<FoundEvent>, StoreError> {
+async fn read_rows(tables: &Tables, file: &DataFile, rows: &[u32], columns: &[&str]) -> Result<Vec<Event>, StoreError> {
     let mut set = RowSet::none(rows.last().map_or(0, |row| row + 1));
     rows.iter().for_each(|row| set.insert(*row));
     let mut events = Vec::with_capacity(rows.len());

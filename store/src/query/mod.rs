@@ -38,8 +38,9 @@ pub(crate) use search::search;
 pub(crate) use tally::tally;
 pub use tally::{Tally, TallyBy, TallyRow};
 
+use casebook_event::Event;
+
 use crate::QueryError;
-use crate::data_file::FoundEvent;
 use crate::row_set::RowSet;
 
 /// Whether `text` is a query, without running it.
@@ -64,7 +65,7 @@ pub(crate) fn candidate_rows(text: &str, index: &crate::index::IndexReader) -> R
 ///
 /// # Errors
 /// The query is not understood.
-pub fn query_matches(text: &str, event: &FoundEvent) -> Result<bool, QueryError> {
+pub fn query_matches(text: &str, event: &Event) -> Result<bool, QueryError> {
     let query = parser::parse(text)?;
     Ok(matches::matches(&query, &row::Row::new(event)))
 }

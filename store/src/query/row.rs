@@ -3,21 +3,21 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use casebook_event::Value;
+use casebook_event::{Event, Value};
 
 use super::native;
-use crate::data_file::{Column, FoundEvent};
+use crate::data_file::Column;
 use crate::index::tokenizer::record_text;
 
 /// An event with what is derived from it, once.
 pub(crate) struct Row<'a> {
-    pub event: &'a FoundEvent,
+    pub event: &'a Event,
     text: OnceCell<Cow<'a, str>>,
     native: OnceCell<Value>,
 }
 
 impl<'a> Row<'a> {
-    pub fn new(event: &'a FoundEvent) -> Self {
+    pub fn new(event: &'a Event) -> Self {
         Self {
             event,
             text: OnceCell::new(),
@@ -33,13 +33,13 @@ impl<'a> Row<'a> {
     /// Calls `visit` with every value of a column until it returns `true`; returns whether it did.
     pub fn visit(&self, column: Column, visit: &mut dyn FnMut(&str) -> bool) -> bool {
         match column {
-            Column::Field(id) => match self.event.field(id) {
+            Column::Field(id) => match self.event.fields.get(id) {
                 None => false,
                 Some(Value::List(items)) => items.iter().any(|item| visit(&item.to_text())),
                 Some(value) => visit(&value.to_text()),
             },
             Column::Source => visit(self.event.source.name()),
-            Column::EventId => visit(&self.event.event_id.to_string()),
+            Column::EventId => visit(&self.event.id.to_string()),
             Column::Topic => visit(&self.event.position.topic),
             Column::Partition => visit(&self.event.position.partition.to_string()),
             Column::Offset => visit(&self.event.position.offset.to_string()),

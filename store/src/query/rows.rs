@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use casebook_event::Event;
 use futures::TryStreamExt;
 
 use super::answer::{SearchRequest, UnreadableFile};
@@ -11,7 +12,7 @@ use super::matches::matches;
 use super::plan::Plan;
 use super::row::Row;
 use super::scan_file::{Wanted, scan_file, unreadable};
-use crate::data_file::{EventColumns, FoundEvent, scan};
+use crate::data_file::{EventColumns, scan};
 use crate::limits::MAX_FILE_ROWS;
 use crate::row_set::RowSet;
 use crate::table::{DataFile, Snapshot};
@@ -90,7 +91,7 @@ pub(crate) async fn rows_that_match(
 pub(crate) async fn visit_events(
     tables: &Tables,
     request: &SearchRequest,
-    visit: &mut (dyn FnMut(FoundEvent) + Send),
+    visit: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(), StoreError> {
     let plan = Plan::new(request)?;
     let snapshot = tables.events.snapshot().await?;

@@ -1,13 +1,12 @@
 //! What people ask: searches, counts, SQL, alerts, and how far all of it is known.
 
-use casebook_event::{Alert, Source, Timestamp};
+use casebook_event::{Alert, Event, Source, Timestamp};
 
 use super::open::Store;
 use crate::StoreError;
 use crate::alerts::{self, AlertFilter};
 use crate::commit::{self, TopicCoverage};
 use crate::coverage::{self, Coverage};
-use crate::data_file::FoundEvent;
 use crate::query::{self, Follow, SearchAnswer, SearchRequest, Tally, TallyBy};
 use crate::sql::{self, SqlAnswer, SqlLimits};
 
@@ -37,7 +36,7 @@ impl Store {
     pub async fn visit_events(
         &self,
         request: &SearchRequest,
-        visit: &mut (dyn FnMut(FoundEvent) + Send),
+        visit: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), StoreError> {
         query::visit_events(&self.tables, request, visit).await
     }

@@ -7,14 +7,12 @@ use crate::support;
 use std::time::Duration;
 
 use casebook_event::{Event, EventId, Source};
-use casebook_store::{
-    ExpireRequest, FoundEvent, SearchRequest, Store, StoreConfig, StoreError, TableName, TallyBy, query_matches,
-};
+use casebook_store::{ExpireRequest, SearchRequest, Store, StoreConfig, StoreError, TableName, TallyBy, query_matches};
 use proptest::prelude::*;
-use support::{at, commit, event, files, open, plain, range};
+use support::{as_stored, at, commit, event, files, open, plain, range};
 
 /// Asks every query of the index and of the meaning, and SQL for the number of rows.
-async fn check(store: &Store, want: &[FoundEvent], queries: &[String]) {
+async fn check(store: &Store, want: &[Event], queries: &[String]) {
     assert_eq!(everything(store).await, want);
     for query in queries {
         let mut meant: Vec<i64> = want
@@ -61,7 +59,7 @@ proptest! {
             let config = StoreConfig { target_file_bytes: target, row_group_rows, ..StoreConfig::default() };
             let store = Store::open(dir.path().to_str().unwrap(), config).await.unwrap();
             let mut next = 0;
-            let mut want: Vec<FoundEvent> = Vec::new();
+            let mut want: Vec<Event> = Vec::new();
             for mut batch in batches {
                 let start = next;
                 for event in &mut batch {
@@ -69,7 +67,7 @@ proptest! {
                     event.id = EventId::from_u128(next as u128);
                     next += 1;
                 }
-                want.extend(batch.iter().map(|event: &Event| FoundEvent::from(event)));
+                want.extend(batch.iter().map(as_stored));
                 store.commit_events(commit(batch, vec![], range(0, start, next))).await.unwrap();
             }
             check(&store, &want, &queries).await;

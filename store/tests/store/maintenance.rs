@@ -7,21 +7,21 @@ use std::time::{Duration, SystemTime};
 
 use casebook_event::{AlertStatus, Event, Source, Timestamp};
 use casebook_store::{
-    AlertFilter, AlertsCommit, Compacted, EventsCommit, ExpireRequest, Expired, FoundEvent, Problem, SearchRequest,
-    Store, StoreConfig, StoreError, TableName, VacuumRequest, Vacuumed,
+    AlertFilter, AlertsCommit, Compacted, EventsCommit, ExpireRequest, Expired, Problem, SearchRequest, Store,
+    StoreConfig, StoreError, TableName, VacuumRequest, Vacuumed,
 };
 use support::{DAY, at, commit, files, letter, open, plain, range};
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// Every event of the store, in the order of their places.
-pub async fn everything(store: &Store) -> Vec<FoundEvent> {
+pub async fn everything(store: &Store) -> Vec<Event> {
     let mut all = Vec::new();
     store
         .visit_events(&SearchRequest::default(), &mut |event| all.push(event))
         .await
         .unwrap();
-    all.sort_by(|a, b| (&a.position, a.event_id).cmp(&(&b.position, b.event_id)));
+    all.sort_by(|a, b| (&a.position, a.id).cmp(&(&b.position, b.id)));
     all
 }
 

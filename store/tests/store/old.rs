@@ -97,7 +97,7 @@ async fn a_store_of_an_older_version_answers_and_is_brought_up_to_date() {
     let login = rows.iter().find(|row| row.position.offset == 1).unwrap();
     assert_eq!(login.source, Source::Auth);
     assert_eq!(login.time, Timestamp::from_nanos(1_714_521_601_123_456_789));
-    assert_eq!(login.field(FieldId::UserName), Some(&Value::str("bob")));
+    assert_eq!(login.fields.get(FieldId::UserName), Some(&Value::str("bob")));
     assert!(login.raw.ends_with("port 22 ssh2"));
 
     // It has no tables for what correlation keeps: opened to be read, they are empty, and are not made.

@@ -3,9 +3,9 @@
 use crate::{support, tallies};
 
 use casebook_event::{Event, FieldId, Source, Timestamp, Value};
-use casebook_store::{FoundEvent, SearchRequest, Store, StoreConfig, query_matches};
+use casebook_store::{SearchRequest, Store, StoreConfig, query_matches};
 use proptest::prelude::*;
-use support::{DAY, at, commit, event, files, open, plain, range};
+use support::{DAY, as_stored, at, commit, event, files, open, plain, range};
 
 fn ask(query: &str) -> SearchRequest {
     SearchRequest {
@@ -191,7 +191,7 @@ async fn events_come_back_as_they_were() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     let events = sample();
-    let want: Vec<FoundEvent> = events.iter().rev().map(FoundEvent::from).collect();
+    let want: Vec<Event> = events.iter().rev().map(as_stored).collect();
     store
         .commit_events(commit(events, vec![], range(0, 0, 5)))
         .await
@@ -502,7 +502,7 @@ proptest! {
         runtime.block_on(async {
             let dir = tempfile::tempdir().unwrap();
             let store = open(dir.path()).await;
-            let found: Vec<FoundEvent> = events.iter().map(FoundEvent::from).collect();
+            let found: Vec<Event> = events.iter().map(as_stored).collect();
             let end = events.len() as i64;
             store.commit_events(commit(events, vec![], range(0, 0, end))).await.unwrap();
             let mut answers = Vec::new();

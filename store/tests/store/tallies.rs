@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use casebook_event::{FieldId, Source, Timestamp, Value};
-use casebook_store::{FoundEvent, SearchRequest, Store, StoreConfig, TallyBy, TallyRow};
+use casebook_event::{Event, FieldId, Source, Timestamp, Value};
+use casebook_store::{SearchRequest, Store, StoreConfig, TallyBy, TallyRow};
 
 use crate::support::{at, commit, event, letter, open, plain, range};
 
@@ -18,10 +18,10 @@ fn ask(query: &str) -> SearchRequest {
 }
 
 /// Every value that the event has in the fields that tests count by.
-fn values(event: &FoundEvent, field: &str) -> Vec<Option<String>> {
+fn values(event: &Event, field: &str) -> Vec<Option<String>> {
     let of = |ids: &[FieldId]| -> Vec<String> {
         ids.iter()
-            .filter_map(|&id| event.field(id))
+            .filter_map(|&id| event.fields.get(id))
             .flat_map(|value| match value {
                 Value::List(items) => items.iter().map(|item| item.to_text().into_owned()).collect(),
                 value => vec![value.to_text().into_owned()],
@@ -59,7 +59,7 @@ fn values(event: &FoundEvent, field: &str) -> Vec<Option<String>> {
 }
 
 /// What counting says of `query` is what counting its events one by one says, and SQL finds the same events.
-pub async fn check(store: &Store, query: &str, events: &[FoundEvent]) {
+pub async fn check(store: &Store, query: &str, events: &[Event]) {
     for (span, fields) in [
         (None, &["user"][..]),
         (None, &["source"]),

@@ -7,6 +7,7 @@ const EVENT: &str = "casebook-event";
 const INGEST: &str = "casebook-ingest";
 const CORRELATE: &str = "casebook-correlate";
 const STORE: &str = "casebook-store";
+const INVESTIGATE: &str = "casebook-investigate";
 const PIPELINE: &str = "casebook-pipeline";
 const CLI: &str = "casebook-cli";
 const CORPUS: &str = "casebook-corpus";
@@ -50,8 +51,13 @@ const LAYERS: &[Layer] = &[
         dev: &[CORPUS],
     },
     Layer {
+        package: INVESTIGATE,
+        normal: &[EVENT, CORRELATE, STORE],
+        dev: &[],
+    },
+    Layer {
         package: CLI,
-        normal: &[EVENT, INGEST, CORRELATE, STORE, PIPELINE, CORPUS],
+        normal: &[EVENT, INGEST, CORRELATE, STORE, PIPELINE, INVESTIGATE, CORPUS],
         dev: &[],
     },
     Layer {
@@ -119,7 +125,7 @@ const CONFINED: &[Confined] = &[
     // The vocabulary and the rules are pure and synchronous; a runtime in their tests would be the first crack.
     Confined {
         family: "tokio",
-        normal: &[INGEST, STORE, PIPELINE, CLI],
+        normal: &[INGEST, STORE, PIPELINE, INVESTIGATE, CLI],
         dev: &[BENCHES],
     },
 ];
@@ -191,6 +197,8 @@ mod tests {
             (STORE, "dev-dependencies", CORPUS),
             (PIPELINE, "dependencies", STORE),
             (CLI, "dependencies", PIPELINE),
+            (CLI, "dependencies", INVESTIGATE),
+            (INVESTIGATE, "dependencies", STORE),
             (CLI, "dependencies", CORPUS),
             (CLI, "dependencies", "clap"),
             (CORPUS, "dev-dependencies", CLI),
@@ -220,6 +228,9 @@ mod tests {
             (INGEST, "dev-dependencies", CORRELATE),
             (STORE, "dependencies", CORPUS),
             (PIPELINE, "dependencies", CLI),
+            (INVESTIGATE, "dependencies", INGEST),
+            (INVESTIGATE, "dependencies", "clap"),
+            (PIPELINE, "dependencies", INVESTIGATE),
             (CORPUS, "dependencies", PIPELINE),
             (CORPUS, "dependencies", INGEST),
             (CORPUS, "dev-dependencies", "arrow"),

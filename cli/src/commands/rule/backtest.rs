@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::args::RuleBacktestArgs;
 use crate::exit_code;
 use crate::output::{self, counted, escape, histogram, notice};
-use crate::{rules, stores, time_range};
+use crate::resolve::{rules, stores, time_range};
 
 /// Entities that are printed.
 const TOP_ENTITIES: usize = 8;

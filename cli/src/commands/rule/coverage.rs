@@ -10,10 +10,11 @@ use casebook_event::{Level, Source, Value};
 use serde_json::json;
 
 use super::list::Filter;
-use crate::args::{CoverageBy, CoverageFormat, OutputFormat, RuleCoverageArgs};
+use crate::args::{CoverageBy, CoverageFormat, RuleCoverageArgs};
 use crate::exit_code::{self, usage};
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, notice};
-use crate::rules;
+use crate::resolve::rules;
 
 const LEVELS: [Level; 5] = [
     Level::Critical,

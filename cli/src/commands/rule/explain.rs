@@ -13,7 +13,7 @@ use crate::args::RuleExplainArgs;
 use crate::commands::replay::report_dead_letters;
 use crate::exit_code::{self, usage};
 use crate::output::{self, counted, escape, notice};
-use crate::rules;
+use crate::resolve::rules;
 
 pub fn run(args: &RuleExplainArgs) -> Result<ExitCode> {
     let kind: SourceKind = args
@@ -192,7 +192,7 @@ fn print(rule: &str, event: &Event, explained: &Explained, out: &mut impl Write)
         escape(rule),
     )?;
     if event.fields.get(FieldId::Truncated).is_some() {
-        writeln!(out, "  the record was cut: what it lacks may have stood behind its end")?;
+        writeln!(out, "  the record was cut: what it lacks may have stood after its end")?;
     }
     output::explained::write(explained, 1, out)
 }

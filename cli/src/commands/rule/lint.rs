@@ -7,10 +7,11 @@ use anyhow::Result;
 use casebook_correlate::{Diagnostic, RuleSet, Severity};
 use casebook_event::Value;
 
-use crate::args::{LintFormat, OutputFormat, RuleLintArgs};
+use crate::args::{LintFormat, RuleLintArgs};
 use crate::exit_code;
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, counted, escape, notice, sarif};
-use crate::rules;
+use crate::resolve::rules;
 
 pub fn run(args: &RuleLintArgs) -> Result<ExitCode> {
     let files = rules::files(&args.paths)?;

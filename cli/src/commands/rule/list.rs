@@ -9,7 +9,7 @@ use casebook_event::{Level, Source, Value};
 use crate::args::{RuleFilterArgs, RuleListArgs};
 use crate::exit_code::{self, usage};
 use crate::output::{self, Rows};
-use crate::rules;
+use crate::resolve::rules;
 
 pub fn run(args: &RuleListArgs) -> Result<ExitCode> {
     let wanted = Filter::new(&args.filter)?;

@@ -72,7 +72,7 @@ fn schema() -> Value {
     })
 }
 
-/// A field's name and known modifiers behind it; keywords have no name.
+/// A field's name and known modifiers after it; keywords have no name.
 fn field_pattern() -> String {
     format!("^[^|]*(\\|({}))*$", MODIFIERS.join("|"))
 }

@@ -7,10 +7,11 @@ use anyhow::Result;
 use casebook_event::Value;
 use casebook_pipeline::{TestOutcome, TestedEvent};
 
-use crate::args::{OutputFormat, RuleTestArgs, TestFormat};
+use crate::args::{RuleTestArgs, TestFormat};
 use crate::exit_code;
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, counted, escape, explained, junit, notice};
-use crate::rules;
+use crate::resolve::rules;
 
 /// Events of a failed test that are explained.
 const MAX_EXPLAINED_EVENTS: usize = 20;

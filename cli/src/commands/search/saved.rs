@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use casebook_event::Value;
 
-use crate::args::OutputFormat;
 use crate::exit_code::{self, usage};
+use crate::output::OutputFormat;
 use crate::output::{self, Rows, notice};
 
 /// Longest file of saved queries, in bytes.
@@ -78,8 +78,8 @@ fn expand(query: &str, saved: &BTreeMap<String, String>, nesting: usize) -> Resu
                 )));
             }
         };
-        let behind = &open[name.len() + 1..];
-        out.push_str(&format!("{before}({inner}){behind}"));
+        let after = &open[name.len() + 1..];
+        out.push_str(&format!("{before}({inner}){after}"));
     }
     Ok(out)
 }

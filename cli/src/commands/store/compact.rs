@@ -4,26 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use casebook_store::{COMPACTED_ZSTD_LEVEL, Store, StoreConfig, TableName};
-use clap::Args;
 
-use super::{age, bar, bytes, count, tell, vacuum};
-use crate::args::{OutputArgs, StoreArgs};
+use super::report::{bytes, progress, report_problems};
+use super::vacuum;
+use crate::args::CompactArgs;
 use crate::exit_code::usage;
-use crate::output::{self, Rows, notice};
-
-#[derive(Debug, Args)]
-pub struct CompactArgs {
-    #[command(flatten)]
-    store: StoreArgs,
-    /// Bytes of records that a file is to have at most, in MiB; files below half of it are put together
-    #[arg(long, value_name = "MIB")]
-    target: Option<usize>,
-    /// Delete replaced files from the disk when they were replaced so long ago: 24h, 7d at most
-    #[arg(long, value_name = "AGE", default_value = vacuum::DEFAULT_AGE)]
-    keep_removed: String,
-    #[command(flatten)]
-    output: OutputArgs,
-}
+use crate::output::{self, Rows, count, notice};
+use crate::resolve::age;
 
 pub async fn run(args: CompactArgs) -> Result<ExitCode> {
     let keep = age("--keep-removed", &args.keep_removed)?;
@@ -49,7 +36,7 @@ pub async fn run(args: CompactArgs) -> Result<ExitCode> {
     ]);
     let mut found = Vec::new();
     for &table in TableName::ALL {
-        let (bar, mut moved) = bar(table.name());
+        let (bar, mut moved) = progress(table.name());
         let done = store.compact(table, casebook_pipeline::now(), &mut moved).await;
         bar.finish_and_clear();
         let done = done?;
@@ -85,5 +72,5 @@ pub async fn run(args: CompactArgs) -> Result<ExitCode> {
     }
     output::print(&rows, args.output.output)?;
     found.extend(vacuum::sweep(&store, keep, false).await?);
-    Ok(tell(&found))
+    Ok(report_problems(&found))
 }

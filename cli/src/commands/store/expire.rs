@@ -3,39 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use casebook_event::{Source, Value};
+use casebook_event::Value;
 use casebook_store::{ExpireRequest, TableName};
-use clap::Args;
 
-use super::{age, bar, count, tell, vacuum};
-use crate::args::{OutputArgs, StoreArgs};
-use crate::output::{self, Rows, notice};
-use crate::stores;
-
-#[derive(Debug, Args)]
-pub struct ExpireArgs {
-    #[command(flatten)]
-    store: StoreArgs,
-    /// Dates (UTC) that ended so long ago: 90d, 52w
-    #[arg(long, value_name = "AGE")]
-    older_than: String,
-    /// Only events of these sources; else all events and dead letters. Alerts stay, and so does what correlation keeps for late
-    /// events
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    source: Vec<Source>,
-    /// What correlation keeps for late events goes with dates (UTC) that ended so long ago: 14d; not less than the repair
-    /// horizon of the workers
-    #[arg(long, value_name = "AGE", conflicts_with = "source")]
-    repair_horizon: Option<String>,
-    /// Say what would go, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Delete removed files from the disk when they were removed so long ago: 24h, 7d at most
-    #[arg(long, value_name = "AGE", default_value = vacuum::DEFAULT_AGE)]
-    keep_removed: String,
-    #[command(flatten)]
-    output: OutputArgs,
-}
+use super::report::{progress, report_problems};
+use super::vacuum;
+use crate::args::ExpireArgs;
+use crate::output::{self, Rows, count, notice};
+use crate::resolve::age;
+use crate::resolve::stores;
 
 pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
     let keep = age("--keep-removed", &args.keep_removed)?;
@@ -68,7 +44,7 @@ pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
     ]);
     let mut found = Vec::new();
     for (table, request) in tables {
-        let (bar, mut moved) = bar(table.name());
+        let (bar, mut moved) = progress(table.name());
         let expired = store.expire(table, &request, &mut moved).await;
         bar.finish_and_clear();
         let expired = expired?;
@@ -90,5 +66,5 @@ pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
         notice!("casebook: this would go; nothing has changed");
     }
     found.extend(vacuum::sweep(&store, keep, args.dry_run).await?);
-    Ok(tell(&found))
+    Ok(report_problems(&found))
 }

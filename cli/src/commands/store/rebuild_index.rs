@@ -3,27 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Args;
 
-use super::{bar, bytes, print};
-use crate::args::{OutputArgs, StoreArgs};
+use super::report::{bytes, print_problems, progress};
+use crate::args::RebuildIndexArgs;
 use crate::output::notice;
-use crate::stores;
-
-#[derive(Debug, Args)]
-pub struct RebuildIndexArgs {
-    #[command(flatten)]
-    store: StoreArgs,
-    /// Also those that are sound
-    #[arg(long)]
-    all: bool,
-    #[command(flatten)]
-    output: OutputArgs,
-}
+use crate::resolve::stores;
 
 pub async fn run(args: RebuildIndexArgs) -> Result<ExitCode> {
     let store = stores::open_existing(&args.store).await?;
-    let (bar, mut moved) = bar("events");
+    let (bar, mut moved) = progress("events");
     let rebuilt = store.rebuild_indexes(args.all, &mut moved).await;
     bar.finish_and_clear();
     let rebuilt = rebuilt?;
@@ -34,5 +22,5 @@ pub async fn run(args: RebuildIndexArgs) -> Result<ExitCode> {
         bytes(rebuilt.bytes),
         rebuilt.rows
     );
-    print(&rebuilt.problems, args.output.output)
+    print_problems(&rebuilt.problems, args.output.output)
 }

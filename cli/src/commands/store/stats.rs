@@ -5,36 +5,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use casebook_event::Value;
 use casebook_store::{DateCounts, Store, TableName};
-use clap::{Args, ValueEnum};
 
-use super::count;
-use crate::args::{OutputArgs, StoreArgs};
-use crate::output::{self, Rows};
-use crate::{exit_code, stores};
-
-/// By what to count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StatsBy {
-    /// A row for each table
-    Table,
-    /// A row for each table and date
-    Date,
-    /// A row for each source of events; reads one column of the files
-    Source,
-    /// A row for each topic that was read: up to when all that it held is in the tables
-    Topic,
-}
-
-#[derive(Debug, Args)]
-pub struct StatsArgs {
-    #[command(flatten)]
-    store: StoreArgs,
-    /// By what to count
-    #[arg(long, value_enum, default_value = "table")]
-    by: StatsBy,
-    #[command(flatten)]
-    output: OutputArgs,
-}
+use crate::args::{StatsArgs, StatsBy};
+use crate::exit_code;
+use crate::output::{self, Rows, count};
+use crate::resolve::stores;
 
 const COUNTS: [&str; 6] = [
     "files",

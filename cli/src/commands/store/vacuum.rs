@@ -5,33 +5,17 @@ use std::time::Duration;
 
 use anyhow::Result;
 use casebook_store::{Problem, Store, TableName, VacuumRequest, Vacuumed};
-use clap::Args;
 
-use super::{age, bytes, tell};
-use crate::args::StoreArgs;
+use super::report::{bytes, report_problems};
+use crate::args::VacuumArgs;
 use crate::output::notice;
-use crate::stores;
-
-/// How long files stay that no log entry names, where nothing else is said.
-pub const DEFAULT_AGE: &str = "24h";
-
-#[derive(Debug, Args)]
-pub struct VacuumArgs {
-    #[command(flatten)]
-    store: StoreArgs,
-    /// Only files that were replaced, or written without a commit, so long ago; 7d at most. Searches that run longer, and
-    /// workers whose commits wait longer, would miss files
-    #[arg(long, value_name = "AGE", default_value = DEFAULT_AGE)]
-    older_than: String,
-    /// Say what would be deleted, and delete nothing
-    #[arg(long)]
-    dry_run: bool,
-}
+use crate::resolve::age;
+use crate::resolve::stores;
 
 pub async fn run(args: VacuumArgs) -> Result<ExitCode> {
     let older_than = age("--older-than", &args.older_than)?;
     let store = stores::open_existing(&args.store).await?;
-    Ok(tell(&sweep(&store, older_than, args.dry_run).await?))
+    Ok(report_problems(&sweep(&store, older_than, args.dry_run).await?))
 }
 
 /// Vacuums every table, and says on stderr what went.

@@ -5,20 +5,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use casebook_event::Value;
 use casebook_store::{StoreError, TableName, Verified};
-use clap::Args;
 
-use super::{bar, bytes, print};
-use crate::args::{OutputArgs, StoreArgs};
+use super::report::{bytes, print_problems, progress};
+use crate::args::VerifyArgs;
+use crate::exit_code;
 use crate::output::{self, Rows, notice};
-use crate::{exit_code, stores};
-
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-}
+use crate::resolve::stores;
 
 pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
     let store = match stores::open_existing(&args.store).await {
@@ -35,7 +27,7 @@ pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
     };
     let (mut found, mut all) = (Vec::new(), Verified::default());
     for &table in TableName::ALL {
-        let (bar, mut moved) = bar(table.name());
+        let (bar, mut moved) = progress(table.name());
         let verified = store
             .verify(table, &mut |problem| found.push(problem), &mut moved)
             .await;
@@ -44,7 +36,7 @@ pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
             Ok(verified) => verified,
             // The log of some tables is read only now.
             Err(error @ (StoreError::Log { .. } | StoreError::File { .. })) => {
-                print(&found, args.output.output)?;
+                print_problems(&found, args.output.output)?;
                 return log_problem(table.name(), &error.into(), &args);
             }
             Err(error) => return Err(error.into()),
@@ -56,7 +48,7 @@ pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
         all.sampled_rows += verified.sampled_rows;
         all.problems += verified.problems;
     }
-    let code = print(&found, args.output.output)?;
+    let code = print_problems(&found, args.output.output)?;
     notice!(
         "casebook: read {} rows in {} files ({}) and {} indexes, which were asked for {} of the rows: {}",
         all.rows,

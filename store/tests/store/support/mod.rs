@@ -57,6 +57,15 @@ pub fn letter(offset: i64) -> DeadLetter {
     DeadLetter::new(position, at(offset), "invalid_json", detail, &[0xff, 0x00, 0x7b])
 }
 
+/// The event as the table gives it back: read to the microsecond, without the source's own record.
+pub fn as_stored(event: &Event) -> Event {
+    Event {
+        ingested: Timestamp::from_nanos(event.ingested.as_nanos().div_euclid(1_000).saturating_mul(1_000)),
+        native: casebook_event::Native::NONE,
+        ..event.clone()
+    }
+}
+
 pub fn range(partition: i32, start: i64, end: i64) -> CheckpointDelta {
     let mut checkpoint = CheckpointDelta::new();
     checkpoint.record(&Partition::new("logs", partition), start, end - 1);
