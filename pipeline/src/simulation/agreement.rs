@@ -232,27 +232,7 @@ async fn answer<S: Tables>(tables: &S, call: &Call) -> String {
         }
         Call::StartOffsets => shown(tables.start_offsets(GROUP).await),
         Call::CommitAlerts(checkpoint, alerts, state) => {
-            let mut states = vec![];
-            let partition = Partition::new("t", 0);
-            // Now and then another worker has written one since.
-            let known = match alerts[0].alert.revision % 4 {
-                0 => None,
-                _ => tables.correlation_state(GROUP, &partition).await.unwrap(),
-            };
-            let follows = vec![(partition.clone(), known)];
-            if let Some(part) = state {
-                let part = tables.write_state_part(&partition, part.clone()).await.unwrap();
-                states.push((partition, vec![part]));
-            }
-            let commit = AlertsCommit {
-                group: GROUP,
-                alerts,
-                checkpoint: checkpoint.clone(),
-                follows,
-                states,
-                now: at(0),
-            };
-            landed(tables.commit_alerts(commit).await.map(|committed| committed.rows))
+            commit_alerts(tables, checkpoint, alerts, state.as_ref()).await
         }
         Call::SignalOffsets => shown(tables.signal_offsets(GROUP).await),
         Call::State => {
@@ -291,6 +271,35 @@ async fn answer<S: Tables>(tables: &S, call: &Call) -> String {
             shown(tables.kept_bindings(&of, *from, *to).await)
         }
     }
+}
+
+async fn commit_alerts<S: Tables>(
+    tables: &S,
+    checkpoint: &CheckpointDelta,
+    alerts: &[Alert],
+    state: Option<&Vec<u8>>,
+) -> String {
+    let mut states = vec![];
+    let partition = Partition::new("t", 0);
+    // Now and then another worker has written one since.
+    let known = match alerts[0].alert.revision % 4 {
+        0 => None,
+        _ => tables.correlation_state(GROUP, &partition).await.unwrap(),
+    };
+    let follows = vec![(partition.clone(), known)];
+    if let Some(part) = state {
+        let part = tables.write_state_part(&partition, part.clone()).await.unwrap();
+        states.push((partition, vec![part]));
+    }
+    let commit = AlertsCommit {
+        group: GROUP,
+        alerts,
+        checkpoint: checkpoint.clone(),
+        follows,
+        states,
+        now: at(0),
+    };
+    landed(tables.commit_alerts(commit).await.map(|committed| committed.rows))
 }
 
 fn shown<T: Debug, E: Debug>(answer: Result<T, E>) -> String {
