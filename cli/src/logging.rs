@@ -40,7 +40,7 @@ impl Drop for Traces {
 pub fn init(traces: Option<&str>) -> Result<Traces> {
     let filter = EnvFilter::try_from_env("CASEBOOK_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,casebook_pipeline=info,casebook_ingest=info"));
-    // Without colors: a line's own and those in a file's name that a library cites could not be told apart.
+    // Without colors: a line's own and those in a file's name that a library cites would look the same.
     let lines = if std::env::var("CASEBOOK_LOG_FORMAT").is_ok_and(|format| format == "json") {
         let writer = || Escaped(|line| escape_json(line).into_owned());
         fmt::layer().with_ansi(false).with_writer(writer).json().boxed()

@@ -51,7 +51,7 @@ impl RuleSet {
         let rule = self.detection_by_id(id)?;
         let mut parts = vec![logsource(rule, event.source)];
         if !is_decisive(event) {
-            let stage = "an answer, and not an earlier stage of a request that is told of again";
+            let stage = "an answer, and not an earlier stage of a request that is reported again";
             parts.push(Explained::leaf(stage, false));
         }
         if let Some(guard) = rule.logsource.guard() {

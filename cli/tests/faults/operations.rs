@@ -134,8 +134,8 @@ fn a_worker_reports_its_health_its_metrics_and_its_spans() {
         well.next_line(Duration::from_millis(200));
     }
     wait_until_nothing_lags(&mut well, http);
-    // Marks of transactions are no records: a partition that ends with one is read to its end all the same, and is neither
-    // behind nor stalled when longer is gone by than makes a stall.
+    // Marks of transactions are no records: a partition that ends with one is read to its end all the same, and neither
+    // lags nor stalls when longer is gone by than makes a stall.
     let events = deployment.counts().unwrap()[0];
     let topic = topics.of(Source::Application);
     kafka::write_in_transaction(&brokers, topic, 0, br#"{"level":"info","message":"in a transaction"}"#);

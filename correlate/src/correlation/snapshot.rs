@@ -120,7 +120,7 @@ pub struct SnapshotParts<'a> {
     bindings: bool,
     dependents: bool,
     groups: hash_map::Iter<'a, Arc<GroupKey>, Group>,
-    /// The key of the last spilled group that was given out.
+    /// The key of the last spilled group that was emitted.
     cold: Vec<u8>,
     names: Names,
     /// How many of the names earlier parts have.

@@ -30,7 +30,7 @@ pub struct CorrelationStats {
     pub late_events: BTreeMap<Source, u64>,
     /// Signals of rules that this engine does not have, or has with another group: ingest runs other rules.
     pub foreign_signals: u64,
-    /// Groups that a restore left behind because their rule is gone or means something else now, by rule id.
+    /// Groups that a restore left out because their rule is gone or means something else now, by rule id.
     pub dropped_groups: BTreeMap<CompactString, u64>,
     /// Keys of groups that wait for their repair.
     pub repairing: usize,

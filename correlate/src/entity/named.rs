@@ -138,7 +138,7 @@ impl Named<'_> {
     fn identity(&mut self) {
         match self.event.source {
             Source::CloudTrail => {
-                // A role's name is not who acts: who is behind the session is.
+                // A role's name is not who acts: whose session it is, is.
                 self.sessions();
                 self.field(Identity, FieldId::UserName);
             }

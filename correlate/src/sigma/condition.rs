@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
             None => Ok(condition),
             Some("|") => Err(Problem::new(
                 code::UNSUPPORTED,
-                "aggregations behind `|` are those of old Sigma versions",
+                "aggregations after `|` are those of old Sigma versions",
             )
             .help("write a correlation rule of type `event_count`")),
             Some(word) => Err(
@@ -231,7 +231,7 @@ impl<'a> Parser<'a> {
         let Some(pattern) = self.peek() else {
             return Err(Problem::new(
                 code::BAD_CONDITION,
-                "`of` needs a pattern or `them` behind it",
+                "`of` needs a pattern or `them` after it",
             ));
         };
         self.at += 1;

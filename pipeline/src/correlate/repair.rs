@@ -37,7 +37,7 @@ const PASS: Duration = Duration::from_millis(500);
 const PASS_TIME_FACTOR: u32 = 3;
 /// Rows of a key that are in memory at once, beside its open groups.
 const MAX_ROWS: usize = 100_000;
-/// Rows of a key that groups by an entity: all are needed at once, to ask who was who. A key with more is not repaired.
+/// Rows of a key that groups by an entity: all are needed at once, to resolve them. A key with more is not repaired.
 const MAX_ENTITY_ROWS: usize = 400_000;
 /// Identifiers that are asked about for one key.
 const MAX_IDENTIFIERS: usize = 50_000;

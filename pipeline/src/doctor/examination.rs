@@ -1,4 +1,4 @@
-//! `casebook doctor`: looks at everything that a deployment needs before it runs, and says what to mend.
+//! `casebook doctor`: looks at everything that a deployment needs before it runs, and says what to fix.
 //!
 //! Nothing is written but a probe in an object store, which is removed again, and nothing is created. Whether Casebook may
 //! write to its topics shows only when it does.
@@ -281,7 +281,7 @@ fn brokers(config: &Config, findings: &mut Findings) -> Option<BTreeMap<Partitio
     }
     let mut ends = BTreeMap::new();
     for name in wanted {
-        match look_at(&consumer, name, known[name]) {
+        match read_ends(&consumer, name, known[name]) {
             Ok((of_topic, newest)) => {
                 let records: i64 = of_topic.values().sum();
                 findings.add(
@@ -305,7 +305,7 @@ fn brokers(config: &Config, findings: &mut Findings) -> Option<BTreeMap<Partitio
 
 /// The ends of a topic's partitions, and when its newest record was written. A record is read where there is one: only that
 /// shows that it may be.
-fn look_at(
+fn read_ends(
     consumer: &BaseConsumer<Listening>,
     topic: &str,
     partitions: usize,

@@ -2,7 +2,7 @@
 //!
 //! Progress is a commit that moves a partition on, or having nothing to read. The stages say what they do, and
 //! [`Stalls::look`] is asked from time to time: a stage that hangs cannot say so itself. What is outside of the worker, it knows
-//! by name: a restart mends none of it.
+//! by name: a restart repairs none of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -45,7 +45,7 @@ pub(crate) struct Stall {
     pub(crate) end: i64,
     /// Why, as far as is known.
     pub(crate) why: String,
-    /// Whether that is outside of the worker, so that a restart does not mend it.
+    /// Whether that is outside of the worker, so that a restart does not repair it.
     pub(crate) is_outside: bool,
 }
 
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(stalls.partitions(Stage::Ingest), 0);
     }
 
-    /// A restart mends what hangs in the worker, and nothing outside of it.
+    /// A restart repairs what hangs in the worker, and nothing outside of it.
     #[test]
     fn an_outage_is_not_a_stage_that_hangs() {
         let stalls = Stalls::default();

@@ -67,7 +67,7 @@ impl RuleReload {
         }
         let paths = self.paths.clone();
         let loaded = tokio::task::spawn_blocking(move || {
-            // Looked at before they are read: a change in between is seen the next time.
+            // Checked before they are read: a change in between is seen the next time.
             let seen = look(&paths)?;
             Ok::<_, PipelineError>((seen, load_rules(&paths)?))
         });

@@ -43,7 +43,7 @@ impl Random {
         &from[self.below(from.len())]
     }
 
-    /// Mostly short, sometimes long: so that things overtake one another.
+    /// Mostly short, sometimes long: so that one passes another.
     pub(super) fn delay(&mut self, longest: Duration) -> Duration {
         let longest = longest.as_nanos() as usize;
         let bound = match self.below(4) {

@@ -62,7 +62,7 @@ impl SimulatedSource {
             reading,
             commands: Arc::clone(&commands),
             positions: BTreeMap::new(),
-            told: None,
+            reported: None,
         };
         let runtime = poller.reading.runtime.clone();
         runtime.spawn_boxed(Box::pin(async move {
@@ -90,7 +90,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The reader has gone, or it was told to stop.
+/// The reader has gone, or it was asked to stop.
 struct Stopped;
 
 struct Poller {
@@ -99,7 +99,7 @@ struct Poller {
     /// The next offset to fetch of each partition that is held.
     positions: BTreeMap<Partition, i64>,
     /// When the ends were reported last.
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl Poller {
@@ -206,10 +206,10 @@ impl Poller {
 
     async fn report_ends(&mut self) -> Result<(), Stopped> {
         let now = self.reading.runtime.instant();
-        if self.told.is_some_and(|told| now - told < ENDS_EVERY) || self.positions.is_empty() {
+        if self.reported.is_some_and(|reported| now - reported < ENDS_EVERY) || self.positions.is_empty() {
             return Ok(());
         }
-        self.told = Some(now);
+        self.reported = Some(now);
         let end = |partition: &Partition| {
             let end = self.reading.broker.end(partition);
             EndOffset {

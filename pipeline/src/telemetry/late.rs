@@ -75,7 +75,7 @@ impl LateMetrics {
         );
         registry.register(
             "correlate_late_bindings_beyond_horizon",
-            "What was learned of who is who too late to change the groups that it is about",
+            "Bindings that came too late to change the groups that they are about",
             self.bindings_beyond.clone(),
         );
     }

@@ -1,4 +1,4 @@
-//! Writing to a topic of Casebook's own: in order, confirmed, and told apart when the brokers refuse a message for its size.
+//! Writing to a topic of Casebook's own: in order, confirmed, and apart where the brokers refuse a message for its size.
 //!
 //! The brokers weigh batches, and a client does not split one that is refused: so a message that was refused is sent once more
 //! alone, before anything is concluded from it.

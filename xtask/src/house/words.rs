@@ -88,7 +88,7 @@ const WORDS: &[Word] = &[
         "prefilter literals, candidate rules",
     ),
     code(&["correlate/"], r"\b(is_)?house\b|\bHouse\w*", "extension"),
-    code(&["correlate/"], r"\bengine::", "detection or correlation"),
+    code(&["correlate/"], r"\bcrate::engine::", "detection or correlation"),
     code(
         &["store/"],
         r"\b(certain|perhaps|exactly)\b",

@@ -38,7 +38,7 @@ pub fn print(coverage: &Coverage) {
     // Where all of them are, they were read from a history.
     if late > 0 && late < events {
         notice!(
-            "coverage: {} came more than ten minutes after it happened",
+            "coverage: {} more than ten minutes late",
             counted(late as usize, "event")
         );
     }

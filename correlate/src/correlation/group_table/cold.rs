@@ -146,7 +146,7 @@ impl Cold {
         Ok(Some(group.to_vec()))
     }
 
-    /// Gives out the groups that are due first, in order: keys and groups. Those that are due at the same time as the last one
+    /// Emits the groups that are due first, in order: keys and groups. Those that are due at the same time as the last one
     /// may be left.
     pub(crate) fn take_due(&mut self, before: Timestamp) -> Result<Vec<Stored>, ColdError> {
         let found = self.store.scan(DUE, &self.taken_to, CHUNK)?;

@@ -127,7 +127,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 }
 
 #[test]
-fn however_late_it_is_learned_the_alerts_are_those_of_who_was_who() {
+fn however_late_it_is_learned_the_alerts_are_those_of_what_names_stood_for() {
     let mut runner = TestRunner::new(Config {
         cases: cases(),
         failure_persistence: None,

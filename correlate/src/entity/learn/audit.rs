@@ -258,7 +258,7 @@ fn objects(body: Option<ValueRef<'_>>, is_kind: fn(&str) -> bool) -> Vec<ValueRe
     }
 }
 
-/// Who makes the request: the claims of a pod's token, the cloud session behind a user, and where a kubelet is.
+/// Who makes the request: the claims of a pod's token, the cloud session that a user stands for, and where a kubelet is.
 ///
 /// That a token is used from an address does not make the address the pod's: tokens are stolen. Nothing is learned of that.
 fn learn_user(event: &Event, native: ValueRef<'_>, sink: &mut BindingSink<'_>) {

@@ -93,20 +93,20 @@ pub(super) fn learn_event(event: &Event, sink: &mut BindingSink<'_>) {
         return;
     };
     let message = field(event, FieldId::Message).unwrap_or_default();
-    let word_behind = |begin: &str| message.split_once(begin)?.1.split_whitespace().next();
+    let word_after = |begin: &str| message.split_once(begin)?.1.split_whitespace().next();
     let owner = match kind {
         "replicasets" => "ReplicaSet",
         "daemonsets" => "DaemonSet",
         "statefulsets" => "StatefulSet",
         "jobs" => "Job",
         "deployments" => {
-            let set = word_behind("replica set ").and_then(|set| Identifier::workload(namespace, "ReplicaSet", set));
+            let set = word_after("replica set ").and_then(|set| Identifier::workload(namespace, "ReplicaSet", set));
             let deployment = Identifier::workload(namespace, "Deployment", name);
             sink.bind(set.as_ref(), deployment.as_ref(), Confidence::Likely);
             return;
         }
         "cronjobs" => {
-            let job = word_behind("Created job ").and_then(|job| Identifier::workload(namespace, "Job", job));
+            let job = word_after("Created job ").and_then(|job| Identifier::workload(namespace, "Job", job));
             let cron = Identifier::workload(namespace, "CronJob", name);
             sink.bind(job.as_ref(), cron.as_ref(), Confidence::Likely);
             return;
@@ -114,7 +114,7 @@ pub(super) fn learn_event(event: &Event, sink: &mut BindingSink<'_>) {
         _ => return,
     };
     let pod =
-        word_behind("Created pod: ").and_then(|pod| Identifier::namespaced(IdentifierKind::PodName, namespace, pod));
+        word_after("Created pod: ").and_then(|pod| Identifier::namespaced(IdentifierKind::PodName, namespace, pod));
     let workload = Identifier::workload(namespace, owner, name);
     sink.bind(pod.as_ref(), workload.as_ref(), Confidence::Likely);
 }

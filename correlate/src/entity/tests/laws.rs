@@ -159,7 +159,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
-    fn an_answer_is_of_the_set_of_bindings_up_to_its_time_and_a_reach_behind_it(
+    fn an_answer_is_of_the_set_of_bindings_up_to_its_time_and_a_reach_after_it(
         Case { bindings, again, questions, .. } in case(),
     ) {
         let all = learned(&again);

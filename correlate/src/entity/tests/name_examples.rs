@@ -26,7 +26,7 @@ fn created(seconds: i64, uid: &str, name: &str, created: &str) -> Event {
 }
 
 #[test]
-fn a_name_that_is_told_before_its_uid_is_of_the_one_that_was_created_then() {
+fn a_name_that_is_reported_before_its_uid_is_of_the_one_that_was_created_then() {
     let name = id(IdentifierKind::PodName, "shop/web-1");
     let known = known(&[created(1_000, "u2", "web-1", "1970-01-01T00:10:00Z")]);
     for (at, want) in [
@@ -63,7 +63,7 @@ fn a_name_that_is_told_before_its_uid_is_of_the_one_that_was_created_then() {
 }
 
 #[test]
-fn a_name_that_is_told_before_its_uid_is_of_the_next_once_the_former_has_ended() {
+fn a_name_that_is_reported_before_its_uid_is_of_the_next_once_the_former_has_ended() {
     let name = id(IdentifierKind::PodName, "shop/web-1");
     let known_to_end = known(&[
         seen_by_node(100, "u1", "web-1"),

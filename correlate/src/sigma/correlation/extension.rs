@@ -208,8 +208,7 @@ fn absence(
     }
     // Events of several rules are counted together by `event_count`, and one by one here.
     if condition.holds_of_count(0) || (rules.len() > 1 && condition != Comparisons::at_least(1)) {
-        let message =
-            "`absence` waits behind an event of one of several rules (`gte: 1`), or behind so many of one rule";
+        let message = "`absence` waits after an event of one of several rules (`gte: 1`), or after so many of one rule";
         report.add(code::BAD_CONDITION, entry.mark, message);
         return None;
     }

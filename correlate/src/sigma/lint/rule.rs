@@ -61,7 +61,7 @@ pub(crate) fn lint(rule: &Rule, alerts: bool, report: &mut Report<'_>) {
             selections(rule.mark, detection, "the rule never fires", report);
             unknown_fields(logsource, detection, report);
             if !is_narrow(detection) {
-                let help = "add a field with a value of at least three characters that is not behind a `not`";
+                let help = "add a field with a value of at least three characters that is not below a `not`";
                 let message = "nothing in the condition narrows the rule down: it matches most of its logsource";
                 report.add_help(code::BROAD_RULE, rule.mark, message, help);
             }
