@@ -369,18 +369,7 @@ impl<S: Tables, T: Transport> Running<S, T> {
                 self.stage.source.commit(next);
                 Ok(())
             }
-            Outcome::Prepared(mut new) => {
-                self.stage.stalls.goes_on(Stage::Ingest);
-                if let Some(old) = self.prepared.take()
-                    && let Err(error) = new.follow(*old)
-                {
-                    error!(%error, "records out of order; reading again from the table's positions");
-                    self.stage.store.discard_prepared(new.files).await;
-                    return self.restart().await;
-                }
-                self.prepared = Some(new);
-                Ok(())
-            }
+            Outcome::Prepared(files) => self.on_prepared(files).await,
             Outcome::Fenced {
                 partition,
                 expected,
@@ -401,6 +390,20 @@ impl<S: Tables, T: Transport> Running<S, T> {
             }
             Outcome::Failed(error) => Err(error),
         }
+    }
+
+    /// Files are written ahead of a commit: they come after those that were written before.
+    async fn on_prepared(&mut self, mut new: Box<Prepared<S::Prepared>>) -> Result<(), PipelineError> {
+        self.stage.stalls.goes_on(Stage::Ingest);
+        if let Some(old) = self.prepared.take()
+            && let Err(error) = new.follow(*old)
+        {
+            error!(%error, "records out of order; reading again from the table's positions");
+            self.stage.store.discard_prepared(new.files).await;
+            return self.restart().await;
+        }
+        self.prepared = Some(new);
+        Ok(())
     }
 
     /// The table knows now how far partitions are read.

@@ -107,173 +107,193 @@ impl Default for Metrics {
             rules: Gauge::default(),
             rules_refused: Counter::default(),
         };
-        let registry = &mut metrics.registry;
+        let mut registry = std::mem::take(&mut metrics.registry);
+        metrics.register_ingest(&mut registry);
+        metrics.register_alerts(&mut registry);
+        metrics.register_commits(&mut registry);
+        metrics.register_signals(&mut registry);
+        metrics.register_worker(&mut registry);
+        metrics.registry = registry;
+        metrics
+    }
+}
+
+/// What is registered, in the order in which it is shown.
+impl Metrics {
+    fn register_ingest(&self, registry: &mut Registry) {
         registry.register(
             "ingest_records",
             "Records read from the log topics",
-            metrics.records.clone(),
+            self.records.clone(),
         );
-        registry.register("ingest_bytes", "Bytes of the records read", metrics.bytes.clone());
-        registry.register("ingest_events", "Events by source", metrics.events.clone());
+        registry.register("ingest_bytes", "Bytes of the records read", self.bytes.clone());
+        registry.register("ingest_events", "Events by source", self.events.clone());
         registry.register(
             "ingest_dead_letters",
             "Records that could not become events, by reason",
-            metrics.dead_letters.clone(),
+            self.dead_letters.clone(),
         );
         registry.register(
             "dead_letter_topic_cut",
             "Dead letters of which a part went to their topic, since it takes no more; the table has what it keeps",
-            metrics.letters_cut.clone(),
+            self.letters_cut.clone(),
         );
         registry.register(
             "dead_letter_topic_passed",
             "Dead letters of which nothing went to their topic, since it takes not even their key; they are in the table",
-            metrics.letters_passed.clone(),
+            self.letters_passed.clone(),
         );
         registry.register(
             "alerts_topic_without_evidence",
             "Reports of alerts that went to their topic without their evidence, since it takes no more; the table has it",
-            metrics.alerts_without_evidence.clone(),
+            self.alerts_without_evidence.clone(),
         );
         registry.register(
             "detect_signals",
             "Matches and watermarks sent to correlation",
-            metrics.signals.clone(),
+            self.signals.clone(),
         );
+    }
+
+    fn register_alerts(&self, registry: &mut Registry) {
         registry.register(
             "correlate_alerts",
             "Committed reports of alerts by level, without withdrawals",
-            metrics.alerts.clone(),
+            self.alerts.clone(),
         );
         registry.register(
             "correlate_reports",
             "Committed reports of alerts by status: provisional, final, withdrawn; those beyond the first of an id are revisions",
-            metrics.reports.clone(),
+            self.reports.clone(),
         );
         registry.register(
             "correlate_groups",
             "Groups of events that wait for more, by the partition of the signals and by place: memory, disk",
-            metrics.groups.clone(),
+            self.groups.clone(),
         );
         registry.register(
             "correlate_group_bytes",
             "What the groups in memory take, about",
-            metrics.group_bytes.clone(),
+            self.group_bytes.clone(),
         );
         registry.register(
             "correlate_events",
             "Events of the groups in memory",
-            metrics.waiting_events.clone(),
+            self.waiting_events.clone(),
         );
         registry.register(
             "correlate_watermark_lag_seconds",
             "The clock less the watermark: how long ago what is final now happened",
-            metrics.watermark_lag.clone(),
+            self.watermark_lag.clone(),
         );
         registry.register(
             "correlate_late_events",
             "Matches that came after the watermark, by source, since the state began: they are correlated by a repair of their groups",
-            metrics.late_events.clone(),
+            self.late_events.clone(),
         );
-        metrics.late.register(registry);
-        registry.register("store_commits", "Commits of the events table", metrics.commits.clone());
+        self.late.register(registry);
+    }
+
+    fn register_commits(&self, registry: &mut Registry) {
+        registry.register("store_commits", "Commits of the events table", self.commits.clone());
         registry.register(
             "store_prepared_batches",
             "Batches that were written to files ahead of their commit, since the log is slow or busy",
-            metrics.prepared.clone(),
+            self.prepared.clone(),
         );
         registry.register(
             "store_commit_failures",
             "Commits that failed and were begun again",
-            metrics.commit_failures.clone(),
+            self.commit_failures.clone(),
         );
         registry.register(
             "store_commit_duration_seconds",
             "Time of a commit, files included",
-            metrics.commit_seconds.clone(),
+            self.commit_seconds.clone(),
         );
         registry.register(
             "store_written_bytes",
             "Bytes of Parquet files and indexes",
-            metrics.stored_bytes.clone(),
+            self.stored_bytes.clone(),
         );
         registry.register(
             "ingest_lag_records",
             "Records between what is committed and the end of the partition",
-            metrics.lag.clone(),
+            self.lag.clone(),
         );
         registry.register(
             "ingest_lag_seconds",
             "How long the next record waits to be committed, since it was written or first reported by the brokers; 0 where all is committed",
-            metrics.lag_seconds.clone(),
+            self.lag_seconds.clone(),
         );
         registry.register(
             "retention_lost_records",
             "Records that retention deleted before they were read",
-            metrics.lost_records.clone(),
+            self.lost_records.clone(),
         );
         registry.register(
             "rule_matches",
             "Matches written for correlation, by the base rule",
-            metrics.rule_matches.clone(),
+            self.rule_matches.clone(),
         );
+    }
+
+    fn register_signals(&self, registry: &mut Registry) {
         registry.register(
             "correlate_lag_records",
             "Messages between what is committed and the end of the partition of the signals",
-            metrics.signals_lag.clone(),
+            self.signals_lag.clone(),
         );
         registry.register(
             "correlate_foreign_signals",
             "Matches of rules that this worker does not have, or has with another group: ingest runs other rules",
-            metrics.foreign_signals.clone(),
+            self.foreign_signals.clone(),
         );
         registry.register(
             "correlate_alert_delay_seconds",
             "From the writing of the signal that caused a report to the commit of the report",
-            metrics.alert_delay.clone(),
+            self.alert_delay.clone(),
         );
         registry.register(
             "commit_fenced",
             "Commits that found another worker's offsets, and were dropped",
-            metrics.fenced.clone(),
+            self.fenced.clone(),
         );
         registry.register(
             "last_commit_timestamp_seconds",
             "When something was committed last, in seconds since the epoch",
-            metrics.last_commit.clone(),
+            self.last_commit.clone(),
         );
-        registry.register(
-            "partitions",
-            "Partitions that are read here",
-            metrics.partitions.clone(),
-        );
+    }
+
+    fn register_worker(&self, registry: &mut Registry) {
+        registry.register("partitions", "Partitions that are read here", self.partitions.clone());
         registry.register(
             "stalled",
             "1 for a partition that makes no progress although there is something to read",
-            metrics.stalled.clone(),
+            self.stalled.clone(),
         );
         registry.register(
             "ready",
             "1 where /readyz answers 200, 0 where it does not",
-            metrics.ready.clone(),
+            self.ready.clone(),
         );
         registry.register(
             "read_to_end_timestamp_seconds",
             "All that the partition held at that time is in the events table, in seconds since the epoch",
-            metrics.read_to_end.clone(),
+            self.read_to_end.clone(),
         );
         registry.register(
             "process_resident_memory_bytes",
             "Memory of the process",
-            metrics.resident_bytes.clone(),
+            self.resident_bytes.clone(),
         );
-        registry.register("rules", "Rules that are applied", metrics.rules.clone());
+        registry.register("rules", "Rules that are applied", self.rules.clone());
         registry.register(
             "rules_refused",
             "Times that changed rules were refused, for errors in them",
-            metrics.rules_refused.clone(),
+            self.rules_refused.clone(),
         );
-        metrics
     }
 }
 
