@@ -43,7 +43,17 @@ fn ask(store: &Place, query: &str) -> std::process::Output {
     let mut command = casebook();
     command
         .args([
-            "sql", query, "--store", &store.url, "--output", "json", "--limit", "10000000",
+            "sql",
+            query,
+            "--store",
+            &store.url,
+            "--output",
+            "json",
+            "--limit",
+            "10000000",
+            // A soak of half an hour has more than the answer of a statement may be otherwise.
+            "--memory-limit-mib",
+            "8192",
         ])
         .envs(store.environment.iter().cloned());
     command.output().unwrap()
