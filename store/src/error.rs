@@ -140,7 +140,8 @@ pub enum CommitError {
         partition: Partition,
         /// Where this commit begins.
         expected: i64,
-        /// The next offset, by the table.
+        /// The next offset, by the table. It is the same as `expected` where another worker has written a state there, as a repair
+        /// does.
         found: i64,
     },
     /// The store failed. Nothing of the batch counts; it may be tried again from the table's offsets.

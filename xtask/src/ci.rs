@@ -1,6 +1,6 @@
 //! The gate: every step that a change must pass, printed before it runs and timed after.
 //!
-//! The fast part says within minutes whether a change is worth the rest, which takes a broker and most of an hour.
+//! The fast part says within minutes whether a change is worth the rest, which takes a broker and twice as long.
 
 use std::ffi::OsStr;
 use std::io::Write;
