@@ -52,8 +52,8 @@ pub use detection::Detector;
 pub use diagnostic::{Diagnostic, LINTS, Severity};
 pub use entity::limits as entity_limits;
 pub use entity::{
-    Attribution, Binding, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind, Step, bindings_of,
-    identifiers_of,
+    Attribution, Binding, BindingDedup, Bindings, Confidence, EntityKind, How, Identifier, IdentifierKind, Step,
+    bindings_of, identifiers_of, needed_from,
 };
 pub use explain::Explained;
 pub use load::{Loaded, RuleFile};

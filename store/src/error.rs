@@ -117,6 +117,20 @@ pub enum StoreError {
         /// The file, relative to the table.
         path: String,
     },
+    /// A file of a derived table that a newer version of Casebook has made.
+    #[error(
+        "table {table}: {path} is of version {version} of what is derived, and this program knows version {known}: use the newer program, or let this one make it anew with `casebook store rebuild {table}`"
+    )]
+    NewerDerived {
+        /// The table's name.
+        table: &'static str,
+        /// The file, relative to the table.
+        path: String,
+        /// The version that the file says.
+        version: u32,
+        /// The version that this program makes.
+        known: u32,
+    },
     /// What is asked for would break a promise of the table.
     #[error("table {table}: {reason}")]
     Refused {

@@ -13,8 +13,10 @@
 //! store                            the face: hands each request to a room
 //! maintenance                      fewer files, an end for what is old, the proof that nothing is wrong
 //! alerts    coverage    sql        alerts and correlation state; what is known; SQL
+//! hold                             spans of time of which nothing expires
 //! kept      query                  what correlation keeps; the query language
 //! commit                           events, dead letters, offsets
+//! derived                          tables that can be made again: versions, cuts, bases
 //! tables                           the opened tables, with place, configuration, caches
 //! data_file    index               the formats, writer and reader side by side
 //! table                            the Delta log
@@ -32,8 +34,10 @@ mod commit;
 mod config;
 mod coverage;
 mod data_file;
+mod derived;
 mod error;
 mod fault;
+mod hold;
 mod index;
 mod kept;
 pub mod limits;
@@ -54,11 +58,12 @@ pub use config::*;
 pub use coverage::{Coverage, DeadLetterCount, SourceCoverage};
 pub use data_file::to_parquet;
 pub use error::{CommitError, QueryError, StoreError};
+pub use hold::Hold;
 pub use index::index_terms;
-pub use kept::{KeptCommit, KeptCommitted, KeptSignals, KeySpan};
+pub use kept::{KeptCommit, KeptCommitted, KeptSignals, KeySpan, NeededBindings};
 pub use maintenance::{
-    Compacted, DateCounts, ExpireRequest, Expired, MaintenanceProgress, OnProgress, Problem, Rebuilt, SourceCounts,
-    TableCounts, VacuumRequest, Vacuumed, Verified,
+    Compacted, DateCounts, Derive, ExpireRequest, Expired, KeptRebuilt, MaintenanceProgress, OnProgress, Problem,
+    Rebuilt, SourceCounts, TableCounts, VacuumRequest, Vacuumed, Verified,
 };
 pub use query::{
     ALIASES, FieldAlias, FilesRead, Follow, SearchAnswer, SearchRequest, Tally, TallyBy, TallyRow, UnreadableFile,

@@ -102,3 +102,12 @@ pub const MAX_ALERT_SPAN_DAYS: u16 = 367;
 
 /// Memory for the footers of files that are asked again and again, in bytes; those that were read first make room.
 pub const MAX_FOOTER_CACHE_BYTES: usize = 32 << 20;
+
+/// Longest name of a hold, in bytes. A longer one is refused.
+pub const MAX_HOLD_NAME_BYTES: usize = 64;
+
+/// Longest reason of a hold, in bytes. A longer one is refused.
+pub const MAX_HOLD_REASON_BYTES: usize = 512;
+
+/// Most holds at a time. One more is refused.
+pub const MAX_HOLDS: usize = 1_000;

@@ -28,6 +28,15 @@ impl TableName {
     /// What correlation keeps, for the time in which late events repair what was decided.
     pub const KEPT: &[TableName] = &[Self::Signals, Self::Bindings];
 
+    /// Where a table is derived (its rows can be made again from others): the version of its schema and of what makes its rows. Each
+    /// data file says its own, so that files of several versions may stand side by side until the table is rebuilt.
+    pub fn derived_version(self) -> Option<u32> {
+        match self {
+            Self::Signals | Self::Bindings => Some(1),
+            Self::Events | Self::Alerts | Self::DeadLetters => None,
+        }
+    }
+
     /// The table's name, which is also its folder in the store.
     pub fn name(self) -> &'static str {
         match self {

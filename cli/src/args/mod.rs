@@ -29,7 +29,10 @@ pub use rule::{
 pub use search::{SearchArgs, SearchFormat};
 pub use shared::{StoreArgs, TimeArgs};
 pub use sql::SqlArgs;
-pub use store::{CompactArgs, ExpireArgs, RebuildIndexArgs, StatsArgs, StatsBy, StoreCommand, VacuumArgs, VerifyArgs};
+pub use store::{
+    CompactArgs, DerivedTable, ExpireArgs, HoldAddArgs, HoldCommand, HoldListArgs, HoldReleaseArgs, RebuildArgs,
+    RebuildIndexArgs, StatsArgs, StatsBy, StoreCommand, VacuumArgs, VerifyArgs,
+};
 pub use timeline::TimelineArgs;
 
 /// Detection and investigation for Kubernetes security incidents.

@@ -3,7 +3,7 @@
 use casebook_event::Source;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::shared::{OutputArgs, StoreArgs};
+use super::shared::{OutputArgs, RuleArgs, StoreArgs, TimeArgs};
 
 /// How long files stay that no log entry names, where nothing else is said.
 const DEFAULT_REMOVED_AGE: &str = "24h";
@@ -22,6 +22,11 @@ pub enum StoreCommand {
     Verify(VerifyArgs),
     /// Build indexes that are missing or broken
     RebuildIndex(RebuildIndexArgs),
+    /// Make what correlation keeps again, from the events
+    Rebuild(RebuildArgs),
+    /// Times of which nothing expires
+    #[command(subcommand)]
+    Hold(HoldCommand),
 }
 
 #[derive(Debug, Args)]
@@ -74,7 +79,7 @@ pub struct ExpireArgs {
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub source: Vec<Source>,
     /// What correlation keeps for late events goes with dates (UTC) that ended so long ago: 14d; not less than the repair
-    /// horizon of the workers
+    /// horizon of the workers. What later answers need of it stays
     #[arg(long, value_name = "AGE", conflicts_with = "source")]
     pub repair_horizon: Option<String>,
     /// Say what would go, and change nothing
@@ -117,4 +122,66 @@ pub struct RebuildIndexArgs {
     pub all: bool,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Which table
+    #[arg(value_enum, value_name = "TABLE")]
+    pub table: DerivedTable,
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// A table that can be made again from the events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DerivedTable {
+    /// The matches of rules that see several events; by the rules that are given, which should be those of the workers
+    Signals,
+    /// What names stood for
+    Bindings,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Place a hold: nothing of its dates expires until it is released
+    Add(HoldAddArgs),
+    /// Show the holds that stand
+    List(HoldListArgs),
+    /// Release a hold
+    Release(HoldReleaseArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct HoldAddArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// What to call it: letters, digits, `.`, `_`, `-`
+    pub name: String,
+    /// The span that is held; without an end, all that comes
+    #[command(flatten)]
+    pub time: TimeArgs,
+    /// Why: the case, the order, who asked
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct HoldListArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct HoldReleaseArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Which
+    pub name: String,
 }

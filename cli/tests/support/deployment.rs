@@ -170,11 +170,14 @@ impl Deployment {
         });
     }
 
-    /// Waits until the counts are as `done` wants them.
+    /// Waits until the counts are as `done` wants them, as long as they change: the backlog of half an hour takes its time.
     pub fn wait_until(&self, what: &str, workers: &mut [&mut Worker], done: impl Fn([usize; 4]) -> bool) {
-        let deadline = Instant::now() + DEADLINE;
+        let (mut last, mut deadline) = (None, Instant::now() + DEADLINE);
         loop {
             let counts = self.counts();
+            if counts != last {
+                (last, deadline) = (counts, Instant::now() + DEADLINE);
+            }
             if counts.is_some_and(&done) {
                 return;
             }
@@ -193,7 +196,7 @@ impl Deployment {
             };
             assert!(
                 Instant::now() < deadline,
-                "{}: {counts:?} is not {what} after {DEADLINE:?}\n{}",
+                "{}: {counts:?} is not {what}, and has not changed for {DEADLINE:?}\n{}",
                 self.group,
                 logs()
             );

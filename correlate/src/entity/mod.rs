@@ -10,6 +10,7 @@
 //! ```
 
 mod affected;
+mod base;
 mod bindings;
 mod cluster;
 mod dedup;
@@ -27,6 +28,7 @@ mod resolve;
 mod snapshot;
 
 pub(crate) use affected::{affected, reaches_back};
+pub use base::needed_from;
 pub use bindings::Bindings;
 pub use casebook_event::{Binding, Confidence, EntityKind, How, Identifier, IdentifierKind};
 pub(crate) use cluster::{cluster_of_group, is_of_cloud};

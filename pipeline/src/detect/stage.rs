@@ -14,9 +14,8 @@ use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use crate::config::deployment::Config;
-use crate::config::duration::as_nanos;
 use crate::config::kafka::TopicConfig;
-use crate::detect::watermark::{MAX_CLOCK_SKEW, Watermarks};
+use crate::detect::watermark::{Watermarks, is_ahead};
 use crate::ports::runtime::SharedRuntime;
 use crate::progress::stalls::{Stage, Stalls};
 use crate::telemetry::metrics::Metrics;
@@ -316,12 +315,10 @@ fn detect(
         watermarks.observe(event);
         let first = messages.len();
         detector.messages(event, messages);
-        // A binding by a clock that runs ahead would be the last to be forgotten.
-        let horizon = event.ingested.saturating_add_nanos(as_nanos(MAX_CLOCK_SKEW));
         let new = messages.split_off(first);
-        let is_ahead =
-            |message: &SignalMessage| matches!(message, SignalMessage::Binding(binding) if binding.time > horizon);
-        messages.extend(new.into_iter().filter(|message| !is_ahead(message)));
+        let counts =
+            |message: &SignalMessage| !matches!(message, SignalMessage::Binding(binding) if is_ahead(binding, event));
+        messages.extend(new.into_iter().filter(counts));
         // Nothing after this reads native fields: the tables keep the raw record.
         event.native = Native::NONE;
     }

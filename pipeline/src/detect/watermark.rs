@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use casebook_event::{Event, Partition, Timestamp, Watermark};
+use casebook_event::{Binding, Event, Partition, Timestamp, Watermark};
 
 use crate::config::deployment::LatenessConfig;
 use crate::config::duration::as_nanos;
@@ -11,6 +11,11 @@ use crate::config::duration::as_nanos;
 /// How far ahead of the reader's clock an event may claim to be and still move its partition's watermark. One event
 /// with a wrong year must not make everything after it late.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// Whether a binding is by a clock that runs ahead: it would be the last to be forgotten.
+pub(crate) fn is_ahead(binding: &Binding, event: &Event) -> bool {
+    binding.time > event.ingested.saturating_add_nanos(as_nanos(MAX_CLOCK_SKEW))
+}
 
 /// A watermark that moved by less than this is not reported again.
 const STEP: Duration = Duration::from_secs(1);

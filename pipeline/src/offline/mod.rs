@@ -2,5 +2,6 @@
 
 pub(crate) mod backtest;
 pub(crate) mod pending;
+pub(crate) mod rebuild;
 pub(crate) mod replay;
 pub(crate) mod rule_test;

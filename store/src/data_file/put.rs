@@ -50,7 +50,7 @@ pub(crate) async fn put_file(
             path: full.to_string(),
             source: Box::new(error),
         })?;
-    Ok(Add {
+    let mut add = Add {
         path: path.to_owned(),
         partition_values: [(TableSchema::of(table).partition.to_owned(), Some(date.to_owned()))].into(),
         size: i64::try_from(size).unwrap_or(i64::MAX),
@@ -59,5 +59,9 @@ pub(crate) async fn put_file(
         tags: stats.tags(),
         stats: Some(stats.finish()),
         deletion_vector: None,
-    })
+    };
+    if let Some(version) = table.derived_version() {
+        add.mark_derived(version);
+    }
+    Ok(add)
 }

@@ -50,7 +50,7 @@ pub struct KeptCommitted {
 type CommittedOffsets = BTreeMap<Partition, Option<i64>>;
 
 /// The batches of new data files, by date.
-type Batches = Vec<(String, RecordBatch)>;
+pub(crate) type Batches = Vec<(String, RecordBatch)>;
 
 /// Keeps matches, windows and bindings: they are in their tables when this returns. Rows at offsets that a table has
 /// already came with an earlier attempt, and are left out; windows of a repair have the offset `i64::MAX` and are always
@@ -119,8 +119,22 @@ async fn commit_kept_table(
     }
 }
 
+/// The rows of one of the tables, as batches for its data files.
+///
+/// # Errors
+/// A row cannot be encoded.
+pub(crate) fn kept_batches(table: TableName, kept: &Kept) -> Result<Batches, StoreError> {
+    match table {
+        TableName::Bindings => of_bindings(kept.bindings.iter().map(|(_, binding)| binding)),
+        _ => {
+            let matches = kept.signals.iter().map(|(_, signal)| SignalRow::Match(signal));
+            of_signals(matches.chain(kept.windows.iter().map(|(_, window)| SignalRow::Window(window))))
+        }
+    }
+}
+
 /// Writes one data file for each batch; returns them, and how many rows they have.
-async fn write_kept(
+pub(crate) async fn write_kept(
     tables: &Tables,
     name: TableName,
     batches: Batches,
@@ -199,6 +213,10 @@ fn signal_batches(commit: &KeptCommit<'_>, committed: &CommittedOffsets) -> Resu
         let matches = new_rows(&kept.signals, next).map(SignalRow::Match);
         matches.chain(new_rows(&kept.windows, next).map(SignalRow::Window))
     });
+    of_signals(rows)
+}
+
+fn of_signals<'a>(rows: impl Iterator<Item = SignalRow<'a>>) -> Result<Batches, StoreError> {
     by_date(rows, |row| row.time(), |row| row.bytes())
         .into_iter()
         .map(|(date, rows)| Ok((date, encode::signals(&rows)?)))
@@ -210,6 +228,10 @@ fn binding_batches(commit: &KeptCommit<'_>, committed: &CommittedOffsets) -> Res
         let next = committed.get(partition).copied().flatten();
         new_rows(&kept.bindings, next)
     });
+    of_bindings(rows)
+}
+
+fn of_bindings<'a>(rows: impl Iterator<Item = &'a Binding>) -> Result<Batches, StoreError> {
     let bytes = |binding: &&Binding| binding.from.value.len() + binding.to.value.len();
     by_date(rows, |binding| binding.time, bytes)
         .into_iter()

@@ -19,6 +19,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use crate::data_file::{Batches, OpenFile, RowReader, bloom_filter, column_of};
+use crate::derived::check_version;
 use crate::table::DataFile;
 use crate::tables::Tables;
 use crate::{StoreError, TableName};
@@ -150,6 +151,7 @@ pub(super) async fn keyed_files(
     let opened = stream::iter(files).map(move |(file, keys)| {
         let (tables, wanted) = (tables.clone(), wanted.clone());
         async move {
+            check_version(wanted.table, &file)?;
             let batches = open(&tables, &wanted, &file, &keys, columns).await?;
             Ok(batches.map(|batches| FileRows { file, batches }))
         }

@@ -14,6 +14,7 @@
 //! a hash of the name that stood for another. So what belongs to one group lies together. Two rows that are equal in every column
 //! are one: what is committed or sent twice counts once.
 
+mod base;
 mod bindings;
 mod collect;
 mod commit;
@@ -28,8 +29,10 @@ mod signals;
 mod since;
 mod windows;
 
+pub use base::NeededBindings;
+pub(crate) use base::{kept_base, windows};
 pub(crate) use bindings::kept_bindings;
-pub(crate) use commit::commit_kept;
+pub(crate) use commit::{Batches, commit_kept, kept_batches, write_kept};
 pub use commit::{KeptCommit, KeptCommitted};
 pub(crate) use decode::check_rows;
 pub(crate) use encode::{alert_text, note};
@@ -37,5 +40,5 @@ pub use key::KeySpan;
 pub(crate) use order::Order;
 pub use signals::KeptSignals;
 pub(crate) use signals::kept_signals;
-pub(crate) use since::{kept_since, since_txn};
+pub(crate) use since::kept_since;
 pub(crate) use windows::kept_windows;

@@ -13,6 +13,7 @@ use super::readable::unreadable;
 use super::replace::replace;
 use super::rewrite::{Job, rewrite};
 use super::weight::{Weights, is_small, target_weight, weight};
+use crate::derived::check_version;
 use crate::table::DataFile;
 use crate::tables::Tables;
 use crate::{StoreError, TableName};
@@ -46,6 +47,17 @@ pub(crate) async fn compact(
     now: Timestamp,
     on_progress: OnProgress<'_>,
 ) -> Result<Compacted, StoreError> {
+    compact_dates(tables, table, &|_| true, now, on_progress).await
+}
+
+/// The same with some dates.
+pub(super) async fn compact_dates(
+    tables: &Tables,
+    table: TableName,
+    wants: &(dyn Fn(&str) -> bool + Sync),
+    now: Timestamp,
+    on_progress: OnProgress<'_>,
+) -> Result<Compacted, StoreError> {
     let mut compaction = Compaction {
         tables,
         table,
@@ -55,7 +67,7 @@ pub(crate) async fn compact(
         on_progress,
         done: Compacted::default(),
     };
-    for (date, mut wanted) in compaction.small_files().await? {
+    for ((date, _), mut wanted) in compaction.small_files(wants).await? {
         // Those that were made are candidates again, those that others add are left for the next time: it ends.
         while compaction.compact_group(&date, &mut wanted).await? {}
     }
@@ -76,17 +88,24 @@ struct Compaction<'a> {
 }
 
 impl Compaction<'_> {
-    /// The paths of the small files by date, of dates that have several.
-    async fn small_files(&mut self) -> Result<BTreeMap<String, BTreeSet<String>>, StoreError> {
+    /// The paths of the small files by date and version of what is derived, of those that have several. Files that are newer than this
+    /// program are left alone.
+    async fn small_files(
+        &mut self,
+        wants: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<BTreeMap<(String, u32), BTreeSet<String>>, StoreError> {
         let (tables, table) = (self.tables, self.table);
         let snapshot = tables.table(table).snapshot().await?;
         self.done.files_before = snapshot.files.len() as u64;
-        let mut dates: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut dates: BTreeMap<(String, u32), BTreeSet<String>> = BTreeMap::new();
         for file in snapshot.files.values() {
+            if !wants(file.date(table)) || check_version(table, file).is_err() {
+                continue;
+            }
             match weight(tables, table, file, &mut self.weights).await {
                 Ok(weight) if is_small(tables, table, weight) => {
-                    let date = dates.entry(file.date(table).to_owned()).or_default();
-                    date.insert(file.path.clone());
+                    let of_date = (file.date(table).to_owned(), file.add.derived_version());
+                    dates.entry(of_date).or_default().insert(file.path.clone());
                 }
                 Ok(_) => {}
                 Err(error) => self.done.problems.push(Problem::unreadable(table, file, &error)),

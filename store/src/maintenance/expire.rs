@@ -9,6 +9,7 @@ use casebook_event::{Source, Timestamp};
 use futures::TryStreamExt;
 
 use super::clock::Clock;
+use super::cut::{Cut, CutBase};
 use super::group::{Candidate, first_group};
 use super::problem::Problem;
 use super::progress::{MaintenanceProgress, OnProgress};
@@ -17,9 +18,12 @@ use super::replace::replace;
 use super::rewrite::{Job, rewrite};
 use super::weight::{Weights, target_weight, weight};
 use crate::data_file::{date_text, scan};
+use crate::derived::cut_txn;
+use crate::hold::holds;
+use crate::kept::NeededBindings;
 use crate::table::{DataFile, Snapshot};
 use crate::tables::Tables;
-use crate::{StoreError, TableName, kept};
+use crate::{StoreError, TableName};
 
 /// What is to go.
 #[derive(Debug, Clone)]
@@ -47,6 +51,10 @@ pub struct Expired {
     pub rows: u64,
     /// Bytes of the data files that went whole.
     pub bytes_removed: u64,
+    /// Rows of before the cut that later answers need: they are in a file of the first date that is kept.
+    pub base_rows: u64,
+    /// Dates that stay since a hold touches them, and the name of one that does.
+    pub held: Vec<(String, String)>,
     /// Files that could not be read or rewritten. They stay as they are.
     pub problems: Vec<Problem>,
 }
@@ -61,6 +69,8 @@ impl Expired {
         self.files_rewritten += other.files_rewritten;
         self.rows += other.rows;
         self.bytes_removed += other.bytes_removed;
+        self.base_rows += other.base_rows;
+        self.held.extend(other.held);
         self.problems.extend(other.problems);
     }
 
@@ -91,11 +101,12 @@ enum Part {
 const MAX_ATTEMPTS: usize = 5;
 
 /// Takes rows out of any table but `alerts`, date by date. Files that hold nothing else are removed; others are written anew without
-/// the rows.
+/// the rows. Of what correlation keeps, what later answers need stays as a base.
 pub(crate) async fn expire(
     tables: &Tables,
     table: TableName,
     request: &ExpireRequest,
+    needed: NeededBindings<'_>,
     on_progress: OnProgress<'_>,
 ) -> Result<Expired, StoreError> {
     let refused = |reason: &str| StoreError::Refused {
@@ -111,10 +122,11 @@ pub(crate) async fn expire(
     }
     let nanos = i64::try_from(request.older_than.as_nanos()).unwrap_or(i64::MAX);
     let before = request.now.saturating_add_nanos(nanos.saturating_neg());
-    expire_dates(tables, table, before, request, on_progress).await
+    let base = TableName::KEPT.contains(&table).then_some(needed);
+    expire_dates(tables, table, before, (request, base), on_progress).await
 }
 
-/// Takes whole dates out of what correlation keeps.
+/// Takes whole dates out of what correlation keeps, of which nothing is needed any more: no base is left.
 pub(crate) async fn expire_kept(
     tables: &Tables,
     (signals_from, bindings_from): (Timestamp, Timestamp),
@@ -128,7 +140,7 @@ pub(crate) async fn expire_kept(
     };
     let mut all = Expired::default();
     for (table, before) in [(TableName::Signals, signals_from), (TableName::Bindings, bindings_from)] {
-        all.add(expire_dates(tables, table, before, &request, &mut |_| ()).await?);
+        all.add(expire_dates(tables, table, before, (&request, None), &mut |_| ()).await?);
     }
     Ok(all)
 }
@@ -138,7 +150,7 @@ async fn expire_dates(
     tables: &Tables,
     table: TableName,
     before: Timestamp,
-    request: &ExpireRequest,
+    (request, base): (&ExpireRequest, Option<NeededBindings<'_>>),
     on_progress: OnProgress<'_>,
 ) -> Result<Expired, StoreError> {
     let snapshot = tables.table(table).snapshot().await?;
@@ -167,11 +179,18 @@ async fn expire_dates(
         tables,
         table,
         request,
+        base,
+        first_kept,
         clock: Clock::begin(request.now),
         expired: Expired::default(),
     };
     for (date, bytes) in dates {
-        expiry.expire_date(&date).await?;
+        // Asked anew for each: a hold may be placed meanwhile.
+        let holds = holds(tables).await?;
+        match holds.into_iter().find(|hold| hold.touches(&date)) {
+            Some(hold) => expiry.expired.held.push((date, hold.name)),
+            None => expiry.expire_date(&date).await?,
+        }
         progress.done_bytes += bytes;
         on_progress(progress);
     }
@@ -183,6 +202,10 @@ struct Expiry<'a> {
     tables: &'a Tables,
     table: TableName,
     request: &'a ExpireRequest,
+    /// What says which bindings stay, where a base is left.
+    base: Option<NeededBindings<'a>>,
+    /// The first date that is kept, which has the base.
+    first_kept: String,
     clock: Clock,
     expired: Expired,
 }
@@ -205,23 +228,24 @@ impl Expiry<'_> {
             if whole.is_empty() && partly.is_empty() {
                 return Ok(());
             }
+            let txns = cut_txn(&snapshot, date, self.clock.now()).into_iter().collect();
+            // Whoever holds it while the entry lands makes the commit copy the table's maps.
+            drop(snapshot);
+            let Some(base) = self.base_of(date, &whole, &mut broken).await? else {
+                continue;
+            };
             if self.request.dry_run {
                 self.expired.note_date(date);
-                self.expired.note_removed(date, &whole);
+                self.note_removed(date, &whole, base.rows);
                 self.expired.files_rewritten += partly.len() as u64;
                 self.expired.rows += partly.iter().map(|(_, rows)| rows).sum::<u64>();
                 return Ok(());
             }
-            let txns = match TableName::KEPT.contains(&table) {
-                true => kept::since_txn(&snapshot, date, self.clock.now()).into_iter().collect(),
-                false => Vec::new(),
-            };
-            // Whoever holds it while the entry lands makes the commit copy the table's maps.
-            drop(snapshot);
+            let adds = base.add.into_iter().collect();
             let removed =
-                whole.is_empty() || replace(tables, table, &whole, Vec::new(), (true, txns), self.clock.now()).await?;
+                whole.is_empty() || replace(tables, table, &whole, adds, (true, txns), self.clock.now()).await?;
             if removed {
-                self.expired.note_removed(date, &whole);
+                self.note_removed(date, &whole, base.rows);
             }
             let partly = partly.into_iter().map(|(file, _)| file).collect();
             let rewritten = self.rewrite_without(date, partly, &mut broken).await?;
@@ -233,6 +257,46 @@ impl Expiry<'_> {
             table: table.name(),
             reason: format!("others replace the files of {date} all the time; run the command again"),
         })
+    }
+
+    /// What stays of files that go; `None` where one of them cannot be read, or others have replaced some: the date is begun anew.
+    async fn base_of(
+        &mut self,
+        date: &str,
+        whole: &[Arc<DataFile>],
+        broken: &mut Vec<String>,
+    ) -> Result<Option<CutBase>, StoreError> {
+        let Some(needed) = self.base.filter(|_| !whole.is_empty()) else {
+            return Ok(Some(CutBase::default()));
+        };
+        let cut = Cut {
+            tables: self.tables,
+            table: self.table,
+            date,
+            needed,
+            base_date: (!self.request.dry_run).then_some(&self.first_kept),
+        };
+        match cut.base_of(whole, &self.clock).await {
+            Ok(base) => Ok(base),
+            Err(error) => {
+                let found = unreadable(self.tables, self.table, whole).await?;
+                if found.is_empty() {
+                    return Err(error);
+                }
+                for (file, problem) in found {
+                    broken.push(file.path.clone());
+                    self.expired.problems.extend(problem);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Counts files that went whole but for so many rows.
+    fn note_removed(&mut self, date: &str, files: &[Arc<DataFile>], base_rows: u64) {
+        self.expired.note_removed(date, files);
+        self.expired.rows = self.expired.rows.saturating_sub(base_rows);
+        self.expired.base_rows += base_rows;
     }
 
     /// The files of a date that have rows which are to go. One that cannot be read is a problem, and is left out from then on.

@@ -7,7 +7,7 @@ use crate::limits::MAX_FILE_ROWS;
 use crate::table::DataFile;
 
 /// Most files that are merged at once: each has a batch of rows in memory.
-const MAX_MERGED_FILES: usize = 256;
+pub(super) const MAX_MERGED_FILES: usize = 256;
 
 /// A file that may be put together with others.
 pub(super) type Candidate = (Arc<DataFile>, Weight);

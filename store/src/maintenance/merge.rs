@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 
 use super::keys::Keys;
 use crate::data_file::{Batches, scan_whole};
+use crate::derived::check_version;
 use crate::schema::TableSchema;
 use crate::table::DataFile;
 use crate::tables::Tables;
@@ -89,6 +90,7 @@ impl Merge {
         };
         let without: Arc<[Source]> = without.into();
         for (input, file) in files.iter().enumerate() {
+            check_version(table, file)?;
             merge.inputs.push(Input {
                 file: file.clone(),
                 batches: scan_whole(tables.files(), table, file, batch_rows).await?,

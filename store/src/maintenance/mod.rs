@@ -11,6 +11,7 @@
 //!
 //! vacuum: what no log entry names goes from the disk      verify: everything is read, and compared with the log
 //! rebuild: indexes anew                                   inspect: what there is, by the log
+//! rebuild_kept: derived rows anew, from the events        cut: what of a date stays where it expires
 //! ```
 //!
 //! Everything here runs beside live workers, readers and itself. An entry lands only if every file that it removes still
@@ -19,6 +20,7 @@
 
 mod clock;
 mod compact;
+mod cut;
 mod expire;
 mod group;
 mod index_check;
@@ -29,6 +31,7 @@ mod problem;
 mod progress;
 mod readable;
 mod rebuild;
+mod rebuild_kept;
 mod replace;
 mod rewrite;
 mod unique;
@@ -48,6 +51,8 @@ pub use problem::Problem;
 pub use progress::{MaintenanceProgress, OnProgress};
 pub use rebuild::Rebuilt;
 pub(crate) use rebuild::rebuild_indexes;
+pub(crate) use rebuild_kept::rebuild_kept;
+pub use rebuild_kept::{Derive, KeptRebuilt};
 pub(crate) use vacuum::vacuum;
 pub use vacuum::{VacuumRequest, Vacuumed};
 pub use verify::Verified;

@@ -90,10 +90,13 @@ pub(super) async fn rewrite(
         );
         return Err(unusable(job.table, first, reason));
     }
-    let add = match output {
+    let mut add = match output {
         Some(output) => Some(output.put(tables, job).await?),
         None => None,
     };
+    if let (Some(add), Some(_)) = (&mut add, job.table.derived_version()) {
+        add.mark_derived_from(job.files.iter().map(|file| &file.add));
+    }
     Ok(Rewritten {
         add,
         rows_read: merge.rows_read,

@@ -10,6 +10,7 @@ use object_store::{Error as ObjectError, ObjectMeta, ObjectStoreExt};
 
 use super::problem::Problem;
 use crate::alerts::{Reference, STATE_FOLDER};
+use crate::hold::is_hold;
 use crate::index::{self, bundle_name};
 use crate::schema::TableSchema;
 use crate::table::{Snapshot, TOMBSTONE_RETENTION_MS};
@@ -177,7 +178,7 @@ impl Named {
             let bundles: Vec<_> = bundles.collect();
             named.removed.extend(bundles);
         }
-        for domain in snapshot.domains.keys() {
+        for domain in snapshot.domains.keys().filter(|domain| !is_hold(domain)) {
             match Reference::of(snapshot, domain) {
                 Some(reference) => named.current.extend(reference.paths().cloned()),
                 None => named.states_unknown = true,

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use casebook_event::Timestamp;
 
 use super::open::Store;
+use crate::hold::{self, Hold};
+use crate::kept::NeededBindings;
 use crate::maintenance::{
-    self, Compacted, ExpireRequest, Expired, OnProgress, Problem, Rebuilt, SourceCounts, TableCounts, VacuumRequest,
-    Vacuumed, Verified,
+    self, Compacted, Derive, ExpireRequest, Expired, KeptRebuilt, OnProgress, Problem, Rebuilt, SourceCounts,
+    TableCounts, VacuumRequest, Vacuumed, Verified,
 };
 use crate::{StoreError, TableName};
 
@@ -34,7 +36,11 @@ impl Store {
     /// Takes rows out of any table but `alerts`, date by date. Files that hold nothing else are removed; others are
     /// written anew without the rows. Each step is a commit; what ends in between goes on with the next call.
     ///
-    /// Alerts do not expire: an older revision would come back where a newer one goes, and they are few.
+    /// Alerts do not expire: an older revision would come back where a newer one goes, and they are few. A date that a [`Hold`] touches
+    /// stays.
+    ///
+    /// Of what correlation keeps, what answers about later times still need stays, in a file of the first date that is kept: windows that
+    /// reach beyond the cut, and those bindings that `needed` chooses.
     ///
     /// # Errors
     /// [`StoreError::Refused`] for alerts, for sources of a table without any, and where the table's property
@@ -43,13 +49,15 @@ impl Store {
         &self,
         table: TableName,
         request: &ExpireRequest,
+        needed: NeededBindings<'_>,
         on_progress: OnProgress<'_>,
     ) -> Result<Expired, StoreError> {
-        maintenance::expire(&self.tables, table, request, on_progress).await
+        maintenance::expire(&self.tables, table, request, needed, on_progress).await
     }
 
     /// Takes the dates that ended before a time out of what correlation keeps: matches by their own time and windows by that of their
-    /// first event before `signals_from`, bindings by their own before `bindings_from`. A date goes whole, and no file is written anew.
+    /// first event before `signals_from`, bindings by their own before `bindings_from`. A date goes whole unless a [`Hold`] touches it, and
+    /// no file is written anew: the caller knows that nothing of before is needed any more.
     ///
     /// # Errors
     /// As [`Store::expire`].
@@ -59,6 +67,50 @@ impl Store {
         now: Timestamp,
     ) -> Result<Expired, StoreError> {
         maintenance::expire_kept(&self.tables, (signals_from, bindings_from), now).await
+    }
+
+    /// Makes one of the tables of what correlation keeps again, in one entry: rows that `derive` makes of the events take the place of those
+    /// that are there. Windows that were decided, and what is of before the events, stay.
+    ///
+    /// Workers need not stop. Files of the last hour before the last commit of events stay as they are, since signals are sent before
+    /// their events are committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for another table, or where there are no events; [`StoreError::Replaced`] where other maintenance was
+    /// first; else a file of events cannot be read, or a new one not be written: then nothing has changed.
+    pub async fn rebuild_kept(
+        &self,
+        table: TableName,
+        derive: Derive<'_>,
+        now: Timestamp,
+        on_progress: OnProgress<'_>,
+    ) -> Result<KeptRebuilt, StoreError> {
+        maintenance::rebuild_kept(&self.tables, table, derive, now, on_progress).await
+    }
+
+    /// The holds that stand, by name: times of which nothing expires.
+    ///
+    /// # Errors
+    /// The alerts table cannot be read.
+    pub async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        hold::holds(&self.tables).await
+    }
+
+    /// Places a hold. An expiry that is under way leaves the dates that it has not come to.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where its name, its span or its reason is none, one of that name stands, or too many do; else the alerts
+    /// table cannot be written.
+    pub async fn place_hold(&self, hold: &Hold) -> Result<(), StoreError> {
+        hold::place_hold(&self.tables, hold).await
+    }
+
+    /// Releases a hold.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where none of that name stands; else the alerts table cannot be written.
+    pub async fn release_hold(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
+        hold::release_hold(&self.tables, name, now).await
     }
 
     /// Builds the index of every file of events that has none, or one that is broken or of an older version; with `all`, of

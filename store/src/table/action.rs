@@ -170,11 +170,55 @@ pub(crate) struct Add {
 /// The tag of a file whose rows were in other files before.
 const REWRITTEN: &str = "casebook.rewritten";
 
+/// The tag by which a file of a derived table says of which version it is.
+const DERIVED_VERSION: &str = "casebook.derived_version";
+
+/// The tag by which a file of a derived table says when the youngest of its rows was written first, in milliseconds.
+const DERIVED_MS: &str = "casebook.derived_ms";
+
 impl Add {
     /// Says that the file's rows are not new: they were in other files.
     pub fn mark_rewritten(&mut self) {
         let tags = self.tags.get_or_insert_default();
         tags.insert(REWRITTEN.to_owned(), Some("true".to_owned()));
+    }
+
+    /// Says by which version of a derived table the file's rows were made.
+    pub fn mark_derived(&mut self, version: u32) {
+        let tags = self.tags.get_or_insert_default();
+        tags.insert(DERIVED_VERSION.to_owned(), Some(version.to_string()));
+    }
+
+    /// By which version of a derived table the file's rows were made. Files of before there were versions say nothing: they are of the
+    /// first. A text that is no number is of a version that is not known.
+    pub fn derived_version(&self) -> u32 {
+        let tag = self
+            .tags
+            .as_ref()
+            .and_then(|tags| tags.get(DERIVED_VERSION)?.as_deref());
+        tag.map_or(1, |version| version.parse().unwrap_or(u32::MAX))
+    }
+
+    /// Says when the youngest of the file's rows was derived, where that is not when the file was written.
+    pub fn mark_derived_ms(&mut self, ms: i64) {
+        let tags = self.tags.get_or_insert_default();
+        tags.insert(DERIVED_MS.to_owned(), Some(ms.to_string()));
+    }
+
+    /// When the youngest of the file's rows was derived, in milliseconds since 1970.
+    pub fn derived_ms(&self) -> i64 {
+        let tag = self.tags.as_ref().and_then(|tags| tags.get(DERIVED_MS)?.as_deref());
+        tag.and_then(|ms| ms.parse().ok()).unwrap_or(self.modification_time)
+    }
+
+    /// Has the file of a derived table say of its rows what the files say that they were in before.
+    pub fn mark_derived_from<'a>(&mut self, old: impl Iterator<Item = &'a Self> + Clone) {
+        if let Some(version) = old.clone().map(Self::derived_version).min() {
+            self.mark_derived(version);
+        }
+        if let Some(ms) = old.map(Self::derived_ms).max() {
+            self.mark_derived_ms(ms);
+        }
     }
 
     /// Whether its rows were in other files before.

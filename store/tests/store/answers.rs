@@ -9,7 +9,7 @@ use std::time::Duration;
 use casebook_event::{Event, EventId, Source};
 use casebook_store::{ExpireRequest, SearchRequest, Store, StoreConfig, StoreError, TableName, TallyBy, query_matches};
 use proptest::prelude::*;
-use support::{as_stored, at, commit, event, files, open, plain, range};
+use support::{all, as_stored, at, commit, event, files, open, plain, range};
 
 /// Asks every query of the index and of the meaning, and SQL for the number of rows.
 async fn check(store: &Store, want: &[Event], queries: &[String]) {
@@ -84,11 +84,11 @@ proptest! {
                 dry_run: false,
                 now: at(4 * 86_400),
             };
-            store.expire(TableName::Events, &request, &mut |_| ()).await.unwrap();
+            store.expire(TableName::Events, &request, &all, &mut |_| ()).await.unwrap();
             let kept_from = at(4 * 86_400 - days as i64 * 86_400);
             want.retain(|event| event.source != Source::Auth || event.time >= kept_from);
             check(&store, &want, &queries).await;
-            store.expire(TableName::Events, &ExpireRequest { sources: vec![], ..request }, &mut |_| ()).await.unwrap();
+            store.expire(TableName::Events, &ExpireRequest { sources: vec![], ..request }, &all, &mut |_| ()).await.unwrap();
             want.retain(|event| event.time >= kept_from);
             check(&store, &want, &queries).await;
             assert_eq!(problems(&store).await, []);

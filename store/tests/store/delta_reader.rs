@@ -5,7 +5,7 @@
 use crate::alerts::alert;
 use crate::kept::{binding, keep, rows, signal, window};
 use crate::maintenance::compact;
-use crate::support::{at, commit, files, letter, plain, range};
+use crate::support::{all, at, commit, files, letter, plain, range};
 
 use std::io::Write as _;
 use std::path::Path;
@@ -120,7 +120,7 @@ async fn store_with_a_past(dir: &Path) -> Store {
         (TableName::Events, &[Source::Auth][..]),
         (TableName::DeadLetters, &[][..]),
     ] {
-        let expired = store.expire(table, &expiry(sources), &mut |_| ()).await.unwrap();
+        let expired = store.expire(table, &expiry(sources), &all, &mut |_| ()).await.unwrap();
         assert!(expired.rows > 0, "{table:?}");
     }
     let expired = store.expire_kept((at(DAY), at(DAY)), at(2 * DAY)).await.unwrap();

@@ -12,6 +12,7 @@ mod answers;
 
 mod commit;
 mod delta_reader;
+mod derived;
 mod kept;
 mod kept_laws;
 mod kept_sizes;

@@ -10,7 +10,7 @@ use casebook_store::{
     AlertFilter, AlertsCommit, Compacted, EventsCommit, ExpireRequest, Expired, Problem, SearchRequest, Store,
     StoreConfig, StoreError, TableName, VacuumRequest, Vacuumed,
 };
-use support::{DAY, at, commit, files, letter, open, plain, range};
+use support::{DAY, all, at, commit, files, letter, open, plain, range};
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
@@ -360,7 +360,7 @@ fn expiry(days: u64, sources: &[Source]) -> ExpireRequest {
 }
 
 async fn expire(store: &Store, table: TableName, request: &ExpireRequest) -> Expired {
-    store.expire(table, request, &mut |_| ()).await.unwrap()
+    store.expire(table, request, &all, &mut |_| ()).await.unwrap()
 }
 
 /// An event of each of five days, of two sources.
@@ -414,7 +414,10 @@ async fn whole_dates_expire_once_they_are_over_for_long_enough() {
         (TableName::Alerts, &[][..]),
         (TableName::DeadLetters, &[Source::Auth][..]),
     ] {
-        let refused = store.expire(table, &expiry(8, sources), &mut |_| ()).await.unwrap_err();
+        let refused = store
+            .expire(table, &expiry(8, sources), &all, &mut |_| ())
+            .await
+            .unwrap_err();
         assert!(matches!(refused, StoreError::Refused { .. }), "{refused}");
     }
 }

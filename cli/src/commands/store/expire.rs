@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use casebook_correlate::needed_from;
 use casebook_event::Value;
 use casebook_store::{ExpireRequest, TableName};
 
@@ -41,11 +42,12 @@ pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
         "files_removed",
         "files_rewritten",
         "bytes_removed",
+        "base_rows",
     ]);
-    let mut found = Vec::new();
+    let (mut found, mut held) = (Vec::new(), Vec::new());
     for (table, request) in tables {
         let (bar, mut moved) = progress(table.name());
-        let expired = store.expire(table, &request, &mut moved).await;
+        let expired = store.expire(table, &request, &needed_from, &mut moved).await;
         bar.finish_and_clear();
         let expired = expired?;
         let (first, last) = expired.dates.unzip();
@@ -58,10 +60,19 @@ pub async fn run(args: ExpireArgs) -> Result<ExitCode> {
             count(expired.files_removed),
             count(expired.files_rewritten),
             count(expired.bytes_removed),
+            count(expired.base_rows),
         ]);
+        held.extend(expired.held.into_iter().map(|held| (table, held)));
         found.extend(expired.problems);
     }
     output::print(&rows, args.output.output)?;
+    for (table, (date, hold)) in held {
+        notice!(
+            "casebook: {}: {date} stays, the hold `{}` touches it (`casebook store hold list`)",
+            table.name(),
+            output::escape(&hold)
+        );
+    }
     if args.dry_run {
         notice!("casebook: this would go; nothing has changed");
     }

@@ -2,6 +2,8 @@
 
 mod compact;
 mod expire;
+mod hold;
+mod rebuild;
 mod rebuild_index;
 mod report;
 mod stats;
@@ -22,5 +24,7 @@ pub async fn run(command: StoreCommand) -> Result<ExitCode> {
         StoreCommand::Vacuum(args) => vacuum::run(args).await,
         StoreCommand::Verify(args) => verify::run(args).await,
         StoreCommand::RebuildIndex(args) => rebuild_index::run(args).await,
+        StoreCommand::Rebuild(args) => rebuild::run(args).await,
+        StoreCommand::Hold(command) => hold::run(command).await,
     }
 }

@@ -327,6 +327,41 @@ proptest! {
     }
 
     #[test]
+    fn a_base_answers_about_later_times_as_all_that_was_observed(
+        Case { bindings, later, questions, .. } in case(),
+        mut cuts in proptest::collection::vec(time(), 1..4),
+    ) {
+        // Cut again and again, as tables are: the base of a base, with what came between.
+        cuts.sort();
+        let all: Vec<Binding> = bindings.into_iter().chain(later).collect();
+        let mut rows = all.clone();
+        for cut in &cuts {
+            let mut by_name: std::collections::BTreeMap<Identifier, Vec<Binding>> = Default::default();
+            for row in rows.iter().filter(|row| row.time < *cut) {
+                by_name.entry(row.from.clone()).or_default().push(row.clone());
+            }
+            rows.retain(|row| row.time >= *cut);
+            for of_name in by_name.values() {
+                let base = needed_from(*cut, of_name);
+                prop_assert!(base.len() <= of_name.len() && base.iter().all(|row| of_name.contains(row)));
+                rows.extend(base);
+            }
+        }
+        let last = *cuts.last().unwrap();
+        let (based, whole) = (learned(&rows), learned(&all));
+        let at_cut: Vec<_> = questions.iter().map(|(identifier, _)| (identifier.clone(), last)).collect();
+        for (identifier, at) in questions.into_iter().chain(at_cut).filter(|(_, at)| *at >= last) {
+            for &kind in EntityKind::ALL {
+                prop_assert_eq!(
+                    based.resolve(&identifier, kind, at),
+                    whole.resolve(&identifier, kind, at),
+                    "{} {:?} at {}, cut at {:?}", identifier, kind, at, cuts
+                );
+            }
+        }
+    }
+
+    #[test]
     fn the_ends_of_time_do_no_harm(
         pair in proptest::sample::select(pairs()),
         nanos in proptest::collection::vec(prop_oneof![Just(i64::MIN), Just(i64::MAX), any::<i64>()], 1..8),

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use casebook_event::{
-    CheckpointDelta, DeadLetter, Event, EventId, FieldId, Fields, Native, Partition, Position, Source, Timestamp, Value,
+    Binding, CheckpointDelta, DeadLetter, Event, EventId, FieldId, Fields, Native, Partition, Position, Source,
+    Timestamp, Value,
 };
 use casebook_store::{EventsCommit, Store, StoreConfig};
 
@@ -13,6 +14,11 @@ pub const DAY: i64 = 1_714_521_600;
 
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(DAY + seconds)
+}
+
+/// Of bindings that expire, all are needed.
+pub fn all(_: Timestamp, rows: &[Binding]) -> Vec<Binding> {
+    rows.to_vec()
 }
 
 /// An event at `offset` of partition 0 of the topic `logs`.
