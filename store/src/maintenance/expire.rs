@@ -366,7 +366,10 @@ impl Expiry<'_> {
                 }
             };
             let adds = rewritten.add.into_iter().collect();
-            if replace(tables, table, &files, adds, (true, Vec::new()), self.clock.now()).await? {
+            let snapshot = tables.table(table).snapshot().await?;
+            let txns = cut_txn(&snapshot, date, self.clock.now()).into_iter().collect();
+            drop(snapshot);
+            if replace(tables, table, &files, adds, (true, txns), self.clock.now()).await? {
                 self.expired.note_date(date);
                 self.expired.files_rewritten += files.len() as u64;
                 self.expired.rows += rewritten.rows_read - rewritten.rows_written;

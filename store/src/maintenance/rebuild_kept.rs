@@ -15,6 +15,7 @@ use super::progress::{MaintenanceProgress, OnProgress};
 use super::readable::batch_rows;
 use super::replace::{discard_with_indexes, replace};
 use super::weight::{Weights, weight};
+use crate::commit::{TopicCoverage, topics};
 use crate::data_file::{Batches, EventColumns, date_text, scan_whole};
 use crate::derived::{check_version, complete_since};
 use crate::hold::{Hold, holds};
@@ -27,10 +28,18 @@ use crate::{StoreError, TableName};
 /// What an event's rows are: appends them, with any offset.
 pub type Derive<'a> = &'a mut (dyn FnMut(Event, &mut Kept) + Send);
 
-/// How long before the last commit of events a row must have been derived for its event to be surely committed: signals are sent before
-/// their events are. A worker gives up a commit that fails long before.
-const UNSETTLED_MS: i64 = 3_600_000;
+/// How long before a topic was read to its end a row must have been derived for its event to be surely committed: the clocks of two
+/// workers differ.
+const SKEW_NANOS: i64 = 300 * 1_000_000_000;
 
+/// The same before the last commit of a topic of which it is not known that it was read to its end. A worker gives up a commit that fails
+/// long before.
+const UNSETTLED_NANOS: i64 = 3_600 * 1_000_000_000;
+
+/// A topic of which nothing was read for so long before the others is read no more.
+const GONE_NANOS: i64 = 7 * NANOS_PER_DAY;
+
+const NANOS_PER_MILLI: i64 = 1_000_000;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// What a rebuild did to one table.
@@ -49,8 +58,8 @@ pub struct KeptRebuilt {
     pub files_before: u64,
     /// Data files in their place.
     pub files_after: u64,
-    /// Files that stay as they are: of dates that the events do not reach back to, or that are held, or so young that their events may
-    /// not be committed.
+    /// Files that stay as they are: of dates that the events do not reach back to, or that are held, or so young that the events of their
+    /// rows may not be committed.
     pub files_untouched: u64,
     /// The first date that was made again.
     pub from: Option<String>,
@@ -158,8 +167,8 @@ struct Scope<'a> {
     /// Of dates before it nothing is made again.
     first_date: String,
     first_moment: Timestamp,
-    /// Files with rows that were derived then or later stay, in milliseconds.
-    unsettled_from: i64,
+    /// Files with rows that were derived then or later stay.
+    unsettled_from: Timestamp,
     holds: &'a [Hold],
 }
 
@@ -177,12 +186,11 @@ impl<'a> Scope<'a> {
             _ => date_text(next_date),
         });
         let first_moment = Timestamp::parse_rfc3339(&format!("{first_date}T00:00:00Z"));
-        let committed = events.txns.values().filter_map(|txn| txn.last_updated).max();
         Ok(Self {
             table,
             first_moment: first_moment.ok_or_else(|| refused(table, "the events have no date"))?,
             first_date,
-            unsettled_from: committed.map_or(i64::MAX, |last| last.saturating_sub(UNSETTLED_MS)),
+            unsettled_from: unsettled_from(&topics(events)),
             holds,
         })
     }
@@ -191,7 +199,7 @@ impl<'a> Scope<'a> {
     fn goes(&self, file: &DataFile) -> bool {
         let date = file.date(self.table);
         date >= self.first_date.as_str()
-            && file.add.derived_ms() < self.unsettled_from
+            && Timestamp::from_nanos(file.add.derived_ms().saturating_mul(NANOS_PER_MILLI)) < self.unsettled_from
             && !self.holds.iter().any(|hold| hold.touches(date))
     }
 
@@ -199,6 +207,24 @@ impl<'a> Scope<'a> {
     fn reads(&self, file: &DataFile) -> bool {
         file.date(TableName::Events) >= self.first_date.as_str()
     }
+}
+
+/// From when on a row may have been derived of an event that is not committed yet: signals are sent before their events are.
+fn unsettled_from(topics: &[TopicCoverage]) -> Timestamp {
+    let newest = topics
+        .iter()
+        .filter_map(|topic| topic.read_to_end.max(topic.committed))
+        .max();
+    let gone = newest.map_or(Timestamp::MIN, |newest| newest.saturating_add_nanos(-GONE_NANOS));
+    let settled = topics
+        .iter()
+        .filter(|topic| topic.read_to_end.max(topic.committed) >= Some(gone))
+        .map(|topic| {
+            let to_end = topic.read_to_end.map(|at| at.saturating_add_nanos(-SKEW_NANOS));
+            let committed = topic.committed.map(|at| at.saturating_add_nanos(-UNSETTLED_NANOS));
+            to_end.or(committed).unwrap_or(Timestamp::MIN)
+        });
+    settled.min().unwrap_or(Timestamp::MAX)
 }
 
 /// The new files.

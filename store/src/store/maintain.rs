@@ -72,8 +72,8 @@ impl Store {
     /// Makes one of the tables of what correlation keeps again, in one entry: rows that `derive` makes of the events take the place of those
     /// that are there. Windows that were decided, and what is of before the events, stay.
     ///
-    /// Workers need not stop. Files of the last hour before the last commit of events stay as they are, since signals are sent before
-    /// their events are committed.
+    /// Workers need not stop. Files of since the topics were read to their end stay as they are: signals are sent before their events are
+    /// committed.
     ///
     /// # Errors
     /// [`StoreError::Refused`] for another table, or where there are no events; [`StoreError::Replaced`] where other maintenance was

@@ -438,6 +438,77 @@ async fn a_table_is_made_again_but_for_what_is_older_than_its_events_held_or_you
 }
 
 #[tokio::test]
+async fn what_was_derived_since_a_topic_was_read_to_its_end_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    days(&store, 0..2).await;
+    let read_to_end = |at_second: i64| casebook_store::EventsCommit {
+        read_to_end: vec![casebook_store::ReadToEnd {
+            partition: casebook_event::Partition::new("logs", 0),
+            next: 2,
+            at: Some(at(at_second)),
+        }],
+        now: at(at_second),
+        ..commit(vec![], vec![], casebook_event::CheckpointDelta::new())
+    };
+    store.commit_events(read_to_end(600_000)).await.unwrap();
+    let young = |n: i64| vec![binding(n, "shop/web", "young")];
+    kept_at(&store, young(1), 0, at(600_000 - 301)).await;
+    kept_at(&store, young(2), 1, at(600_000 - 299)).await;
+    let now = at(10 * DAY_SECONDS);
+    let rebuild = async || {
+        store
+            .rebuild_kept(TableName::Bindings, &mut made, now, &mut |_| ())
+            .await
+            .unwrap()
+    };
+    let first = rebuild().await;
+    assert_eq!((first.rows_before, first.rows_after, first.files_untouched), (1, 2, 1));
+    store.commit_events(read_to_end(600_100)).await.unwrap();
+    let second = rebuild().await;
+    assert_eq!(
+        (second.rows_before, second.rows_after, second.files_untouched),
+        (3, 2, 0)
+    );
+}
+
+/// Some events of one source expired: of their dates nothing is made again.
+#[tokio::test]
+async fn dates_of_which_a_source_has_expired_are_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    days(&store, 0..3).await;
+    let mut other = plain(3);
+    (other.source, other.time) = (casebook_event::Source::Auth, at(10));
+    store
+        .commit_events(commit(vec![other], vec![], range(0, 3, 4)))
+        .await
+        .unwrap();
+    let mixed = compact(&store, TableName::Events).await;
+    assert_eq!(mixed.files_made, 1, "both sources of the first day in one file");
+    kept_at(&store, vec![binding(1, "shop/web", "of-auth")], 0, at(0)).await;
+    let request = ExpireRequest {
+        sources: vec![casebook_event::Source::Auth],
+        ..expiry(1)
+    };
+    let gone = store
+        .expire(TableName::Events, &request, &all, &mut |_| ())
+        .await
+        .unwrap();
+    assert_eq!((gone.files_rewritten, gone.rows), (1, 1));
+    let rebuilt = store
+        .rebuild_kept(TableName::Bindings, &mut made, at(600_000), &mut |_| ())
+        .await
+        .unwrap();
+    assert_eq!(rebuilt.from.as_deref(), Some("2024-05-02"));
+    assert_eq!(
+        (rebuilt.files_before, rebuilt.files_untouched),
+        (0, 1),
+        "what was of them stays"
+    );
+}
+
+#[tokio::test]
 async fn windows_and_the_base_of_a_cut_are_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;

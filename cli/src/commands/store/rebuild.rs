@@ -49,7 +49,7 @@ pub async fn run(args: RebuildArgs) -> Result<ExitCode> {
     }
     if rebuilt.files_untouched > 0 {
         notice!(
-            "casebook: {} files stay as they are: older than the events, held, or of the last hour",
+            "casebook: {} files stay as they are: older than the events, held, or of since the topics were read to their end",
             rebuilt.files_untouched
         );
     }
