@@ -209,6 +209,13 @@ fn config(random: &mut Random) -> Config {
     config
 }
 
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        // The tasks hold the executor, which holds the tasks: thousands of seeds would stay in memory.
+        (0..=self.owners).for_each(|owner| self.world.executor.kill(owner));
+    }
+}
+
 impl Run<'_> {
     fn log(&self, what: impl std::fmt::Display) {
         if self.world.trace {
@@ -237,7 +244,7 @@ impl Run<'_> {
         }));
     }
 
-    fn through(mut self) -> Result<Tally, String> {
+    fn through(&mut self) -> Result<Tally, String> {
         let (mut looked, mut calm_since, mut right_since) = (Duration::ZERO, None, None);
         loop {
             let step = self.world.executor.step();

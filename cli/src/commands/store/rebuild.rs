@@ -9,7 +9,7 @@ use casebook_store::TableName;
 use super::report::{print_problems, progress};
 use crate::args::{DerivedTable, RebuildArgs};
 use crate::exit_code::usage;
-use crate::output::notice;
+use crate::output::{counted, notice};
 use crate::resolve::{rules, stores};
 
 pub async fn run(args: RebuildArgs) -> Result<ExitCode> {
@@ -31,26 +31,27 @@ pub async fn run(args: RebuildArgs) -> Result<ExitCode> {
         .await;
     bar.finish_and_clear();
     let rebuilt = rebuilt?;
+    let counted = |n: u64, what: &str| counted(usize::try_from(n).unwrap_or(usize::MAX), what);
     notice!(
-        "casebook: {}: {} rows in {} files made of {} events from {} on, in place of {} rows in {} files",
+        "casebook: {}: {} in {} made of {} from {} on, in place of {} in {}",
         table.name(),
-        rebuilt.rows_after,
-        rebuilt.files_after,
-        rebuilt.events,
+        counted(rebuilt.rows_after, "row"),
+        counted(rebuilt.files_after, "file"),
+        counted(rebuilt.events, "event"),
         rebuilt.from.as_deref().unwrap_or("the first"),
-        rebuilt.rows_before,
-        rebuilt.files_before,
+        counted(rebuilt.rows_before, "row"),
+        counted(rebuilt.files_before, "file"),
     );
     if rebuilt.rows_taken_over > 0 {
         notice!(
-            "casebook: {} of them were taken over: windows that were decided, and what stood before that date",
-            rebuilt.rows_taken_over
+            "casebook: of these, {} cannot be made again and were taken over: windows that were decided, and what stood before that date",
+            counted(rebuilt.rows_taken_over, "row")
         );
     }
     if rebuilt.files_untouched > 0 {
         notice!(
-            "casebook: {} files stay as they are: older than the events, held, or of since the topics were read to their end",
-            rebuilt.files_untouched
+            "casebook: left as it is, beside them: {} older than the events, held, or of since the topics were read to their end; equal rows count once",
+            counted(rebuilt.files_untouched, "file")
         );
     }
     print_problems(&rebuilt.problems, args.output.output)
