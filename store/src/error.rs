@@ -154,9 +154,17 @@ pub enum CommitError {
         partition: Partition,
         /// Where this commit begins.
         expected: i64,
-        /// The next offset, by the table. It is the same as `expected` where another worker has written a state there, as a repair
-        /// does.
+        /// The next offset, by the table.
         found: i64,
+    },
+    /// Another worker has committed another correlation state of this partition since, as a repair does without moving an offset:
+    /// this batch is not wanted any more either.
+    #[error(
+        "{partition} has another correlation state in the table than the one that this commit follows: another worker has taken it over"
+    )]
+    FencedByState {
+        /// The partition of the signals topic.
+        partition: Partition,
     },
     /// The store failed. Nothing of the batch counts; it may be tried again from the table's offsets.
     #[error(transparent)]

@@ -370,13 +370,9 @@ impl<S: Tables, T: Transport> Running<S, T> {
                 Ok(())
             }
             Outcome::Prepared(files) => self.on_prepared(files).await,
-            Outcome::Fenced {
-                partition,
-                expected,
-                found,
-            } => {
+            Outcome::Fenced(error) => {
                 self.stage.stalls.goes_on(Stage::Ingest);
-                warn!(%partition, expected, found, "another worker has committed this partition; reading again from there");
+                warn!(%error, "another worker has committed this partition; reading again from there");
                 self.stage.metrics.fenced(Stage::Ingest);
                 self.restart().await
             }

@@ -38,12 +38,8 @@ pub(crate) enum Outcome<F> {
     /// It was not.
     IdleFailed(PipelineError),
     Prepared(Box<Prepared<F>>),
-    /// Another worker has committed this partition.
-    Fenced {
-        partition: Partition,
-        expected: i64,
-        found: i64,
-    },
+    /// Another worker has committed a partition; the error says which.
+    Fenced(CommitError),
     Failed(PipelineError),
 }
 
@@ -130,15 +126,9 @@ impl<S: Tables, T: Transport> CommitTask<S, T> {
                 raw_bytes,
                 read_to_end,
             }),
-            Err(CommitError::Fenced {
-                partition,
-                expected,
-                found,
-            }) => Ok(Outcome::Fenced {
-                partition,
-                expected,
-                found,
-            }),
+            Err(fenced @ (CommitError::Fenced { .. } | CommitError::FencedByState { .. })) => {
+                Ok(Outcome::Fenced(fenced))
+            }
             Err(CommitError::Store(error)) => Err(error.into()),
         }
     }

@@ -188,13 +188,9 @@ async fn keep<S: Tables>(
     match store.commit_kept(commit).instrument(span).await {
         Ok(kept) => Ok(kept.rows),
         Err(CommitError::Store(error)) => Err(error.into()),
-        Err(CommitError::Fenced {
-            partition,
-            expected,
-            found,
-        }) => {
+        Err(error @ (CommitError::Fenced { .. } | CommitError::FencedByState { .. })) => {
             // These tables fence nobody; the commit of the alerts will.
-            debug!(%partition, expected, found, "the tables of what is kept have moved on");
+            debug!(%error, "the tables of what is kept have moved on");
             Ok(0)
         }
     }

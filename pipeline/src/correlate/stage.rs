@@ -393,13 +393,9 @@ impl<S: Tables, T: Transport> CorrelateStage<S, T> {
                 caused.into_iter().for_each(|written| self.metrics.alert_delay(written));
                 self.landed(&alerts, ranges, states).await
             }
-            Err(CommitError::Fenced {
-                partition,
-                expected,
-                found,
-            }) => {
+            Err(error @ (CommitError::Fenced { .. } | CommitError::FencedByState { .. })) => {
                 self.stalls.goes_on(Stage::Correlate);
-                warn!(%partition, expected, found, "another worker has committed this partition of the signals; reading again from there");
+                warn!(%error, "another worker has committed this partition of the signals; reading again from there");
                 self.metrics.fenced(Stage::Correlate);
                 self.restart().await
             }

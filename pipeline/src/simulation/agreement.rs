@@ -310,13 +310,14 @@ fn landed(rows: Result<u64, CommitError>) -> String {
     match rows {
         Ok(rows) => format!("{rows} rows"),
         Err(CommitError::Fenced { partition, .. }) => format!("fenced: {partition}"),
+        Err(CommitError::FencedByState { partition }) => format!("fenced by state: {partition}"),
         Err(CommitError::Store(error)) => panic!("{error}"),
     }
 }
 
 #[tokio::test]
 async fn tables_in_memory_answer_as_those_of_the_store() {
-    let (mut fenced, mut rows) = (0, 0);
+    let (mut fenced, mut by_state, mut rows) = (0, 0, 0);
     for seed in 0..SEQUENCES {
         let mut random = Random::new(seed);
         let directory = tempfile::tempdir().unwrap();
@@ -339,12 +340,13 @@ async fn tables_in_memory_answer_as_those_of_the_store() {
                 want,
                 "sequence {seed}, call {number}: {call:?}"
             );
-            fenced += usize::from(want.starts_with("fenced"));
+            fenced += usize::from(want.starts_with("fenced: "));
+            by_state += usize::from(want.starts_with("fenced by state: "));
             rows += usize::from(want.starts_with("1 rows"));
         }
     }
     assert!(
-        fenced > 10 && rows > 10,
-        "{fenced} commits were fenced, {rows} had a row"
+        fenced > 10 && by_state > 0 && rows > 10,
+        "{fenced} commits were fenced, {by_state} by a state; {rows} had a row"
     );
 }

@@ -92,10 +92,8 @@ fn fence_states(
     follows: &[(Partition, Option<Vec<u64>>)],
 ) -> Option<CommitError> {
     let (partition, _) = follows.iter().find(|(of, known)| states.get(of) != known.as_ref())?;
-    Some(CommitError::Fenced {
+    Some(CommitError::FencedByState {
         partition: partition.clone(),
-        expected: 0,
-        found: 0,
     })
 }
 

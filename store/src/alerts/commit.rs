@@ -40,8 +40,8 @@ pub struct AlertsCommit<'a, P = StatePart> {
 /// `domainMetadata` action: that survives Delta checkpoints, and readers of the table need not know it.
 ///
 /// # Errors
-/// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins, or has another state than the one that
-/// this follows; else the store failed.
+/// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins, [`CommitError::FencedByState`] where it has
+/// another state than the one that this follows; else the store failed.
 pub(crate) async fn commit_alerts(tables: &Tables, commit: AlertsCommit<'_>) -> Result<Committed, CommitError> {
     let AlertsCommit {
         group,
@@ -53,7 +53,7 @@ pub(crate) async fn commit_alerts(tables: &Tables, commit: AlertsCommit<'_>) -> 
     } = commit;
     let admits = |snapshot: &Snapshot| {
         fence(snapshot, group, &checkpoint)?;
-        fence_states(snapshot, group, &follows, &checkpoint)
+        fence_states(snapshot, group, &follows)
     };
     let snapshot = tables.alerts.snapshot().await?;
     let references: Vec<(String, Reference)> = states
@@ -89,7 +89,10 @@ pub(crate) async fn commit_alerts(tables: &Tables, commit: AlertsCommit<'_>) -> 
     };
     let begun = Instant::now();
     let landed = tables.alerts.commit(proposal, &admits).await;
-    if matches!(landed, Err(CommitError::Fenced { .. })) {
+    if matches!(
+        landed,
+        Err(CommitError::Fenced { .. } | CommitError::FencedByState { .. })
+    ) {
         tables.discard(TableName::Alerts, &written).await;
     }
     let version = landed?;
@@ -110,17 +113,12 @@ fn fence_states(
     snapshot: &Snapshot,
     group: &str,
     follows: &[(Partition, Option<Vec<StatePart>>)],
-    checkpoint: &CheckpointDelta,
 ) -> Result<(), CommitError> {
     for (partition, known) in follows {
         let found = Reference::of(snapshot, &domain(group, partition)).map(|reference| reference.parts);
         if found != *known {
-            let range = checkpoint.iter().find(|(own, _)| *own == partition);
-            let at = range.map_or(0, |(_, range)| range.start);
-            return Err(CommitError::Fenced {
+            return Err(CommitError::FencedByState {
                 partition: partition.clone(),
-                expected: at,
-                found: at,
             });
         }
     }

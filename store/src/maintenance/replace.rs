@@ -56,7 +56,11 @@ pub(super) async fn replace(
     match tables.table(table).commit(proposal, &all_there).await {
         Ok(_) => Ok(true),
         // Only where it is certain that no entry names them: after any other error they are left for a vacuum.
-        Err(CommitError::Store(StoreError::Replaced { .. }) | CommitError::Fenced { .. }) => {
+        Err(
+            CommitError::Store(StoreError::Replaced { .. })
+            | CommitError::Fenced { .. }
+            | CommitError::FencedByState { .. },
+        ) => {
             discard_with_indexes(tables, table, &written).await;
             Ok(false)
         }

@@ -62,7 +62,8 @@ impl Store {
     /// `domainMetadata` action: that survives Delta checkpoints, and readers of the table need not know it.
     ///
     /// # Errors
-    /// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins; else the store failed.
+    /// [`CommitError::Fenced`] where a partition does not stand where the checkpoint begins, [`CommitError::FencedByState`] where it
+    /// has another state than the one that this follows; else the store failed.
     pub async fn commit_alerts(&self, commit: AlertsCommit<'_>) -> Result<Committed, CommitError> {
         alerts::commit_alerts(&self.tables, commit).await
     }

@@ -272,9 +272,16 @@ async fn who_follows_another_state_is_fenced() {
         };
         store.commit_alerts(commit).await
     };
-    assert!(matches!(repair(None).await, Err(CommitError::Fenced { .. })));
+    let refused = async |follows| {
+        let error = repair(follows).await.unwrap_err();
+        assert!(matches!(&error, CommitError::FencedByState { partition } if *partition == p0));
+        // It stands at the offset that was expected, and no offset is named.
+        let want = "logs[0] has another correlation state in the table than the one that this commit follows: another worker has taken it over";
+        assert_eq!(error.to_string(), want);
+    };
+    refused(None).await;
     repair(one.clone()).await.unwrap();
-    assert!(matches!(repair(one).await, Err(CommitError::Fenced { .. })));
+    refused(one).await;
     assert_eq!(state(&store, "c", &p0).await, Some(vec!["repaired".to_owned()]));
     assert_eq!(files(dir.path(), ".state").len(), 1, "what was refused is gone");
 }
