@@ -6,12 +6,10 @@ use std::sync::Arc;
 use casebook_event::{Source, Timestamp};
 use futures::TryStreamExt as _;
 
-use arrow::array::AsArray as _;
-
 use crate::commit::{self, TopicCoverage};
-use crate::data_file::scan;
+use crate::data_file::{letter_counts, scan};
 use crate::limits::MAX_COVERAGE_FILES;
-use crate::table::{SourceCount, SourceTopics};
+use crate::table::{LetterCounts, SourceCount, SourceTopics};
 use crate::tables::Tables;
 use crate::{StoreError, TableName};
 
@@ -159,7 +157,7 @@ async fn count_dead_letters(
     coverage: &mut Coverage,
 ) -> Result<(), StoreError> {
     let snapshot = tables.dead_letters.snapshot().await?;
-    let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut counts = LetterCounts::default();
     // The newest first: what is not read is the oldest.
     let of_range = snapshot
         .files
@@ -171,21 +169,22 @@ async fn count_dead_letters(
             coverage.other_dead_letters += file.stats.rows.unwrap_or(0);
             continue;
         }
+        if let Some(of_file) = &file.stats.letters {
+            counts.join(of_file);
+            continue;
+        }
         let mut batches = scan(tables.files(), TableName::DeadLetters, file, &["topic", "reason"]).await?;
         while let Some(batch) = batches.try_next().await? {
-            let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
-            let (Some(topics), Some(reasons)) = (text("topic"), text("reason")) else {
-                continue;
-            };
-            for row in 0..batch.num_rows() {
-                let key = (topics.value(row).to_owned(), reasons.value(row).to_owned());
-                *counts.entry(key).or_default() += 1;
-            }
+            counts.join(&letter_counts(&batch));
         }
     }
-    coverage.dead_letters = counts
-        .into_iter()
-        .map(|((topic, reason), count)| DeadLetterCount { topic, reason, count })
-        .collect();
+    let of_topic = |(topic, reasons): (String, BTreeMap<String, u64>)| {
+        reasons.into_iter().map(move |(reason, count)| DeadLetterCount {
+            topic: topic.clone(),
+            reason,
+            count,
+        })
+    };
+    coverage.dead_letters = counts.0.into_iter().flat_map(of_topic).collect();
     Ok(())
 }

@@ -83,8 +83,8 @@ pub const MAX_TALLY_GROUPS: usize = 1_000_000;
 /// Most combinations of values that one event is counted by, where several fields are counted by that have several values each.
 pub const MAX_TALLY_COMBINATIONS: usize = 64;
 
-/// Most files of dead letters that are read to say what an answer lacks, by topic and reason; the letters of further ones are
-/// only counted.
+/// Most files of dead letters, the newest, of which an answer says what it lacks by topic and reason; the letters of further ones
+/// are counted together.
 pub const MAX_COVERAGE_FILES: usize = 64;
 
 /// Most rows of one file of matches, windows or bindings. A commit with more of one date writes several files.

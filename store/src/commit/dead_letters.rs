@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use casebook_event::{CheckpointDelta, DeadLetter, Partition, Timestamp};
 
 use super::offsets::{committed_offsets, txns_forward};
-use crate::data_file::{DataFileWriter, date_text, dead_letters, file_name, put_file};
+use crate::data_file::{DataFileWriter, date_text, dead_letters, file_name, letter_counts, put_file};
 use crate::limits::MAX_LETTER_BATCH_BYTES;
 use crate::schema::TableSchema;
 use crate::table::{Add, Proposal, Snapshot, StatsBuilder};
@@ -90,7 +90,9 @@ async fn write_dead_letters(tables: &Tables, letters: &[&DeadLetter], now: Times
         }
         let mut writer = DataFileWriter::new(TableName::DeadLetters, &tables.config, letters.len())?;
         for chunk in chunks_of(&letters) {
-            writer.write(&dead_letters(chunk)?)?;
+            let batch = dead_letters(chunk)?;
+            stats.letters(&letter_counts(&batch));
+            writer.write(&batch)?;
         }
         let path = file_name(TableSchema::of(TableName::DeadLetters).partition, &date);
         let encoded = writer.finish()?;

@@ -1,4 +1,4 @@
-//! Rows of the events table back into events.
+//! Rows of the events table back into events, and what is counted of dead letters.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use casebook_event::{Event, EventId, FieldId, FieldType, Native, Position, Source, Timestamp, Value};
 
 use super::column::Column;
+use crate::table::LetterCounts;
 
 /// The columns of a batch that was read, found by name once. Columns that were not read leave their part of the event
 /// empty.
@@ -162,4 +163,16 @@ impl FieldColumn<'_> {
             }
         }
     }
+}
+
+/// The dead letters of a batch by topic and reason; none where it lacks one of these columns.
+pub(crate) fn letter_counts(batch: &RecordBatch) -> LetterCounts {
+    let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+    let mut counts = LetterCounts::default();
+    if let (Some(topics), Some(reasons)) = (text("topic"), text("reason")) {
+        for row in 0..batch.num_rows() {
+            counts.add(topics.value(row), reasons.value(row), 1);
+        }
+    }
+    counts
 }

@@ -24,7 +24,7 @@ mod writer;
 
 pub(crate) use bloom::{bloom_filter, column_of, may_have_text};
 pub(crate) use column::Column;
-pub(crate) use decode::EventColumns;
+pub(crate) use decode::{EventColumns, letter_counts};
 pub(crate) use encode::{batch, dead_letters, events, micros};
 pub(crate) use events_file::{EncodedEvents, EventsFile, raw_bytes};
 pub use export::to_parquet;

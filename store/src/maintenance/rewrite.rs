@@ -13,7 +13,7 @@ use super::merge::{Merge, unusable};
 use super::readable::batch_rows;
 use super::worker::{Chunk, Worker, build_index};
 use crate::config::StoreConfig;
-use crate::data_file::{DataFileWriter, EncodedEvents, EventColumns, EventsFile, file_name, put_file};
+use crate::data_file::{DataFileWriter, EncodedEvents, EventColumns, EventsFile, file_name, letter_counts, put_file};
 use crate::error::BoxError;
 use crate::index::bundle_path;
 use crate::schema::TableSchema;
@@ -206,5 +206,8 @@ fn note(table: TableName, batch: &RecordBatch, stats: &mut StatsBuilder) {
             .and_then(|column| column.as_string_opt::<i32>());
         let values = column.into_iter().flat_map(|column| column.iter().flatten());
         values.for_each(|value| stats.text(name, value));
+    }
+    if table == TableName::DeadLetters {
+        stats.letters(&letter_counts(batch));
     }
 }

@@ -33,9 +33,9 @@ pub struct Verified {
     pub problems: u64,
 }
 
-/// Reads every file of a table and proves that it has the size, the rows, the times and the texts that the log says, that
-/// rows are in order and none is there twice, and that each index is whole, belongs to its file and finds a sample of its
-/// rows. `on_problem` is called with everything that is wrong, as soon as it is found.
+/// Reads every file of a table and proves that it has the size, the rows, the times, the texts and the numbers of dead letters
+/// that the log says, that rows are in order and none is there twice, and that each index is whole, belongs to its file and finds
+/// a sample of its rows. `on_problem` is called with everything that is wrong, as soon as it is found.
 ///
 /// A file that others take out of the table meanwhile is no problem.
 ///

@@ -11,9 +11,9 @@ use object_store::{Error as ObjectError, ObjectStoreExt};
 
 use super::keys::Keys;
 use super::problem::{Problem, RESTORE};
-use crate::data_file::{EventColumns, date_text, scan_whole};
+use crate::data_file::{EventColumns, date_text, letter_counts, scan_whole};
 use crate::schema::TableSchema;
-use crate::table::DataFile;
+use crate::table::{DataFile, LetterCounts};
 use crate::tables::Tables;
 use crate::{StoreError, TableName, kept};
 
@@ -29,6 +29,9 @@ const ANOTHER: &str = "the file is not the one that was committed: restore it fr
 /// What to do about rows that are not where a search looks for them.
 const MISPLACED: &str =
     "searches may leave the file out: report how it was written; search with no time and no --source finds its rows";
+
+/// What to do about a number that is wrong in the log alone.
+const MISCOUNTED: &str = "answers count it as the log does, and no row is lost: report how the file was written";
 
 /// What was found in one file.
 pub(super) struct FileFindings {
@@ -108,6 +111,7 @@ async fn read_file(
     let mut batches = scan_whole(tables.files(), table, file, BATCH_ROWS).await?;
     let stride = file.stats.rows.map_or(1, |rows| rows.div_ceil(SAMPLED_ROWS)).max(1);
     let mut last: Option<(Keys, usize)> = None;
+    let mut letters = LetterCounts::default();
     while let Some(batch) = batches.try_next().await? {
         if batch.num_rows() == 0 {
             continue;
@@ -118,7 +122,7 @@ async fn read_file(
         check_texts(file, &batch, first_row, notes);
         match table {
             TableName::Alerts => check_alerts(&batch, first_row, notes),
-            TableName::DeadLetters => {}
+            TableName::DeadLetters => letters.join(&letter_counts(&batch)),
             TableName::Events | TableName::Signals | TableName::Bindings => {
                 let Some(keys) = Keys::of(table, &batch) else {
                     notes.note("columns", ANOTHER, || {
@@ -146,6 +150,7 @@ async fn read_file(
             }
         }
     }
+    check_letters(file, &letters, notes);
     match file.stats.rows {
         Some(rows) if rows == found.rows => {}
         Some(rows) => notes.note("rows", ANOTHER, || {
@@ -218,6 +223,25 @@ fn check_alerts(batch: &RecordBatch, first_row: u64, notes: &mut Notes<'_>) {
             Ok(alert) if Some(alert.alert.id.as_str()) == id => {}
             Ok(_) => notes.note("id", ANOTHER, || format!("row {number} has the alert of another id")),
             Err(error) => notes.note("alert", ANOTHER, || format!("row {number} has no alert: {error}")),
+        }
+    }
+}
+
+/// Dead letters are as many of each topic and reason as the log says, where it says that.
+fn check_letters(file: &DataFile, found: &LetterCounts, notes: &mut Notes<'_>) {
+    let Some(counts) = &file.stats.letters else { return };
+    let of = |counts: &LetterCounts, topic: &String, reason: &String| {
+        let count = counts.0.get(topic).and_then(|reasons| reasons.get(reason));
+        count.copied().unwrap_or(0)
+    };
+    for (topic, reasons) in found.0.iter().chain(&counts.0) {
+        for reason in reasons.keys() {
+            let (rows, says) = (of(found, topic, reason), of(counts, topic, reason));
+            if rows != says {
+                notes.note("letters", MISCOUNTED, || {
+                    format!("it has {rows} dead letters of `{topic}` for `{reason}`, the log says {says}")
+                });
+            }
         }
     }
 }

@@ -7,13 +7,14 @@
 //!
 //! ```text
 //! delta_table ─▶ load ─▶ checkpoint ─▶ log ─▶ action        entry: Proposal ─▶ the text of a log entry
-//!      └─▶ entry  └─▶ snapshot ─▶ stats ─▶ source_counts, source_topics
+//!      └─▶ entry  └─▶ snapshot ─▶ stats ─▶ source_counts, source_topics, letter_counts
 //! ```
 
 mod action;
 mod checkpoint;
 mod delta_table;
 mod entry;
+mod letter_counts;
 mod load;
 mod log;
 mod snapshot;
@@ -24,6 +25,7 @@ mod stats;
 pub(crate) use action::{Add, DomainMetadata, Remove, Txn};
 pub(crate) use delta_table::Table;
 pub(crate) use entry::Proposal;
+pub(crate) use letter_counts::LetterCounts;
 pub(crate) use snapshot::{DataFile, Snapshot, TOMBSTONE_RETENTION_MS};
 pub(crate) use source_counts::SourceCount;
 pub(crate) use source_topics::SourceTopics;

@@ -9,6 +9,7 @@ use casebook_event::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
 use super::action::Add;
+use super::letter_counts::LetterCounts;
 use super::source_counts::{SourceCount, SourceCounts};
 use super::source_topics::SourceTopics;
 
@@ -35,6 +36,9 @@ pub(crate) struct FileStats {
     pub sources: Option<SourceCounts>,
     /// Which topics its rows came from. Absent in files of older versions.
     pub topics: Option<SourceTopics>,
+    /// How many dead letters of each topic and reason it has. Absent in other tables, in files of older versions, and where they
+    /// are too many.
+    pub letters: Option<LetterCounts>,
 }
 
 impl FileStats {
@@ -48,6 +52,7 @@ impl FileStats {
             return Self {
                 sources: SourceCounts::of(add),
                 topics: SourceTopics::of(add),
+                letters: LetterCounts::of(add),
                 ..Self::default()
             };
         };
@@ -81,6 +86,7 @@ impl FileStats {
             texts,
             sources: SourceCounts::of(add),
             topics: SourceTopics::of(add),
+            letters: LetterCounts::of(add),
         }
     }
 
@@ -144,6 +150,7 @@ pub(crate) struct StatsBuilder {
     texts: Vec<TextBounds>,
     numbers: Vec<NumberBounds>,
     sources: SourceCounts,
+    letters: LetterCounts,
 }
 
 #[derive(Debug)]
@@ -170,6 +177,7 @@ impl StatsBuilder {
             texts: Vec::new(),
             numbers: Vec::new(),
             sources: SourceCounts::default(),
+            letters: LetterCounts::default(),
         }
     }
 
@@ -234,9 +242,18 @@ impl StatsBuilder {
         self.sources.add(source, count);
     }
 
+    /// Notes dead letters by topic and reason.
+    pub fn letters(&mut self, counts: &LetterCounts) {
+        self.letters.join(counts);
+    }
+
     /// The tags of the add action.
     pub fn tags(&self) -> Option<BTreeMap<String, Option<String>>> {
-        self.sources.tags()
+        let mut tags = self.sources.tags();
+        if let Some((name, text)) = self.letters.tag() {
+            tags.get_or_insert_default().insert(name, Some(text));
+        }
+        tags
     }
 
     /// The JSON text for the add action.

@@ -16,6 +16,7 @@ mod derived;
 mod kept;
 mod kept_laws;
 mod kept_sizes;
+mod letters;
 mod maintenance;
 mod old;
 mod read_to_end;
