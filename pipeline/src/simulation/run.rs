@@ -324,7 +324,7 @@ impl Run<'_> {
         Ok(lines)
     }
 
-    fn tallied(mut self, now: Duration) -> Tally {
+    fn tallied(&mut self, now: Duration) -> Tally {
         let durable = lock(&self.world.durable);
         let counts = Outcome::of_tables(&durable).map_or([0; 3], |outcome| outcome.counts());
         let [events, letters, alerts] = counts.map(|count| count as u64);

@@ -8,7 +8,7 @@ use casebook_event::{CheckpointDelta, DeadLetter, Partition, Position, Timestamp
 use casebook_store::{Coverage, EventsCommit, ExpireRequest, Store, StoreConfig, TableName};
 use proptest::prelude::*;
 
-use crate::maintenance::{HOUR, compact, problems};
+use crate::maintenance::{HOUR, compact, expire, problems};
 use crate::support::{at, commit, files, open};
 
 const TAG: &str = "casebook.letters";
@@ -184,10 +184,7 @@ async fn a_compacted_file_has_the_tag_that_its_rows_come_to() {
             dry_run: false,
             now: at(DAY_SECONDS + 3_601),
         };
-        let gone = store
-            .expire(TableName::DeadLetters, &request, &mut |_| ())
-            .await
-            .unwrap();
+        let gone = expire(&store, TableName::DeadLetters, &request).await;
         assert_eq!((gone.files_removed, gone.rows), (1, 4));
         assert_eq!(counted(&coverage(&store, None).await), second_day);
     }

@@ -359,7 +359,7 @@ fn expiry(days: u64, sources: &[Source]) -> ExpireRequest {
     }
 }
 
-async fn expire(store: &Store, table: TableName, request: &ExpireRequest) -> Expired {
+pub async fn expire(store: &Store, table: TableName, request: &ExpireRequest) -> Expired {
     store.expire(table, request, &all, &mut |_| ()).await.unwrap()
 }
 
