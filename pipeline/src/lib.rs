@@ -51,7 +51,7 @@ pub use doctor::examination::examine;
 pub use doctor::finding::{Finding, Verdict};
 pub use error::PipelineError;
 pub use offline::backtest::{Backtest, BacktestCounts, BacktestReport, Identity, Revived, revive};
-pub use offline::pending::{StateOfPartition, pending_groups, worker_groups};
+pub use offline::pending::{PendingGroups, PendingQuery, StateOfPartition, pending_groups, worker_groups};
 pub use offline::rebuild::KeptOfEvents;
 pub use offline::replay::{Replay, ReplayCounts, open_records};
 pub use offline::rule_test::{TestFailure, TestOutcome, TestedEvent, run_rule_tests};

@@ -1,11 +1,11 @@
 //! `casebook correlation state`: what correlation waits for.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use casebook_correlate::PendingGroup;
 use casebook_event::{Timestamp, Value};
+use casebook_pipeline::{PendingGroups, PendingQuery};
 
 use crate::args::{CorrelationCommand, CorrelationStateArgs};
 use crate::exit_code::{self, usage};
@@ -48,17 +48,13 @@ async fn state(args: CorrelationStateArgs) -> Result<ExitCode> {
             return Err(usage(message));
         }
     };
-    let mut found: Vec<PendingGroup> = Vec::new();
-    let mut by_rule: BTreeMap<String, usize> = BTreeMap::new();
-    let mut visit = |group: PendingGroup| {
-        if is_wanted(&group) {
-            *by_rule.entry(group.title.to_string()).or_default() += 1;
-            if found.len() < args.limit {
-                found.push(group);
-            }
-        }
+    let query = PendingQuery {
+        group,
+        rules: &set,
+        wants: &is_wanted,
+        limit: args.limit,
     };
-    let partitions = casebook_pipeline::pending_groups(&store, group, &set, &mut visit).await?;
+    let (PendingGroups { found, by_rule }, partitions) = casebook_pipeline::pending_groups(&store, &query).await?;
     output::print(&rows(&found), args.output.output)?;
     let total: usize = by_rule.values().sum();
     if total > found.len() {
