@@ -152,17 +152,63 @@ async fn a_store_is_counted_compacted_verified_repaired_and_emptied() {
     assert_eq!(indexes(dir.path()), Vec::<std::path::PathBuf>::new());
 }
 
+/// Runs `casebook store`, which is to end with a code and to say something.
+fn check(args: &[&str], code: i32, want: &str) {
+    let output = run(&[&["store"], args].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    assert!(said.contains(want), "{args:?}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_and_rebuilds_say_what_they_do() {
+    let dir = tempfile::tempdir().unwrap();
+    small_files(dir.path()).await;
+    let at = dir.path().to_str().unwrap();
+    let hold = |name: &'static str| {
+        [
+            "hold",
+            "add",
+            name,
+            "--from",
+            "2024-05-01",
+            "--to",
+            "2024-05-02",
+            "--reason",
+            "a case",
+            "--store",
+        ]
+    };
+    check(&[&hold("a b")[..], &[at]].concat(), 3, "letters, digits");
+    check(&[&hold("case-1")[..], &[at]].concat(), 0, "hold release case-1");
+    check(&[&hold("case-1")[..], &[at]].concat(), 3, "stands");
+    check(&["hold", "add", "b", "--reason", "a case", "--store", at], 2, "--from");
+    check(&["hold", "list", "--store", at], 0, "a case");
+    check(
+        &["expire", "--older-than", "30d", "--store", at],
+        0,
+        "2024-05-01 stays, the hold `case-1` touches it",
+    );
+    check(&["hold", "release", "nope", "--store", at], 3, "no hold `nope`");
+    check(&["hold", "release", "case-1", "--store", at], 0, "is released");
+    check(&["rebuild", "alerts", "--store", at], 2, "bindings");
+    check(
+        &["rebuild", "bindings", "--rules", "x.yml", "--store", at],
+        2,
+        "leave out --rules",
+    );
+    check(
+        &["rebuild", "bindings", "--store", at],
+        0,
+        "bindings: 0 rows in 0 files",
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_done_is_reported_with_the_right_code() {
     let dir = tempfile::tempdir().unwrap();
     small_files(dir.path()).await;
     let at = dir.path().to_str().unwrap();
-    let check = |args: &[&str], code: i32, want: &str| {
-        let output = run(&[&["store"], args].concat());
-        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(said.contains(want), "{args:?}: {said}");
-    };
     check(&["expire", "--store", at], 2, "--older-than");
     check(&["expire", "--older-than", "soon", "--store", at], 2, "soon");
     check(
