@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use casebook_event::Source;
 use casebook_store::{Store, StoreConfig};
 
+use super::kafka;
 use super::outcome::{Outcome, Place, try_sql};
 use super::topics::{Topics, pack};
 use super::worker::Worker;
-use super::{casebook, kafka};
 
 /// Longest time that a deployment may take for its topics.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -61,8 +61,6 @@ pub struct Deployment {
     pub store: Place,
     pub config: PathBuf,
     pub directory: tempfile::TempDir,
-    /// As the configuration lists them.
-    rules: String,
 }
 
 impl Deployment {
@@ -120,7 +118,6 @@ impl Deployment {
             store,
             config,
             directory,
-            rules: rules.clone(),
         }
     }
 
@@ -165,26 +162,11 @@ impl Deployment {
         offsets.values().any(|start| start.resume < start.next)
     }
 
-    /// Whether what came late waits for its repair, by the last state: alerts may still change.
-    fn is_repairing(&self) -> bool {
-        let mut command = casebook();
-        command.args(["correlation", "state", "--limit", "1", "--store", &self.store.url]);
-        for rules in self.rules.split(',') {
-            command.args(["--rules", rules.trim()]);
-        }
-        let output = command.envs(self.store.environment.iter().cloned()).output().unwrap();
-        // Where no worker has correlated anything yet, it says so with 1, and nothing waits.
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(matches!(output.status.code(), Some(0 | 1)), "{said}");
-        said.contains("repairing: ")
-    }
-
     /// Waits until the tables have as much as `want`, and no alert is open. The workers' logs are read meanwhile.
     pub fn wait_for(&self, want: &Outcome, workers: &mut [&mut Worker]) {
         let done = [want.events.len(), want.dead_letters.len(), want.alerts.len(), 0];
         self.wait_until(&format!("{done:?}"), workers, |counts| {
-            let has_all = counts[0] >= done[0] && counts[1] >= done[1] && counts[2] >= done[2] && counts[3] == 0;
-            has_all && !self.is_repairing()
+            counts[0] >= done[0] && counts[1] >= done[1] && counts[2] >= done[2] && counts[3] == 0
         });
     }
 
@@ -253,7 +235,6 @@ pub fn undisturbed(topics: &Topics, settings: &Settings) -> Outcome {
                 && counts[3] == 0
                 && kafka::is_drained(&topics.brokers, &deployment.group, &topics.names())
                 && !(settings.emits_what_waits() && deployment.waits_for_parts())
-                && !deployment.is_repairing()
         },
     );
     worker.stop();
