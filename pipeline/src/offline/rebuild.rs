@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use casebook_correlate::{Binding, BindingDedup, Detector, RuleKind, RuleSet, bindings_of};
 use casebook_event::{Event, Kept, Signal};
+use casebook_store::Derive;
 
 use crate::detect::watermark::is_ahead;
 use crate::offline::backtest::revive;
@@ -41,9 +42,14 @@ impl KeptOfEvents {
             bindings: Vec::new(),
         }
     }
+}
 
-    /// Appends what an event is kept as. The offsets mean nothing.
-    pub fn push(&mut self, stored: Event, kept: &mut Kept) {
+impl Derive for KeptOfEvents {
+    fn covers(&self, rule_id: &str) -> bool {
+        self.correlations.contains(rule_id)
+    }
+
+    fn push(&mut self, stored: Event, kept: &mut Kept) {
         let event = revive(stored).event;
         match &mut self.detector {
             Some(detector) => {
@@ -237,10 +243,7 @@ casebook: { group-by: { entity: pod } }
             (TableName::Signals, KeptOfEvents::signals(rules)),
             (TableName::Bindings, KeptOfEvents::bindings()),
         ] {
-            let rebuilt = store
-                .rebuild_kept(table, &mut |event, kept| rows.push(event, kept), now, &mut |_| ())
-                .await
-                .unwrap();
+            let rebuilt = store.rebuild_kept(table, &mut rows, now, &mut |_| ()).await.unwrap();
             assert_eq!(
                 (rebuilt.events, rebuilt.problems.len()),
                 (60, 1),

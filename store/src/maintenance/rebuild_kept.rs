@@ -25,8 +25,25 @@ use crate::table::{Add, DataFile, Snapshot};
 use crate::tables::Tables;
 use crate::{StoreError, TableName};
 
-/// What an event's rows are: appends them, with any offset.
-pub type Derive<'a> = &'a mut (dyn FnMut(Event, &mut Kept) + Send);
+/// What makes the rows of events.
+pub trait Derive: Send {
+    /// Whether it makes the matches of a rule. Those of other rules are taken over: whoever names too few rules loses nothing.
+    fn covers(&self, rule_id: &str) -> bool;
+
+    /// Appends the rows of an event, with any offset.
+    fn push(&mut self, event: Event, kept: &mut Kept);
+}
+
+/// What makes the rows of every rule.
+impl<F: FnMut(Event, &mut Kept) + Send> Derive for F {
+    fn covers(&self, _: &str) -> bool {
+        true
+    }
+
+    fn push(&mut self, event: Event, kept: &mut Kept) {
+        self(event, kept);
+    }
+}
 
 /// How long before a topic was read to its end a row must have been derived for its event to be surely committed: the clocks of two
 /// workers differ.
@@ -51,8 +68,8 @@ pub struct KeptRebuilt {
     pub rows_before: u64,
     /// Rows of the files in their place.
     pub rows_after: u64,
-    /// Those of `rows_after` that cannot be made again and were taken over: windows that were decided, and what stood from before the
-    /// first date that is made again.
+    /// Those of `rows_after` that were not made again but taken over: windows that were decided, matches of rules that are not
+    /// covered, and what stood from before the first date that is made again.
     pub rows_taken_over: u64,
     /// Data files that went.
     pub files_before: u64,
@@ -76,7 +93,7 @@ pub struct KeptRebuilt {
 pub(crate) async fn rebuild_kept(
     tables: &Tables,
     table: TableName,
-    derive: Derive<'_>,
+    derive: &mut dyn Derive,
     now: Timestamp,
     on_progress: OnProgress<'_>,
 ) -> Result<KeptRebuilt, StoreError> {
@@ -130,12 +147,12 @@ async fn write_all(
     writing: &mut Writing<'_>,
     scope: &Scope<'_>,
     events: &Snapshot,
-    (going, derive): (&[Arc<DataFile>], Derive<'_>),
+    (going, derive): (&[Arc<DataFile>], &mut dyn Derive),
     done: &mut KeptRebuilt,
     on_progress: OnProgress<'_>,
 ) -> Result<(), StoreError> {
     for file in going {
-        match writing.take_over(file, scope.first_moment).await {
+        match writing.take_over(file, scope.first_moment, derive).await {
             Ok(rows) => done.rows_taken_over += rows,
             Err(error @ StoreError::Cancelled) => return Err(error),
             Err(error) => done.problems.push(Problem::unreadable(writing.table, file, &error)),
@@ -238,12 +255,17 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     /// Takes over the rows of an old file that cannot be made again.
-    async fn take_over(&mut self, file: &Arc<DataFile>, from: Timestamp) -> Result<u64, StoreError> {
+    async fn take_over(
+        &mut self,
+        file: &Arc<DataFile>,
+        from: Timestamp,
+        derive: &dyn Derive,
+    ) -> Result<u64, StoreError> {
         check_version(self.table, file)?;
         let mut batches = self.scan(self.table, file).await?;
         let mut kept: Vec<RecordBatch> = Vec::new();
         while let Some(batch) = batches.try_next().await? {
-            let staying = taken_over(self.table, &batch, from);
+            let staying = taken_over(self.table, &batch, from, derive);
             let staying = staying.and_then(|rows| filter_record_batch(&batch, &rows).ok());
             let staying = staying.ok_or_else(|| StoreError::File {
                 table: self.table.name(),
@@ -263,7 +285,12 @@ impl Writing<'_> {
     }
 
     /// Makes the rows of a file of events.
-    async fn derive(&mut self, file: &Arc<DataFile>, from: Timestamp, derive: Derive<'_>) -> Result<u64, StoreError> {
+    async fn derive(
+        &mut self,
+        file: &Arc<DataFile>,
+        from: Timestamp,
+        derive: &mut dyn Derive,
+    ) -> Result<u64, StoreError> {
         let (mut events, mut kept) = (0, Kept::default());
         let mut batches = self.scan(TableName::Events, file).await?;
         while let Some(batch) = batches.try_next().await? {
@@ -276,7 +303,7 @@ impl Writing<'_> {
                     source: reason.into(),
                 })?;
                 if event.time >= from {
-                    derive(event, &mut kept);
+                    derive.push(event, &mut kept);
                 }
             }
             events += batch.num_rows() as u64;
@@ -310,16 +337,21 @@ impl Writing<'_> {
     }
 }
 
-/// Which rows cannot be made again: windows, and what is of before what is made again.
-fn taken_over(table: TableName, rows: &RecordBatch, from: Timestamp) -> Option<BooleanArray> {
+/// Which rows are not made again: windows, matches of rules that are not covered, and what is of before what is made again.
+fn taken_over(table: TableName, rows: &RecordBatch, from: Timestamp, derive: &dyn Derive) -> Option<BooleanArray> {
     let times = rows.column_by_name("time_nanos")?.as_primitive_opt::<Int64Type>()?;
     let windows = match table {
         TableName::Signals => Some(windows(rows, Timestamp::MIN)?),
         _ => None,
     };
+    let rules = match table {
+        TableName::Signals => Some(rows.column_by_name("rule_id")?.as_string_opt::<i32>()?),
+        _ => None,
+    };
     let stays = |row: usize| {
         let is_window = windows.as_ref().is_some_and(|windows| windows.value(row));
-        is_window || (times.is_valid(row) && times.value(row) < from.as_nanos())
+        let is_foreign = rules.is_some_and(|rules| !derive.covers(rules.value(row)));
+        is_window || is_foreign || (times.is_valid(row) && times.value(row) < from.as_nanos())
     };
     Some((0..rows.num_rows()).map(|row| Some(stays(row))).collect())
 }

@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Makes one of the tables of what correlation keeps again, in one entry: rows that `derive` makes of the events take the place of those
-    /// that are there. Windows that were decided, and what is of before the events, stay.
+    /// that are there. Windows that were decided, matches of rules that it does not cover, and what is of before the events, stay.
     ///
     /// Workers need not stop. Files of since the topics were read to their end stay as they are: signals are sent before their events are
     /// committed.
@@ -81,7 +81,7 @@ impl Store {
     pub async fn rebuild_kept(
         &self,
         table: TableName,
-        derive: Derive<'_>,
+        derive: &mut dyn Derive,
         now: Timestamp,
         on_progress: OnProgress<'_>,
     ) -> Result<KeptRebuilt, StoreError> {

@@ -539,7 +539,7 @@ async fn windows_and_the_base_of_a_cut_are_taken_over() {
     let names: Vec<String> = all_bindings(&store).await.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["before", "u1", "u2"]);
     let rebuilt = store
-        .rebuild_kept(TableName::Signals, &mut |_, _| (), now, &mut |_| ())
+        .rebuild_kept(TableName::Signals, &mut nothing, now, &mut |_| ())
         .await
         .unwrap();
     assert_eq!((rebuilt.rows_taken_over, rebuilt.rows_after), (1, 1));
@@ -550,6 +550,45 @@ async fn windows_and_the_base_of_a_cut_are_taken_over() {
     );
     assert_eq!(store.kept_signals(&[key], 10).await.unwrap().signals, []);
     assert_eq!(problems(&store).await, []);
+}
+
+fn nothing(_: Event, _: &mut Kept) {}
+
+/// Makes the matches of no rule.
+struct OfNoRule;
+
+impl casebook_store::Derive for OfNoRule {
+    fn covers(&self, _: &str) -> bool {
+        false
+    }
+
+    fn push(&mut self, _: Event, _: &mut Kept) {}
+}
+
+#[tokio::test]
+async fn matches_of_rules_that_are_not_given_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    days(&store, 0..1).await;
+    let kept = Kept {
+        signals: rows(&[signal(1, "alice")], 0),
+        ..Kept::default()
+    };
+    keep(&store, 0, kept, 1).await;
+    let key = span(signal(1, "alice").key());
+    let found = async || store.kept_signals(&[key], 10).await.unwrap().signals;
+    let now = at(600_000);
+    let rebuilt = store
+        .rebuild_kept(TableName::Signals, &mut OfNoRule, now, &mut |_| ())
+        .await
+        .unwrap();
+    assert_eq!((rebuilt.files_before, rebuilt.rows_taken_over), (1, 1));
+    assert_eq!(found().await, [signal(1, "alice")]);
+    store
+        .rebuild_kept(TableName::Signals, &mut nothing, now, &mut |_| ())
+        .await
+        .unwrap();
+    assert_eq!(found().await, [], "of every rule, and it has made none");
 }
 
 #[tokio::test]

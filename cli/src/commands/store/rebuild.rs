@@ -26,9 +26,7 @@ pub async fn run(args: RebuildArgs) -> Result<ExitCode> {
     let store = stores::open_existing(&args.store).await?;
     let (bar, mut moved) = progress(table.name());
     let now = casebook_pipeline::now();
-    let rebuilt = store
-        .rebuild_kept(table, &mut |event, kept| rows.push(event, kept), now, &mut moved)
-        .await;
+    let rebuilt = store.rebuild_kept(table, &mut rows, now, &mut moved).await;
     bar.finish_and_clear();
     let rebuilt = rebuilt?;
     let counted = |n: u64, what: &str| counted(usize::try_from(n).unwrap_or(usize::MAX), what);
@@ -44,7 +42,7 @@ pub async fn run(args: RebuildArgs) -> Result<ExitCode> {
     );
     if rebuilt.rows_taken_over > 0 {
         notice!(
-            "casebook: of these, {} cannot be made again and were taken over: windows that were decided, and what stood before that date",
+            "casebook: of these, {} were taken over as they stood: windows that were decided, matches of other rules, and what is of before that date",
             counted(rebuilt.rows_taken_over, "row")
         );
     }
